@@ -1,0 +1,5 @@
+"""Corruptions of a clean pool. One noise setting a file, each `corrupt(train, n_classes, factor, rng) -> NoisyPool`."""
+
+from hetal.noise.pool import NoisyPool
+
+__all__ = ["NoisyPool"]

@@ -1,0 +1,113 @@
+"""A learning task: what is trained on, what is tested on, and nothing about noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from hetal.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and their labels.
+
+    Attributes:
+        images: (n, C, H, W) images or (n, D) vectors; uint8 in 0..255, or float32.
+        labels: (n,) int64 in 0..n_classes-1.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise BadInput(f"data: {len(self.images)} images but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, ids: Tensor) -> Examples:
+        return Examples(self.images[ids], self.labels[ids])
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clean training set and a clean test set.
+
+    Attributes:
+        train: the clean rows from which a pool is made.
+        test: never corrupted, never queried.
+        n_classes: number of classes, all present in `train`.
+        mean, std: per channel (or per feature), in the units of the images: networks see (x - mean) / std.
+    """
+
+    train: Examples
+    test: Examples
+    n_classes: int
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (255.0,)
+    image_shape: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", tuple(self.train.images.shape[1:]))
+        for name, examples in (("train", self.train), ("test", self.test)):
+            images, labels = examples.images, examples.labels
+            if len(examples) == 0:
+                raise BadInput(f"data: the {name} set is empty")
+            if images.dim() not in (2, 4):
+                raise BadInput(f"data: {name} images must be (n, C, H, W) or (n, D), not {tuple(images.shape)}")
+            if images.dtype not in (torch.uint8, torch.float32):
+                raise BadInput(f"data: {name} images must be uint8 or float32, not {images.dtype}")
+            if images.is_floating_point() and not bool(images.isfinite().all()):
+                raise BadInput(f"data: {name} images hold NaN or infinity")
+            if tuple(images.shape[1:]) != self.image_shape:
+                raise BadInput(f"data: {name} images are {tuple(images.shape[1:])}, train images {self.image_shape}")
+            if int(labels.min()) < 0 or int(labels.max()) >= self.n_classes:
+                raise BadInput(
+                    f"data: {name} labels must be in 0..{self.n_classes - 1}, "
+                    f"found {int(labels.min())}..{int(labels.max())}"
+                )
+        count_C = torch.bincount(self.train.labels, minlength=self.n_classes)
+        if bool((count_C == 0).any()):
+            absent = torch.nonzero(count_C == 0).flatten().tolist()
+            raise BadInput(f"data: no training row of class {', '.join(map(str, absent))}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.image_shape[0]):
+                raise BadInput(f"data.{name}: {len(values)} values for {self.image_shape[0]} channels")
+        if min(self.std) <= 0:
+            raise BadInput(f"data.std: {self.std}; every value must be positive")
+
+
+def stratified(labels: Tensor, n: int | None, rng: torch.Generator) -> Tensor:
+    """Draw `n` positions, with each class as near its share of `labels` as whole rows allow.
+
+    Args:
+        labels: (m,) int64.
+        n: rows to draw without replacement; None draws all, in order.
+        rng: CPU generator.
+
+    Returns:
+        (n,) int64 positions into `labels`, ascending.
+
+    Raises:
+        BadInput: `n` is not in number-of-classes..m.
+    """
+    m = len(labels)
+    if n is None:
+        return torch.arange(m)
+    count_C = torch.bincount(labels)
+    if not int((count_C > 0).sum()) <= n <= m:
+        raise BadInput(f"data.n_train={n}: must be in {int((count_C > 0).sum())}..{m}")
+    # Largest remainders: floors first, then the classes that lost most, no class left without a row.
+    share_C = count_C * (n / m)
+    quota_C = share_C.floor().long().clamp(min=1).minimum(count_C)
+    while (gap := n - int(quota_C.sum())) != 0:
+        room_C = (quota_C < count_C) if gap > 0 else (quota_C > 1)
+        want_C = ((share_C - quota_C) * (1 if gap > 0 else -1)).masked_fill(~room_C, -torch.inf)
+        quota_C[int(want_C.argmax())] += 1 if gap > 0 else -1
+    shuffled = torch.randperm(m, generator=rng)
+    chosen = [shuffled[labels[shuffled] == c][: int(q)] for c, q in enumerate(quota_C)]
+    return torch.cat(chosen).sort().values
