@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -58,13 +59,17 @@ class Task:
             if len(examples) == 0:
                 raise BadInput(f"data: the {name} set is empty")
             if images.dim() not in (2, 4):
-                raise BadInput(f"data: {name} images must be (n, C, H, W) or (n, D), not {tuple(images.shape)}")
+                raise BadInput(
+                    f"data: {name} images must be (n, C, H, W) or (n, D), not {tuple(images.shape)}"
+                )
             if images.dtype not in (torch.uint8, torch.float32):
                 raise BadInput(f"data: {name} images must be uint8 or float32, not {images.dtype}")
             if images.is_floating_point() and not bool(images.isfinite().all()):
                 raise BadInput(f"data: {name} images hold NaN or infinity")
             if tuple(images.shape[1:]) != self.image_shape:
-                raise BadInput(f"data: {name} images are {tuple(images.shape[1:])}, train images {self.image_shape}")
+                raise BadInput(
+                    f"data: {name} images are {tuple(images.shape[1:])}, train images {self.image_shape}"
+                )
             if int(labels.min()) < 0 or int(labels.max()) >= self.n_classes:
                 raise BadInput(
                     f"data: {name} labels must be in 0..{self.n_classes - 1}, "
@@ -77,8 +82,10 @@ class Task:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.image_shape[0]):
                 raise BadInput(f"data.{name}: {len(values)} values for {self.image_shape[0]} channels")
-        if min(self.std) <= 0:
-            raise BadInput(f"data.std: {self.std}; every value must be positive")
+        if not all(0 < s < math.inf for s in self.std):
+            raise BadInput(f"data.std: {self.std}; every value must be positive and finite")
+        if not all(map(math.isfinite, self.mean)):
+            raise BadInput(f"data.mean: {self.mean}; every value must be finite")
 
 
 def stratified(labels: Tensor, n: int | None, rng: torch.Generator) -> Tensor:
@@ -99,8 +106,8 @@ def stratified(labels: Tensor, n: int | None, rng: torch.Generator) -> Tensor:
     if n is None:
         return torch.arange(m)
     count_C = torch.bincount(labels)
-    if not int((count_C > 0).sum()) <= n <= m:
-        raise BadInput(f"data.n_train={n}: must be in {int((count_C > 0).sum())}..{m}")
+    if not isinstance(n, int) or not int((count_C > 0).sum()) <= n <= m:
+        raise BadInput(f"data.n_train={n}: must be a whole number in {int((count_C > 0).sum())}..{m}")
     # Largest remainders: floors first, then the classes that lost most, no class left without a row.
     share_C = count_C * (n / m)
     quota_C = share_C.floor().long().clamp(min=1).minimum(count_C)

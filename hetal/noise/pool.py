@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.task import Examples
+
+#: Beyond this a factor is a slip of the keyboard; at this the pool's bookkeeping alone takes 17 GB.
+MAX_NOISY_ROWS = 10**9
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,46 @@ class NoisyPool:
         return len(self.source_N)
 
 
+def check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
+    """Refuse a setting that is not a whole number in `low..high`, or from `low` on.
+
+    Raises:
+        BadInput: naming the setting, its value and what is allowed.
+    """
+    # Settings come from YAML and the command line, where anything may stand; true is no number.
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole and value >= low and (high is None or value <= high)):
+        allowed = f">= {low}" if high is None else f"in {low}..{high}"
+        raise BadInput(f"{name}={value}: must be a whole number {allowed}")
+
+
 def n_noisy_rows(n_clean: int, factor: float) -> int:
     """Return the number of noisy rows to add: `factor * n_clean`, to the nearest row.
 
     Raises:
-        BadInput: `factor` is negative or not finite.
+        BadInput: `factor` is negative, not a finite number, or asks for more than `MAX_NOISY_ROWS`.
     """
-    if not (math.isfinite(factor) and factor >= 0):
+    number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+    if not (number and 0 <= factor < math.inf):
         raise BadInput(f"mult.factor={factor}: must be a finite number >= 0")
+    if factor * n_clean > MAX_NOISY_ROWS:
+        raise BadInput(
+            f"mult.factor={factor}: must be at most {MAX_NOISY_ROWS / n_clean:g} for {n_clean} clean rows"
+        )
     return round(factor * n_clean)
+
+
+def rows_of_class(train: Examples, n_classes: int, noisy_class: int) -> Tensor:
+    """Return the ascending ids of the rows of `noisy_class`.
+
+    Raises:
+        BadInput: there is no such class, or no row of it.
+    """
+    check_whole("noise.noisy_class", noisy_class, low=0, high=n_classes - 1)
+    rows = torch.nonzero(train.labels == noisy_class).flatten()
+    if len(rows) == 0:
+        raise BadInput(f"noise.noisy_class={noisy_class}: the data has no training row of it")
+    return rows
 
 
 def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> NoisyPool:
@@ -57,7 +91,8 @@ def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> N
     """
     if len(images) and images.shape[1:] != train.images.shape[1:]:
         raise BadInput(
-            f"noise: its images are {tuple(images.shape[1:])}, those of the data {tuple(train.images.shape[1:])}"
+            f"noise: its images are {tuple(images.shape[1:])}, "
+            f"those of the data {tuple(train.images.shape[1:])}"
         )
     n = len(train)
     return NoisyPool(
@@ -65,4 +100,13 @@ def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> N
         source_N=torch.cat([torch.arange(n), source]),
         labels_N=torch.cat([train.labels, labels]),
         is_noisy_N=torch.arange(n + len(source)) >= n,
+    )
+
+
+def relabel(pool: NoisyPool, rows: Tensor, labels: Tensor) -> NoisyPool:
+    """Return `pool` with `rows` under new `labels`, and noisy."""
+    return replace(
+        pool,
+        labels_N=pool.labels_N.index_copy(0, rows, labels),
+        is_noisy_N=pool.is_noisy_N.index_fill(0, rows, True),
     )

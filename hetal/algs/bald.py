@@ -1,0 +1,46 @@
+"""BALD: buy what the network's dropout passes disagree on (Houlsby et al. 2011, arXiv 1112.5745; Gal et al. 2017).
+
+Mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), over K passes with real dropout. The
+LHD paper's code has no dropout in any model, so that its BALD is always 0; here that is refused.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hetal.acquisition import bald, top_scores
+from hetal.algs.base import QueryStrategy
+from hetal.errors import BadInput
+from hetal.fitted import Fitted, has_dropout
+from hetal.pool import Pool
+
+
+class BALD(QueryStrategy):
+    """Buys the rows of highest mutual information.
+
+    Args:
+        n_passes: K, stochastic passes per image, at least 2.
+
+    Raises:
+        BadInput: `n_passes` is under 2.
+    """
+
+    def __init__(self, n_passes: int) -> None:
+        if n_passes < 2:
+            raise BadInput(f"alg.n_passes={n_passes}: must be at least 2, one pass disagrees with nothing")
+        self.n_passes = n_passes
+
+    def check(self, network: nn.Module) -> None:
+        """Refuse a network without dropout, whose passes would all agree."""
+        if not has_dropout(network):
+            raise BadInput("alg=bald needs a model with dropout, such as model=mlp_dropout; this one has none")
+
+    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+        """Return the n ids of highest mutual information."""
+        images, _ = pool.distinct()
+        passes = fitted.passes(self.n_passes, fitted.images(images), rng)
+        score_M = torch.zeros(len(pool.images_M), device=pool.device)
+        score_M[images] = torch.cat([bald(probs_KMC) for probs_KMC in passes])
+        ids = pool.unlabelled_ids()
+        return ids[top_scores(score_M[pool.source_N[ids]], n, rng)]

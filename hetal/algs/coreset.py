@@ -1,0 +1,29 @@
+"""Core-set: buy the rows that best cover the pool in feature space (Sener & Savarese, ICLR 2018, arXiv 1708.00489).
+
+The greedy k-centre of the paper: again and again the row farthest from all labelled and picked rows. Ties go
+to the lowest id.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hetal.acquisition import k_center
+from hetal.algs.base import QueryStrategy
+from hetal.fitted import Fitted
+from hetal.pool import Pool
+
+
+class CoreSet(QueryStrategy):
+    """Buys by greedy k-centre on penultimate features."""
+
+    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+        """Return n ids, farthest first; once every row lies on a centre, the lowest ids that are left."""
+        images, _ = pool.distinct()
+        centers = fitted.features_MD[pool.source_N[pool.labelled_ids()].unique()]
+        picks = k_center(fitted.features_MD[images], min(n, len(images)), centers=centers, fill=False)
+        ids = pool.lowest_rows_showing(images[picks])
+        left = pool.unlabelled_ids()
+        left = left[~torch.isin(left, ids)]
+        return torch.cat([ids, left[: n - len(ids)]])

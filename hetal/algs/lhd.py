@@ -1,0 +1,85 @@
+"""LHD: buy a diverse batch of rows on which a network and its moving average disagree.
+
+Khosla, Whye, Ash, Zhang, Kawaguchi, Lamb: Understanding and Improving Neural Active Learning on Heteroskedastic
+Distributions (ECAI 2023, arXiv 2211.00928). With the online network f and its moving average f', y = argmax f'(x):
+
+    dl(x) = |CE(f'(x), y) - CE(f(x), y)|,   dh(x) = h'(x) - h(x),   g(x) = dl(x) dh(x)
+
+and k-means++ seeding on g. Both networks are those of the moment T that `hetal.snapshot` describes; after
+fine-tuning, dl is read from the fine-tuned networks and dh from the snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import nll_loss
+
+from hetal.acquisition import kmeans_plusplus
+from hetal.algs.base import QueryStrategy
+from hetal.fitted import Fitted
+from hetal.pool import Candidates, Pool
+
+
+def loss_and_hidden(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:
+    """Return the paper's embedding g = dl * dh: (P,) and (P, D) to (P, D)."""
+    return loss_gap_P[:, None] * hidden_gap_PD
+
+
+def loss_only(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:
+    """Return the ablation g = dl: (P,) to (P, 1)."""
+    return loss_gap_P[:, None]
+
+
+def hidden_only(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:
+    """Return the ablation g = dh: (P, D)."""
+    return hidden_gap_PD
+
+
+class LHD(QueryStrategy):
+    """Buys by k-means++ seeding on differences between a network and its moving average.
+
+    Args:
+        embedding: maps the gaps dl (P,) and dh (P, D) to points (P, E).
+        batch_statistics: read h' with the moving average in train mode over the pool's rows in order, as the
+            paper's code does. Outputs then belong to rows, not images, so every row is passed through.
+    """
+
+    reads_snapshot = True
+
+    def __init__(self, embedding: Callable[[Tensor, Tensor], Tensor], batch_statistics: bool) -> None:
+        self.embedding = embedding
+        self.batch_statistics = batch_statistics
+
+    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+        """Return n ids: first the largest g, then with probability proportional to squared distance."""
+        images, copies = _rows(pool) if self.batch_statistics else pool.distinct()
+        points = self.embedding(*self._gaps(fitted, fitted.images(images)))
+        picks = kmeans_plusplus(points, n, rng, weights=copies)
+        return pool.rows_showing(images[picks], rng)
+
+    def _gaps(self, fitted: Fitted, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return dl (P,) and dh (P, D)."""
+        pair = fitted.snapshot
+        online = fitted.outputs(pair.online, images)
+        ema = fitted.outputs(pair.ema, images)
+        ema_h = fitted.outputs(pair.ema, images, batch_statistics=True).features if self.batch_statistics else ema.features
+        hidden_gap = ema_h - online.features
+        if fitted.fine_tuned:
+            online = fitted.outputs(fitted.networks.online, images)
+            ema = fitted.outputs(fitted.networks.ema, images)
+        label = ema.probs.argmax(1)
+        return (_cross_entropy(ema.probs, label) - _cross_entropy(online.probs, label)).abs(), hidden_gap
+
+
+def _cross_entropy(probs: Tensor, label: Tensor) -> Tensor:
+    # A probability that underflowed to 0 would make the loss infinite: floor it at the smallest float.
+    return nll_loss(probs.clamp(min=torch.finfo(probs.dtype).tiny).log(), label, reduction="none")
+
+
+def _rows(pool: Pool) -> Candidates:
+    """Return every unlabelled row as a candidate of its own, in order."""
+    images = pool.source_N[pool.unlabelled_ids()]
+    return Candidates(images, torch.ones_like(images))

@@ -1,0 +1,19 @@
+"""Uniform choice: the baseline that most strategies fall behind on a heteroskedastic pool."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hetal.algs.base import QueryStrategy
+from hetal.fitted import Fitted
+from hetal.pool import Pool
+
+
+class Random(QueryStrategy):
+    """Buys rows uniformly at random."""
+
+    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+        """Return n ids drawn without replacement."""
+        ids = pool.unlabelled_ids()
+        return ids[torch.randperm(len(ids), generator=rng)[:n].to(ids.device)]

@@ -1,0 +1,83 @@
+"""From config nodes to objects, refusing values of the wrong type by the name the user typed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+from hetal.errors import BadInput
+
+
+PLAIN = {"n_start": int, "n_query": int, "n_end": int, "seed": int, "device": str, "force": bool}
+
+
+def build(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Instantiate every node of a resolved config that has a `_target_`, and pass plain values through.
+
+    Args:
+        config: the resolved config, plain values.
+
+    Raises:
+        BadInput: a value does not have the type that its target declares, or a constructor refused it.
+    """
+    check_types(config)
+    try:
+        parts = instantiate(OmegaConf.create(dict(config)), _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, BadInput):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        raise BadInput(" ".join(str(error).split())) from error
+    return dict(parts)
+
+
+def check_types(node: Any, path: str = "") -> None:
+    """Check the plain values of a config against the annotations of the targets that receive them.
+
+    Raises:
+        BadInput: names the setting, its value, and what is allowed.
+    """
+    if isinstance(node, list):
+        for i, item in enumerate(node):
+            check_types(item, f"{path}[{i}]")
+    if not isinstance(node, Mapping):
+        return
+    hints = _hints(node["_target_"], path) if "_target_" in node else {} if path else PLAIN
+    for key, value in node.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key in hints and not isinstance(value, Mapping):
+            _check(hints[key], value, where)
+        check_types(value, where)
+
+
+def _hints(target: str, path: str) -> dict[str, Any]:
+    try:
+        found = get_object(target)
+    except Exception as error:
+        raise BadInput(f"{path}._target_={target}: {' '.join(str(error).split())}") from None
+    function = found.__init__ if inspect.isclass(found) else found
+    try:
+        return get_type_hints(function)
+    except (TypeError, NameError):
+        return {}
+
+
+def _check(hint: Any, value: Any, where: str) -> None:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        adapter = TypeAdapter(hint)
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise BadInput(f"{where}={value}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}") from None

@@ -1,0 +1,160 @@
+"""The user's own arrays: one file, as `numpy.savez(path, x_train=, y_train=, x_test=, y_test=)` writes it.
+
+Images are channels first: (n, C, H, W), or (n, H, W) where there is one channel, or (n, D) vectors. They are
+uint8, or floats of any width, which become float32. Labels are (n,) whole numbers 0..C-1, and each occurs in
+`y_train`. Nothing in the file is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hetal.errors import BadInput
+from hetal.task import Examples, Task, stratified
+
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+Array = npt.NDArray[np.generic]
+
+
+def load(
+    path: str | None,
+    n_train: int | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    rng: torch.Generator,
+) -> Task:
+    """Load a task from one .npz file; see the module for what it must hold.
+
+    Args:
+        path: the file; `~` is the home folder.
+        n_train: size of the class-stratified training subset; None takes all.
+        mean, std: per channel, or per feature of vectors, in the units of the images. None computes them over
+            all training images, before `n_train`; a channel that never varies gets a `std` of 1.
+        rng: draws the subset.
+
+    Raises:
+        BadInput: naming `data.path` and what is wrong with the file, or `n_train` is out of range.
+    """
+    if path is None:
+        raise BadInput(f"data.path is not set: data.path=FILE.npz with the arrays {', '.join(KEYS)}")
+    try:
+        arrays = _read(Path(path).expanduser())
+        train = Examples(_images("x_train", arrays), _labels("y_train", arrays))
+        test = Examples(_images("x_test", arrays), _labels("y_test", arrays))
+        n_classes = _check(train, test)
+    except BadInput as fault:
+        raise BadInput(f"data.path={path}: {fault}") from fault.__cause__
+    computed_mean, computed_std = mean_and_std(train.images)
+    return Task(
+        train=train[stratified(train.labels, n_train, rng)],
+        test=test,
+        n_classes=n_classes,
+        mean=computed_mean if mean is None else tuple(mean),
+        std=computed_std if std is None else tuple(std),
+    )
+
+
+def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel of (n, C, H, W), or per feature of (n, D).
+
+    A standard deviation of 0, or one too small to divide by in float32, is given as 1.
+    """
+    others = [axis for axis in range(images.dim()) if axis != 1]
+    count = images.numel() // images.shape[1]
+    # In float64, a slice at a time: the whole would take eight times the memory of uint8 images.
+    mean = sum(part.double().sum(others) for part in torch.split(images, 4096)) / torch.tensor(count).double()
+    centred = mean.reshape(-1, *[1] * (images.dim() - 2))
+    squares = sum((part.double() - centred).square().sum(others) for part in torch.split(images, 4096))
+    std = (squares / torch.tensor(count).double()).sqrt()
+    std = torch.where(std > 1e-30, std, 1.0)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """Return the four arrays, whatever they hold."""
+    # What numpy and zipfile raise depends on which byte is wrong, so anything may come; it is told in full.
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise BadInput("is not an .npz file but a single array")
+            if absent := [key for key in KEYS if key not in file.files]:
+                raise BadInput(f"has no array {', '.join(absent)}; it must hold {', '.join(KEYS)}")
+            return {key: file[key] for key in KEYS}
+    except BadInput:
+        raise
+    except FileNotFoundError as error:
+        raise BadInput("there is no such file") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"cannot be read as .npz ({type(error).__name__}: {reason})") from error
+
+
+def _images(key: str, arrays: dict[str, Array]) -> Tensor:
+    """Return (n, C, H, W) or (n, D), uint8 or float32."""
+    array = arrays[key]
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise BadInput(f"{key} is {array.dtype}; it must be uint8 or a float type")
+    if array.ndim not in (2, 3, 4) or 0 in array.shape:
+        raise BadInput(
+            f"{key} has shape {array.shape}; it must be (n, C, H, W), (n, H, W) or (n, D), none of them 0"
+        )
+    if array.ndim == 4 and array.shape[1] == array.shape[2] > 4 >= array.shape[3]:
+        raise BadInput(
+            f"{key} has shape {array.shape}, channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2)"
+        )
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, dtype=np.float32)
+        if not np.isfinite(array).all():
+            raise BadInput(f"{key} holds NaN, infinity or what is infinite in float32")
+    images = torch.from_numpy(np.ascontiguousarray(array))
+    return images.unsqueeze(1) if images.dim() == 3 else images
+
+
+def _labels(key: str, arrays: dict[str, Array]) -> Tensor:
+    """Return (n,) int64."""
+    array = arrays[key]
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise BadInput(
+            f"{key} is {array.dtype} of shape {array.shape}; it must be whole numbers of shape (n,)"
+        )
+    if len(array) != len(arrays["x" + key[1:]]):
+        raise BadInput(f"{key} has {len(array)} labels for {len(arrays['x' + key[1:]])} images")
+    # Before the cast, which would wrap a huge unsigned label to a negative one.
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= 2**31:
+        raise BadInput(f"{key} holds labels {low}..{high}; they must be 0..C-1")
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _check(train: Examples, test: Examples) -> int:
+    """Return the number of classes of two sets that fit each other."""
+    if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
+        raise BadInput(
+            f"x_train holds {_kind(train.images)} and x_test {_kind(test.images)}; both must be alike"
+        )
+    present = torch.unique(train.labels)
+    n_classes = int(present[-1]) + 1
+    if n_classes != len(present):
+        gap = int((present != torch.arange(len(present))).nonzero()[0])
+        raise BadInput(
+            f"y_train holds labels up to {n_classes - 1} but none is {gap}; every class needs a row"
+        )
+    if n_classes < 2:
+        raise BadInput("y_train holds one class only; there must be at least 2")
+    if int(test.labels.max()) >= n_classes:
+        raise BadInput(
+            f"y_test holds label {int(test.labels.max())}; the classes in y_train are 0..{n_classes - 1}"
+        )
+    return n_classes
+
+
+def _kind(images: Tensor) -> str:
+    return f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape[1:])}"

@@ -1,0 +1,188 @@
+"""Image sets that torchvision has a class for, which downloads, verifies and reads them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from hetal.errors import BadInput
+from hetal.task import Examples, Task, stratified
+
+#: Seconds without an answer after which a download is given up; networks that drop packets never answer.
+PATIENCE = 30.0
+
+
+def load(
+    train: partial[Any],
+    test: partial[Any],
+    root: str,
+    download: bool,
+    files: Sequence[str],
+    source: str,
+    n_train: int | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    rng: torch.Generator,
+) -> Task:
+    """Load a torchvision dataset as uint8 (n, C, H, W), its labels renumbered 0..C-1 in their own order.
+
+    Args:
+        train: the torchvision class of the training set, called as `train(root=..., download=...)`; it must
+            hold all its images in `.data` and their labels in `.targets` or `.labels`.
+        test: the same for the test set.
+        root: the folder of all datasets; `~` is the home folder.
+        download: whether to fetch what is not there.
+        files: what the dataset consists of, relative to `root`.
+        source: where `files` are to be had, for a person without a network here.
+        n_train: size of the class-stratified training subset; None takes all.
+        mean, std: per channel, in 0..255.
+        rng: draws the subset.
+
+    Raises:
+        BadInput: the data are not there and cannot be fetched, are damaged, or are not such images; or
+            `n_train` is out of range. One line says which file belongs where.
+    """
+    store = Store(Path(root).expanduser(), files, source)
+    train_images, train_labels = _arrays(store.open(train, download))
+    test_images, test_labels = _arrays(store.open(test, download))
+    classes, train_labels = torch.unique(train_labels, return_inverse=True)
+    if len(unseen := test_labels[~torch.isin(test_labels, classes)]):
+        raise BadInput(f"data.test: label {int(unseen[0])} is in the test set but not in the training set")
+    examples = Examples(train_images, train_labels)
+    return Task(
+        train=examples[stratified(train_labels, n_train, rng)],
+        test=Examples(test_images, torch.searchsorted(classes, test_labels)),
+        n_classes=len(classes),
+        mean=tuple(mean),
+        std=tuple(std),
+    )
+
+
+def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:
+    """Return (n, C, H, W) uint8 images and (n,) int64 labels of an open torchvision dataset."""
+    name = type(dataset).__name__
+    images = torch.as_tensor(np.asarray(dataset.data))
+    labels = torch.as_tensor(np.asarray(dataset.targets if hasattr(dataset, "targets") else dataset.labels))
+    if images.dim() == 3:
+        images = images.unsqueeze(1)
+    elif images.dim() == 4 and images.shape[1] not in (1, 3):
+        images = images.permute(0, 3, 1, 2)  # CIFAR is stored channels last, SVHN channels first
+    if images.dim() != 4 or images.dtype != torch.uint8 or labels.shape != images.shape[:1]:
+        raise BadInput(
+            f"data: {name} holds {images.dtype} images {tuple(images.shape)}, labels {tuple(labels.shape)}; "
+            "hetal reads uint8 images, one label each"
+        )
+    return images.contiguous(), labels.long()
+
+
+class Store:
+    """The folder in which datasets lie, and what to say when one does not.
+
+    Args:
+        root: the folder; made when something is downloaded.
+        files: what the dataset consists of, relative to `root`.
+        source: where to get it by hand.
+    """
+
+    def __init__(self, root: Path, files: Sequence[str], source: str) -> None:
+        self.root, self.files, self.source = root, tuple(files), source
+
+    def open(self, dataset: partial[Any], download: bool) -> Any:
+        """Return the dataset read from `root`, fetched first if that is needed and `download` says so.
+
+        Raises:
+            BadInput: it is absent or damaged, and was not to be, or could not be, downloaded.
+        """
+        name = dataset.func.__name__
+        where = f"data.root={self.root}"
+        if self.root.exists() and not self.root.is_dir():
+            raise BadInput(f"{where}: is a file; it must be a folder to hold {name}")
+        # What a loader raises on a damaged file depends on the damage: anything may come, and is told.
+        try:
+            return dataset(root=str(self.root), download=False)
+        except Exception as error:
+            fault = self._fault(error)
+            if not download:
+                raise BadInput(
+                    f"{where}: {name} {fault}, and data.download=false; "
+                    f"set data.download=true or {self._by_hand()}"
+                ) from error
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            # One process of a sweep downloads, the others wait for it and then find the files.
+            with FileLock(self.root / f".{name}.lock"):
+                try:
+                    return dataset(root=str(self.root), download=False)
+                except Exception:
+                    self._download(dataset)
+                return dataset(root=str(self.root), download=False)
+        except Exception as error:
+            raise BadInput(
+                f"{where}: {name} {fault}, and downloading failed ({_one_line(error)}); {self._by_hand()}"
+            ) from error
+
+    def _fault(self, error: Exception) -> str:
+        """Say what is wrong with the files: absent, or, if all are there, damaged."""
+        try:
+            absent = [file for file in self.files if not (self.root / file).is_file()]
+        except OSError as unreadable:
+            return f"cannot be looked for ({_one_line(unreadable)})"
+        if absent:
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            return f"is not there (no {absent[0]}{more})"
+        return f"is damaged or not readable ({_one_line(error)})"
+
+    def _by_hand(self) -> str:
+        return f"put {', '.join(self.files)} under that folder yourself, from {self.source}"
+
+    def _download(self, dataset: partial[Any]) -> None:
+        """Let torchvision fetch and unpack in a folder beside, then move the files, so none is ever half there."""
+        staging = Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
+        try:
+            self._offer_archives(staging)
+            with _impatient():
+                dataset(root=str(staging), download=True)
+            for file in self.files:
+                if (staging / file).is_file():  # torchvision fetches SVHN's two files one by one
+                    (self.root / file).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(staging / file, self.root / file)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _offer_archives(self, staging: Path) -> None:
+        """Show torchvision the archives that lie under `root`; it takes those whose md5 is right."""
+        for folder in {Path(file).parent for file in self.files} | {Path()}:
+            for suffix in ("*.gz", "*.tgz", "*.zip"):
+                for archive in (self.root / folder).glob(suffix):
+                    (staging / folder).mkdir(parents=True, exist_ok=True)
+                    with suppress(OSError):  # where the system has no links, it is downloaded again
+                        (staging / folder / archive.name).symlink_to(archive.resolve())
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Give up on a silent server, which urllib by itself never does."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _one_line(error: Exception) -> str:
+    """Return the kind and the message of an error, on one line of bearable length."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

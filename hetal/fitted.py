@@ -1,0 +1,179 @@
+"""What a query strategy may read of a trained network: outputs on the pool's distinct images, on demand."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hetal.rng import draw_seed
+
+
+class Outputs(NamedTuple):
+    """Class probabilities (n, C) and penultimate features (n, D) of n images, float32."""
+
+    probs: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A network as trained and its moving average, at one moment."""
+
+    online: nn.Module
+    ema: nn.Module
+
+
+class Standardise:
+    """Turn stored images into what networks see: (x - mean) / std as float32, laid out as the network likes.
+
+    Args:
+        mean, std: per channel or feature, in units of the images; or one value for all.
+        image_shape: (C, H, W) or (D,).
+        channels_last: lay batches of images out with channels last, which convolutions prefer.
+        device: where images live.
+    """
+
+    def __init__(
+        self,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        image_shape: tuple[int, ...],
+        channels_last: bool,
+        device: torch.device,
+    ) -> None:
+        shape = (-1, *[1] * (len(image_shape) - 1))
+        self._mean = torch.tensor(mean, device=device).reshape(shape)
+        self._scale = 1 / torch.tensor(std, device=device).reshape(shape)
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map (n, *image_shape) uint8 or float32 to the same shape in float32."""
+        return images.to(torch.float32, memory_format=self._format).sub(self._mean).mul_(self._scale)
+
+
+class Fitted:
+    """One round's networks, and their outputs on the M distinct images of the pool.
+
+    Args:
+        networks: the trained network and its moving average, after fine-tuning where there was one.
+        images_M: distinct images of the pool.
+        prepare: maps stored images to network input.
+        batch_size: images per forward pass of scoring.
+        snapshot: the pair at the moment LHD looks at, before fine-tuning; None where training kept none.
+        fine_tuned: whether `networks` were trained on after `snapshot` on pseudo-labels.
+    """
+
+    def __init__(
+        self,
+        networks: Pair,
+        images_M: Tensor,
+        prepare: Standardise,
+        batch_size: int,
+        snapshot: Pair | None = None,
+        fine_tuned: bool = False,
+    ) -> None:
+        self.networks = networks
+        self.fine_tuned = fine_tuned
+        self.seconds = 0.0
+        self._snapshot = snapshot
+        self._images_M = images_M
+        self._prepare = prepare
+        self._batch_size = batch_size
+
+    @property
+    def snapshot(self) -> Pair:
+        """The pair of networks at LHD's moment T, before any fine-tuning.
+
+        Raises:
+            RuntimeError: training kept none, since no strategy declared `reads_snapshot`.
+        """
+        if self._snapshot is None:
+            raise RuntimeError("this strategy reads the snapshot pair but does not declare reads_snapshot = True")
+        return self._snapshot
+
+    @cached_property
+    def _outputs_M(self) -> Outputs:
+        return self.outputs(self.networks.online, self._images_M)
+
+    @property
+    def probs_MC(self) -> Tensor:
+        """Class probabilities of every distinct image, (M, C)."""
+        return self._outputs_M.probs
+
+    @property
+    def features_MD(self) -> Tensor:
+        """Penultimate features of every distinct image, (M, D)."""
+        return self._outputs_M.features
+
+    def images(self, which: Tensor) -> Tensor:
+        """Return the stored images numbered `which`."""
+        return self._images_M[which]
+
+    def outputs(self, network: nn.Module, images: Tensor, batch_statistics: bool = False) -> Outputs:
+        """Run `network` on stored images.
+
+        Args:
+            network: one of the pair's networks; left in the mode it came in, its statistics untouched.
+            images: (n, *image_shape) as stored.
+            batch_statistics: run in train mode, as the LHD paper's code does: batch norm then uses the
+                statistics of each batch, so outputs depend on the order of `images`.
+        """
+        if batch_statistics:
+            network = copy.deepcopy(network).train()
+            return self._run(network, images)
+        was_training = network.training
+        network.eval()
+        result = self._run(network, images)
+        network.train(was_training)
+        return result
+
+    def passes(self, k: int, images: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """Yield the probabilities (k, b, C) of `k` dropout passes, for one batch of b images after another.
+
+        Args:
+            k: stochastic passes per image.
+            images: (n, *image_shape) as stored.
+            rng: CPU generator that seeds the masks.
+        """
+        network = copy.deepcopy(self.networks.online).eval()
+        for module in network.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.train()
+        with seeded(rng, images.device):
+            for batch in images.split(self._batch_size):
+                yield torch.stack([self._run(network, batch).probs for _ in range(k)])
+
+    @torch.inference_mode()
+    def _run(self, network: nn.Module, images: Tensor) -> Outputs:
+        began = time.perf_counter()
+        probs, features = [], []
+        for batch in images.split(self._batch_size):
+            logits, h = network(self._prepare(batch))
+            probs.append(logits.softmax(1))
+            features.append(h)
+        result = Outputs(torch.cat(probs), torch.cat(features))
+        if images.is_cuda:
+            torch.cuda.synchronize(images.device)
+        self.seconds += time.perf_counter() - began
+        return result
+
+
+def has_dropout(network: nn.Module) -> bool:
+    """Tell whether two passes of `network` can differ."""
+    return any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())
+
+
+@contextmanager
+def seeded(rng: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators from `rng` for a while, then put them back as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(draw_seed(rng))
+        yield

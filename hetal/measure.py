@@ -1,0 +1,88 @@
+"""What is said of a round and of a run: test metrics, what was bought, where the time went."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hetal.learner import Fit
+from hetal.metrics import area_under_curve, classification_metrics
+from hetal.record import Bought, Record, Round
+from hetal.setup import Setup
+
+
+def bought(setup: Setup, ids: Tensor) -> Bought:
+    """Ask the oracle about `ids` (n,): labels for the pool, noise flags for the record. All on the CPU."""
+    ids = ids.cpu()
+    source = setup.pool.source_N[ids.to(setup.pool.device)].cpu()
+    return Bought(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
+
+
+def measure(
+    t: int, setup: Setup, fit: Fit, purchase: Bought, *, train_seconds: float, query_seconds: float
+) -> Round:
+    """Test a round's network and describe what it bought.
+
+    Args:
+        t: the round.
+        setup: the pool as it was when the network was trained.
+        fit: the network and how it came to be.
+        purchase: rows bought with it, possibly none.
+        train_seconds: wall time of training.
+        query_seconds: wall time of the query, the forward passes it asked for included.
+    """
+    score_seconds = fit.fitted.seconds
+    began = time.perf_counter()
+    device = setup.pool.device
+    probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images.to(device)).probs
+    tested = classification_metrics(probs, setup.task.test.labels.to(device))
+    n_bought = len(purchase.ids)
+    pseudo_accuracy = None
+    if fit.pseudo is not None and len(fit.pseudo.ids):
+        pseudo_accuracy = float((setup.oracle.label(fit.pseudo.ids) == fit.pseudo.labels.cpu()).double().mean())
+    per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
+    return Round(
+        round=t,
+        n_labelled=setup.budget.n_labelled(t),
+        **tested,
+        train_accuracy=fit.accuracy,
+        epochs=fit.epochs,
+        steps=fit.steps,
+        restarts=fit.restarts,
+        snapshot_epoch=fit.snapshot_epoch,
+        n_pseudo=None if fit.pseudo is None else len(fit.pseudo.ids),
+        pseudo_accuracy=pseudo_accuracy,
+        n_bought=n_bought,
+        clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
+        n_distinct=len(purchase.source.unique()) if n_bought else None,
+        bought_per_class=per_class if n_bought else None,
+        seconds={
+            "train": round(train_seconds, 4),
+            "score": round(score_seconds, 4),
+            "select": round(max(query_seconds - score_seconds, 0.0), 4),
+            "test": round(time.perf_counter() - began, 4),
+        },
+    )
+
+
+def summarise(record: Record, base_rate: float) -> dict[str, Any]:
+    """Sum up a finished run.
+
+    Args:
+        record: all rounds entered.
+        base_rate: share of clean rows in the whole pool, in [0, 1].
+    """
+    rounds = record.rounds
+    is_noisy = torch.cat([purchase.is_noisy for purchase in record.bought[1:]])
+    return {
+        "area_under_curve": area_under_curve([r.n_labelled for r in rounds], [r.accuracy for r in rounds]),
+        "final_accuracy": rounds[-1].accuracy,
+        "n_labelled": rounds[-1].n_labelled,
+        "n_rounds": len(rounds),
+        "queried_clean_share": 1 - float(is_noisy.double().mean()) if len(is_noisy) else None,
+        "base_rate": base_rate,
+        "seconds": {phase: round(sum(r.seconds[phase] for r in rounds), 4) for phase in rounds[0].seconds},
+    }

@@ -1,0 +1,6 @@
+"""Networks, one a file. Each is called as `Network(image_shape, n_classes)` and maps images to (logits, features).
+
+    forward(x: (B, *image_shape) float) -> logits (B, C), features (B, D)
+
+`features` is the input of the last linear layer, the h of the papers.
+"""

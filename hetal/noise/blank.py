@@ -1,0 +1,33 @@
+"""Blank noise: all-zero images under uniform labels.
+
+Source: Khosla et al., "Understanding and Improving Neural Active Learning on Heteroskedastic
+Distributions", ECAI 2023.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from hetal.noise.pool import NoisyPool, extend, n_noisy_rows
+from hetal.task import Examples
+
+
+def corrupt(train: Examples, n_classes: int, factor: float, rng: torch.Generator) -> NoisyPool:
+    """Add `factor * len(train)` rows that all show one image of zeros, each with a uniform label.
+
+    Args:
+        train: the clean rows; their labels stay.
+        n_classes: labels are drawn from 0..n_classes-1.
+        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
+        rng: CPU generator.
+
+    Raises:
+        BadInput: `factor` is negative, not a number, or far too large.
+    """
+    k = n_noisy_rows(len(train), factor)
+    return extend(
+        train,
+        images=torch.zeros_like(train.images[: min(k, 1)]),
+        source=torch.full((k,), len(train)),
+        labels=torch.randint(n_classes, (k,), generator=rng),
+    )

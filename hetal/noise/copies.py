@@ -1,0 +1,42 @@
+"""Copied class noise: one class means nothing, and each of its rows is there several times.
+
+Source: Figure 1 (Four-Moons) of Khosla et al., "Understanding and Improving Neural Active Learning on
+Heteroskedastic Distributions", ECAI 2023. There `noisy_class=0` at `mult.factor=1.5` copies each of the 3,000
+rows of class 0 six times. It differs from `class` in that all rows of the class are copied, equally often,
+and that a copy keeps the label of its row, as in the published script: to ask about a point again is to be
+told the same thing again, right or wrong.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from hetal.noise.pool import NoisyPool, extend, n_noisy_rows, relabel, rows_of_class
+from hetal.task import Examples
+
+
+def corrupt(
+    train: Examples, n_classes: int, factor: float, rng: torch.Generator, *, noisy_class: int
+) -> NoisyPool:
+    """Relabel one class uniformly, and add copies of all its rows, labels included.
+
+    Every row of `noisy_class` gets a uniform label and counts as noisy, at any factor, 0 included. The
+    `factor * len(train)` new rows are spread evenly over its rows; what is left over goes to rows drawn at
+    random without replacement. No image is added.
+
+    Args:
+        train: the clean rows.
+        n_classes: labels are drawn from 0..n_classes-1.
+        factor: added rows per row of `train`, a fraction or more.
+        rng: CPU generator.
+        noisy_class: the class that loses its meaning.
+
+    Raises:
+        BadInput: `factor` or `noisy_class` is out of range.
+    """
+    k = n_noisy_rows(len(train), factor)
+    rows = rows_of_class(train, n_classes, noisy_class)
+    labels = torch.randint(n_classes, (len(rows),), generator=rng)
+    copied = torch.randperm(len(rows), generator=rng)[torch.arange(k) % len(rows)]
+    pool = extend(train, images=train.images[:0], source=rows[copied], labels=labels[copied])
+    return relabel(pool, rows, labels)

@@ -1,0 +1,96 @@
+"""Diverse noise: solid colours, each of which may mean one of a few classes.
+
+Source: Khosla et al., "Understanding and Improving Neural Active Learning on Heteroskedastic
+Distributions", ECAI 2023.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hetal.errors import BadInput
+from hetal.noise.pool import NoisyPool, check_whole, extend, n_noisy_rows
+from hetal.task import Examples
+
+
+def corrupt(
+    train: Examples,
+    n_classes: int,
+    factor: float,
+    rng: torch.Generator,
+    *,
+    n_colors: int,
+    labels_per_color: int,
+) -> NoisyPool:
+    """Add `factor * len(train)` rows, each showing one of `n_colors` solid colours at random.
+
+    Each colour owns `labels_per_color` distinct random classes; a row's label is one of those, at random.
+
+    Args:
+        train: the clean rows; their labels stay.
+        n_classes: the classes that colours draw theirs from.
+        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
+        rng: CPU generator.
+        n_colors: how many distinct colours there are, as in `draw_colors`.
+        labels_per_color: how many classes a colour may mean.
+
+    Raises:
+        BadInput: `factor`, `n_colors` or `labels_per_color` is out of range.
+    """
+    k = n_noisy_rows(len(train), factor)
+    check_whole("noise.n_colors", n_colors, low=1)
+    check_whole("noise.labels_per_color", labels_per_color, low=1, high=n_classes)
+    colors = draw_colors(train.images, n_colors, rng)
+    # The first few of a random order of the classes: distinct, and every subset equally likely.
+    owned = torch.rand(n_colors, n_classes, generator=rng).argsort(dim=1)[:, :labels_per_color]
+    color_of_row = torch.randint(n_colors, (k,), generator=rng)
+    which_label = torch.randint(labels_per_color, (k,), generator=rng)
+    return extend(
+        train,
+        images=colors if k else colors[:0],
+        source=len(train) + color_of_row,
+        labels=owned[color_of_row, which_label],
+    )
+
+
+def draw_colors(like: Tensor, n: int, rng: torch.Generator) -> Tensor:
+    """Draw `n` solid images, shaped and typed like those of `like`.
+
+    An image is one random value a channel (a grey level where there is one channel). A (D,) vector has no
+    channels: its solid colour is one value repeated over all D features.
+
+    Args:
+        like: (m, C, H, W) or (m, D); uint8 colours are distinct and uniform over 0..255 per channel, float
+            colours uniform between the least and the greatest value in `like`.
+        n: how many.
+        rng: CPU generator.
+
+    Returns:
+        (n, C, H, W) or (n, D), of the type of `like`.
+
+    Raises:
+        BadInput: there are fewer than `n` distinct uint8 colours.
+    """
+    n_channels = like.shape[1] if like.dim() == 4 else 1
+    if like.is_floating_point():
+        low, high = like.aminmax()
+        # Interpolated, since high - low may overflow. Equal draws are too rare to matter and not excluded.
+        share = torch.rand(n, n_channels, generator=rng)
+        colors = low * (1 - share) + high * share
+    else:
+        if n > 256**n_channels:
+            raise BadInput(f"noise.n_colors={n}: {n_channels}-channel images have {256**n_channels} colours")
+        colors = torch.randint(256, (n, n_channels), generator=rng)
+        while bool((again := _is_repeat(colors)).any()):
+            colors[again] = torch.randint(256, (int(again.sum()), n_channels), generator=rng)
+    solid = colors.to(like.dtype).reshape(n, n_channels, *[1] * (like.dim() - 2))
+    return solid.expand(n, *like.shape[1:])
+
+
+def _is_repeat(rows: Tensor) -> Tensor:
+    """Return (n,) bool: the row equals an earlier one."""
+    distinct, group = torch.unique(rows, dim=0, return_inverse=True)
+    position = torch.arange(len(rows))
+    first = torch.full((len(distinct),), len(rows)).scatter_reduce(0, group, position, "amin")
+    return first[group] != position

@@ -1,0 +1,189 @@
+"""The pool, the oracle that knows what the pool hides, and the budget that is spent on asking it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hetal.errors import BadInput
+from hetal.noise import NoisyPool
+
+
+class Candidates(NamedTuple):
+    """Distinct images that can still be bought.
+
+    Attributes:
+        images: (P,) int64 image numbers.
+        copies: (P,) int64, how many unlabelled rows show each.
+    """
+
+    images: Tensor
+    copies: Tensor
+
+
+class Pool:
+    """What a query strategy may see: images, which row shows which, and the labels bought so far.
+
+    It holds no hidden label and no noise flag.
+
+    Args:
+        images_M: (M, C, H, W) or (M, D) distinct images, on the device they are to be used on.
+        source_N: (N,) int64, the image that each row shows.
+    """
+
+    def __init__(self, images_M: Tensor, source_N: Tensor) -> None:
+        self.images_M = images_M
+        self.source_N = source_N.to(images_M.device)
+        self._labels_N = torch.full_like(self.source_N, -1)
+
+    def __len__(self) -> int:
+        return len(self.source_N)
+
+    @property
+    def device(self) -> torch.device:
+        """Where all of the pool's tensors live."""
+        return self.images_M.device
+
+    def labelled_ids(self) -> Tensor:
+        """Return the ids bought so far, ascending: (L,) int64."""
+        return torch.nonzero(self._labels_N >= 0).flatten()
+
+    def unlabelled_ids(self) -> Tensor:
+        """Return the ids not bought yet, ascending: (N - L,) int64."""
+        return torch.nonzero(self._labels_N < 0).flatten()
+
+    def labels(self, ids: Tensor) -> Tensor:
+        """Return the bought labels of `ids`: (len(ids),) int64.
+
+        Raises:
+            ValueError: a row of `ids` has not been bought.
+        """
+        labels = self._labels_N[ids.to(self.device)]
+        if bool((labels < 0).any()):
+            raise ValueError("asked for the label of a row that was never bought")
+        return labels
+
+    def reveal(self, ids: Tensor, labels: Tensor) -> None:
+        """Enter bought labels.
+
+        Args:
+            ids: (n,) int64 distinct unlabelled ids.
+            labels: (n,) int64, their labels.
+
+        Raises:
+            ValueError: an id is out of range, repeated, or already labelled.
+        """
+        ids, labels = ids.to(self.device), labels.to(self.device)
+        if len(ids) and not (0 <= int(ids.min()) and int(ids.max()) < len(self)):
+            raise ValueError(f"ids must be in 0..{len(self) - 1}")
+        if len(ids.unique()) < len(ids) or bool((self._labels_N[ids] >= 0).any()):
+            raise ValueError("a row was bought twice")
+        self._labels_N[ids] = labels
+
+    def distinct(self) -> Candidates:
+        """Return the images of all unlabelled rows, each once, ordered by the lowest such row.
+
+        Distances and scores depend on the image alone: computing them here and weighing each by its
+        copies is exact.
+        """
+        ids = self.unlabelled_ids()
+        shown = self.source_N[ids]
+        first_M = torch.full((len(self.images_M),), len(self), device=self.device)
+        first_M.scatter_reduce_(0, shown, ids, "amin")
+        copies_M = torch.bincount(shown, minlength=len(self.images_M))
+        images = torch.nonzero(copies_M).flatten()
+        images = images[first_M[images].argsort()]
+        return Candidates(images, copies_M[images])
+
+    def rows_showing(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Choose a random unlabelled row for each of `images`; an image named k times gets k rows.
+
+        Args:
+            images: (n,) int64 image numbers, none more often than it has unlabelled rows.
+            rng: CPU generator.
+
+        Returns:
+            (n,) int64 distinct unlabelled ids, in the order of `images`.
+        """
+        ids = self.unlabelled_ids()
+        ids = ids[torch.randperm(len(ids), generator=rng).to(self.device)]
+        return ids[_matching(self.source_N[ids], images)]
+
+    def lowest_rows_showing(self, images: Tensor) -> Tensor:
+        """Return the lowest unlabelled id of each of `images`, as `rows_showing` but not at random."""
+        ids = self.unlabelled_ids()
+        return ids[_matching(self.source_N[ids], images)]
+
+
+def _matching(keys: Tensor, wanted: Tensor) -> Tensor:
+    """Return for each of `wanted` its position in `keys`; the k-th mention gets the k-th such position."""
+    order = keys.argsort(stable=True)
+    start = torch.searchsorted(keys[order], wanted)
+    by_value = wanted.argsort(stable=True)
+    values = wanted[by_value]
+    mention = torch.empty_like(wanted)
+    mention[by_value] = torch.arange(len(wanted), device=wanted.device) - torch.searchsorted(values, values)
+    return order[start + mention]
+
+
+class Oracle:
+    """The only holder of hidden labels and noise flags.
+
+    Args:
+        noisy: the corrupted pool.
+    """
+
+    def __init__(self, noisy: NoisyPool) -> None:
+        self._labels_N = noisy.labels_N.cpu()
+        self._is_noisy_N = noisy.is_noisy_N.cpu()
+
+    @property
+    def clean_share(self) -> float:
+        """Share of clean rows in the whole pool: what a random query buys."""
+        return 1.0 - float(self._is_noisy_N.double().mean())
+
+    def label(self, ids: Tensor) -> Tensor:
+        """Answer a query: (n,) int64 ids to (n,) int64 labels, on the CPU."""
+        return self._labels_N[ids.cpu()]
+
+    def is_noisy(self, ids: Tensor) -> Tensor:
+        """Tell, for the record only, which ids carry noise: (n,) bool on the CPU."""
+        return self._is_noisy_N[ids.cpu()]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Labels to start with, to buy a round, and to end with.
+
+    Raises:
+        BadInput: the three do not fit each other or a pool of `n_rows` rows.
+    """
+
+    n_start: int
+    n_query: int
+    n_end: int
+    n_rows: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_start <= self.n_rows:
+            raise BadInput(f"n_start={self.n_start}: must be in 1..{self.n_rows}, the rows of the pool")
+        if not self.n_start <= self.n_end <= self.n_rows:
+            raise BadInput(f"n_end={self.n_end}: must be in {self.n_start}..{self.n_rows}, n_start to the rows of the pool")
+        if self.n_query < 1:
+            raise BadInput(f"n_query={self.n_query}: must be at least 1")
+
+    @property
+    def n_rounds(self) -> int:
+        """Number of networks trained: one per query, and one for what the last query bought."""
+        return 1 + -(-(self.n_end - self.n_start) // self.n_query)
+
+    def n_labelled(self, t: int) -> int:
+        """Return the labels that round `t` trains on."""
+        return min(self.n_start + t * self.n_query, self.n_end)
+
+    def n_to_buy(self, t: int) -> int:
+        """Return the labels to buy at the end of round `t`: n_query, or what is left of the budget."""
+        return self.n_labelled(t + 1) - self.n_labelled(t)

@@ -1,0 +1,273 @@
+"""What a run leaves behind, and how it finds itself again.
+
+A run's folder is `root/name/<readable names>-<hash>`, where the hash covers all that affects the result and
+nothing else. In it: `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the
+public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`.
+
+`rounds.jsonl` is the commit point: queries are written first, and what they hold beyond it is dropped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from hetal.errors import BadInput
+from hetal.files import write_atomically, write_json, write_text
+from hetal.provenance import provenance
+
+# Settings that cannot change a result.
+NOT_IDENTITY = ("tracker", "device", "name", "root", "force", "data.root", "data.download")
+
+START = -1  # the "round" in which the start set was bought
+
+
+@dataclass(frozen=True)
+class Round:
+    """One line of `rounds.jsonl`: a network, its test, and what was bought with it.
+
+    Shares and accuracies are in [0, 1]. What describes a purchase is null where nothing was bought.
+
+    Attributes:
+        round: 0, 1, ...
+        n_labelled: labels trained on.
+        accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.metrics`.
+        train_accuracy: online accuracy of the last epoch before any fine-tuning.
+        epochs, steps, restarts: effort of training, fine-tuning included.
+        snapshot_epoch: epoch of the pair that LHD compares; null for other strategies.
+        n_pseudo, pseudo_accuracy: pseudo-labelled rows fine-tuned on, and the share whose hidden label they
+            match; null without fine-tuning.
+        n_bought: rows bought at the end of the round.
+        clean_share: share of clean rows among them.
+        n_distinct: distinct images among them.
+        bought_per_class: how many carry each label.
+        seconds: wall time by phase.
+    """
+
+    round: int
+    n_labelled: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    nll: float
+    ece: float
+    train_accuracy: float
+    epochs: int
+    steps: int
+    restarts: int
+    snapshot_epoch: int | None
+    n_pseudo: int | None
+    pseudo_accuracy: float | None
+    n_bought: int
+    clean_share: float | None
+    n_distinct: int | None
+    bought_per_class: list[int] | None
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bought:
+    """Rows bought in one round: parallel (n,) arrays."""
+
+    ids: Tensor
+    labels: Tensor
+    source: Tensor
+    is_noisy: Tensor
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a resolved config that can change a result."""
+    kept: dict[str, Any] = json.loads(json.dumps(config))
+    for path in NOT_IDENTITY:
+        *parents, key = path.split(".")
+        node = kept
+        for parent in parents:
+            node = node[parent]
+        node.pop(key, None)
+    return kept
+
+
+class Record:
+    """The record of one run.
+
+    Args:
+        config: the resolved config, plain values.
+        choices: the option chosen in each config group, for a readable folder name.
+        overrides: the overrides of the command line.
+
+    Raises:
+        BadInput: `name` would leave `root`, or the record found is damaged.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], choices: Mapping[str, str], overrides: Sequence[str] = ()
+    ) -> None:
+        name = str(config["name"])
+        if not re.fullmatch(r"\w[\w.+-]*", name):
+            raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
+        kept = identity(config)
+        self.hash = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+        self.config = config
+        self.choices = dict(choices)
+        factor = config["mult"]["factor"]
+        parts = [choices["alg"], choices["data"], choices["noise"], f"x{factor:g}", choices["model"], f"s{config['seed']}"]
+        self.title = " ".join(parts)
+        self.dir = Path(config["root"]).expanduser() / name / "-".join([*parts, self.hash])
+        self.id = ""
+        self.rounds: list[Round] = []
+        self.bought: list[Bought] = []
+        self._overrides = list(overrides)
+        self._load()
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """The finished run's summary; None while it is not finished."""
+        path = self.dir / "summary.json"
+        return _read_json(path) if path.exists() else None
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all rounds so far."""
+        return sum(row.steps for row in self.rounds)
+
+    @contextmanager
+    def hold(self, device: torch.device, force: bool = False) -> Iterator[Record]:
+        """Be the only writer of this record for a while.
+
+        Args:
+            device: for the provenance.
+            force: forget what the folder holds and start again.
+
+        Raises:
+            BadInput: another process holds the record, or the folder cannot be written.
+        """
+        try:
+            self.dir.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.dir / ".lock")
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BadInput(f"{self.dir} is being written by {self._holder()}") from None
+        except OSError as error:
+            raise BadInput(f"root={self.config['root']}: cannot write {self.dir}: {error.strerror or error}") from None
+        try:
+            holder = {"host": os.uname().nodename, "pid": os.getpid(), "since": time.strftime("%F %T")}
+            write_json(self.dir / ".holder.json", holder)
+            if force:
+                for old in ("summary.json", "rounds.jsonl", "queries.npz", "provenance.json", "curve.png"):
+                    (self.dir / old).unlink(missing_ok=True)
+            self._load()
+            self._begin(device)
+            yield self
+        finally:
+            (self.dir / ".holder.json").unlink(missing_ok=True)
+            lock.release()
+
+    def start(self, bought: Bought) -> None:
+        """Enter the start set, or make sure that it is the one this record was begun with.
+
+        Raises:
+            BadInput: the record was made from other data.
+        """
+        if not self.bought:
+            self.bought.append(bought)
+            self._write_queries()
+        ours, theirs = self.bought[0], bought
+        if not all(
+            torch.equal(getattr(ours, f.name), getattr(theirs, f.name)) for f in dataclasses.fields(Bought)
+        ):
+            raise BadInput(f"{self.dir} was begun with other data than these; force=true starts it again")
+
+    def append(self, row: Round, bought: Bought) -> None:
+        """Enter a finished round and what was bought with it."""
+        self.rounds.append(row)
+        self.bought.append(bought)
+        self._write_queries()
+        lines = [json.dumps(dataclasses.asdict(r), allow_nan=False) for r in self.rounds]
+        write_text(self.dir / "rounds.jsonl", "\n".join(lines) + "\n")
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Enter the summary: the run is finished."""
+        write_json(self.dir / "summary.json", summary)
+
+    def _begin(self, device: torch.device) -> None:
+        folder = self.dir / ".hydra"
+        folder.mkdir(exist_ok=True)
+        write_text(folder / "config.yaml", yaml.safe_dump(dict(self.config), sort_keys=False))
+        write_text(folder / "overrides.yaml", yaml.safe_dump(self._overrides))
+        path = self.dir / "provenance.json"
+        about = _read_json(path) if path.exists() else {"id": uuid.uuid4().hex[:8], "choices": self.choices, "sessions": []}
+        self.id = about["id"]
+        about["sessions"].append({"started": time.strftime("%FT%T%z"), **provenance(device)})
+        write_json(path, about)
+
+    def _load(self) -> None:
+        path = self.dir / "rounds.jsonl"
+        text = path.read_text() if path.exists() else ""
+        self.rounds = [self._parse(line, i) for i, line in enumerate(text.splitlines())]
+        self.bought = self._read_queries() if self.rounds else []
+
+    def _parse(self, line: str, i: int) -> Round:
+        try:
+            row = Round(**json.loads(line))
+            if row.round != i:
+                raise ValueError(f"round {row.round}")
+        except (ValueError, TypeError) as error:
+            raise BadInput(
+                f"{self.dir / 'rounds.jsonl'}: line {i + 1} is damaged ({error}); force=true starts again"
+            ) from None
+        return row
+
+    def _write_queries(self) -> None:
+        sizes = [len(b.ids) for b in self.bought]
+        columns = {
+            f.name: torch.cat([getattr(b, f.name).cpu() for b in self.bought]).numpy()
+            for f in dataclasses.fields(Bought)
+        }
+        round_ = np.repeat(np.arange(len(sizes)) + START, sizes)
+        write_atomically(self.dir / "queries.npz", lambda file: np.savez(file, round=round_, **columns))
+
+    def _read_queries(self) -> list[Bought]:
+        path = self.dir / "queries.npz"
+        names = [f.name for f in dataclasses.fields(Bought)]
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                round_ = arrays["round"]
+                columns = [torch.from_numpy(arrays[name]) for name in names]
+            masks = [torch.from_numpy(round_ == t) for t in range(START, len(self.rounds))]
+            bought = [Bought(*(column[mask] for column in columns)) for mask in masks]
+            if [len(b.ids) for b in bought[1:]] != [row.n_bought for row in self.rounds]:
+                raise ValueError("it does not match rounds.jsonl")
+        except (OSError, ValueError, KeyError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+            raise BadInput(f"{path} is damaged ({error}); force=true starts again") from None
+        return bought
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads((self.dir / ".holder.json").read_text())
+            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}); force=true starts again") from None

@@ -1,0 +1,57 @@
+"""The loop: train from scratch on what is labelled, test, query, buy; until the budget is spent."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from hetal.display import Display
+from hetal.errors import Diverged
+from hetal.measure import bought, measure, summarise
+from hetal.record import Record
+from hetal.rng import stream
+from hetal.setup import Setup
+from hetal.tracking import Tracker
+
+
+def run(setup: Setup, record: Record, tracker: Tracker, display: Display) -> None:
+    """Run what `record` does not hold yet, and leave it finished.
+
+    Args:
+        setup: an experiment whose pool has nothing bought.
+        record: held by this process; what it holds is bought again, not computed again.
+        tracker: shown every round once.
+        display: told of every epoch and round.
+
+    Raises:
+        Diverged: a loss was not finite; says the round, the epoch and the learning rate.
+    """
+    pool, oracle, budget, seed = setup.pool, setup.oracle, setup.budget, setup.seed
+    record.start(bought(setup, setup.start_ids))
+    for purchase in record.bought:
+        pool.reveal(purchase.ids, purchase.labels)
+
+    for t in range(len(record.rounds), budget.n_rounds):
+        began = time.perf_counter()
+        try:
+            fit = setup.learner.fit(
+                pool,
+                stream(seed, "fit", t),
+                past_steps=record.steps,
+                snapshot=setup.strategy.reads_snapshot,
+                on_epoch=display.epoch,
+            )
+        except Diverged as error:
+            raise Diverged(f"round {t}, {error}") from None
+        trained = time.perf_counter()
+        n = budget.n_to_buy(t)
+        ids = setup.strategy.query(fit.fitted, pool, n, stream(seed, "query", t)) if n else torch.empty(0).long()
+        queried = time.perf_counter()
+        purchase = bought(setup, ids)
+        row = measure(t, setup, fit, purchase, train_seconds=trained - began, query_seconds=queried - trained)
+        record.append(row, purchase)
+        pool.reveal(purchase.ids, purchase.labels)
+        tracker.log(row)
+        display.round(row)
+    record.finish(summarise(record, oracle.clean_share))

@@ -1,0 +1,63 @@
+"""When a round's training has learnt its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hetal.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The paper's rule: online train accuracy and EMA train accuracy have both reached a bar.
+
+    Args:
+        accuracy: bar for the online accuracy of one epoch, in [0, 1].
+        ema_accuracy: bar for the EMA network's accuracy on the same rows, in [0, 1].
+    """
+
+    accuracy: float
+    ema_accuracy: float
+
+    def __call__(self, accuracies: Sequence[float], ema_accuracy: Callable[[], float]) -> bool:
+        """Tell whether to stop.
+
+        Args:
+            accuracies: online train accuracy of every epoch so far, in [0, 1].
+            ema_accuracy: computes the EMA network's train accuracy now; costs a pass, so it is asked last.
+        """
+        return accuracies[-1] >= self.accuracy and ema_accuracy() >= self.ema_accuracy
+
+
+@dataclass(frozen=True)
+class Plateau(Threshold):
+    """Stop as `Threshold` does, or when accuracy no longer rises.
+
+    Contradictory labels on one image put 0.99 out of reach, and the paper's rule then always trains to its
+    cap. This one also stops when the mean accuracy of the last `patience` epochs exceeds that of the
+    `patience` epochs before by less than `min_gain`.
+
+    Args:
+        patience: epochs in each of the two windows, at least 1.
+        min_gain: smallest rise in mean accuracy that counts as progress.
+
+    Raises:
+        BadInput: `patience` is under 1.
+    """
+
+    patience: int
+    min_gain: float
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise BadInput(f"train.stop.patience={self.patience}: must be at least 1")
+
+    def __call__(self, accuracies: Sequence[float], ema_accuracy: Callable[[], float]) -> bool:
+        """Tell whether to stop; arguments as in `Threshold`."""
+        n = self.patience
+        if len(accuracies) >= 2 * n:
+            gain = (sum(accuracies[-n:]) - sum(accuracies[-2 * n : -n])) / n
+            if gain < self.min_gain:
+                return True
+        return super().__call__(accuracies, ema_accuracy)

@@ -1,0 +1,136 @@
+"""Gradient descent on labelled rows, an epoch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hetal.ema import EMA
+from hetal.errors import Diverged
+from hetal.fitted import Pair, Standardise
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+# Batches gathered, augmented and standardised in one go: amortises small-tensor overhead at bounded memory.
+BATCHES_PER_GATHER = 64
+
+
+class Training:
+    """A network under training with its moving average.
+
+    Args:
+        network: trained in place.
+        ema: follows `network`.
+        images_M: (M, ...) stored images.
+        source_L: (L,) int64, the image of each row to train on.
+        labels_L: (L,) int64.
+        prepare: maps stored images to network input.
+        lr: Adam's learning rate.
+        batch_size: rows a step.
+        clip: gradients are clipped by value to +-clip.
+        rng: CPU generator of permutations and augmentation.
+        augment: applied to stored images before `prepare`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        ema: EMA,
+        images_M: Tensor,
+        source_L: Tensor,
+        labels_L: Tensor,
+        prepare: Standardise,
+        *,
+        lr: float,
+        batch_size: int,
+        clip: float,
+        rng: torch.Generator,
+        augment: Augment | None = None,
+    ) -> None:
+        self.network = network
+        self.ema = ema
+        self.accuracies: list[float] = []
+        self.losses: list[float] = []
+        self.steps = 0
+        self._images_M = images_M
+        self._source_L = source_L
+        self._labels_L = labels_L
+        self._prepare = prepare
+        self._lr = lr
+        self._batch_size = batch_size
+        self._clip = clip
+        self._rng = rng
+        self._augment = augment
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._optimiser = torch.optim.Adam(self._parameters, lr=lr, fused=True)
+        self._ema_accuracy: float | None = None
+
+    @property
+    def pair(self) -> Pair:
+        """The network and its average, as they are now."""
+        return Pair(self.network, self.ema.network)
+
+    def epoch(self) -> float:
+        """Train on every row once and return the online accuracy: the share that was right when it came up.
+
+        Raises:
+            Diverged: the epoch's loss is not finite.
+        """
+        self.network.train()
+        self._ema_accuracy = None
+        n = len(self._labels_L)
+        order = torch.randperm(n, generator=self._rng).to(self._labels_L.device)
+        n_right = torch.zeros((), dtype=torch.long, device=order.device)
+        loss_sum = torch.zeros((), device=order.device)
+        for rows in order.split(BATCHES_PER_GATHER * self._batch_size):
+            x, y = self._gather(rows), self._labels_L[rows]
+            for x_B, y_B in zip(_split(x, self._batch_size), _split(y, self._batch_size), strict=True):
+                logits, _ = self.network(x_B)
+                loss = cross_entropy(logits, y_B)
+                self._optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_value_(self._parameters, self._clip, foreach=True)
+                self._optimiser.step()
+                self.ema.update()
+                self.steps += 1
+                n_right += (logits.detach().argmax(1) == y_B).sum()
+                loss_sum += loss.detach() * len(y_B)
+        accuracy, loss_mean = (torch.stack([n_right.float(), loss_sum]) / n).tolist()
+        self.accuracies.append(accuracy)
+        self.losses.append(loss_mean)
+        if not torch.isfinite(torch.tensor(loss_mean)):
+            raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self._lr:g}")
+        return float(accuracy)
+
+    def ema_accuracy(self) -> float:
+        """Return the accuracy of the moving average, as it is now, on the rows trained on."""
+        if self._ema_accuracy is None:
+            self._ema_accuracy = self._measure(self.ema.network)
+        return self._ema_accuracy
+
+    @torch.inference_mode()
+    def _measure(self, network: nn.Module) -> float:
+        network.eval()
+        rows = torch.arange(len(self._labels_L), device=self._labels_L.device)
+        n_right = torch.zeros((), dtype=torch.long, device=rows.device)
+        for batch in rows.split(BATCHES_PER_GATHER * self._batch_size):
+            logits, _ = network(self._prepare(self._images_M[self._source_L[batch]]))
+            n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
+        return int(n_right) / len(rows)
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        images = self._images_M[self._source_L[rows]]
+        if self._augment is not None:
+            images = self._augment(images, self._rng)
+        return self._prepare(images)
+
+
+def _split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Split into batches of `size`; a last batch of one row joins the one before, as batch norm needs two."""
+    n = len(rows)
+    if n > size and n % size == 1:
+        return (*rows[: n - size - 1].split(size), rows[n - size - 1 :])
+    return rows.split(size)

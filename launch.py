@@ -1,0 +1,17 @@
+"""Run one active-learning experiment, or with -m a sweep of them; see README.md."""
+
+import hydra
+from omegaconf import DictConfig
+
+from hetal.cli import launch, plainly
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@plainly
+def main(cfg: DictConfig) -> float:
+    """Compose, instantiate, run."""
+    return launch(cfg)
+
+
+if __name__ == "__main__":
+    main()

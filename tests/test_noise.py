@@ -1,0 +1,293 @@
+"""Every noise setting against its definition: rows, labels, distinct images, and what must not change."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from scipy.stats import chisquare
+
+from hetal.errors import BadInput
+from hetal.noise import NoisyPool, blank, class_, clean, copies, diverse
+from hetal.noise.pool import extend, n_noisy_rows
+from hetal.rng import stream
+from hetal.task import Examples
+
+CONF = Path(__file__).parents[1] / "conf"
+SETTINGS = sorted(path.stem for path in (CONF / "noise").glob("*.yaml"))
+
+
+def train_set(
+    n: int = 200, n_classes: int = 10, shape: tuple[int, ...] = (3, 4, 4), dtype=torch.uint8
+) -> Examples:
+    rng = torch.Generator().manual_seed(7)
+    images = torch.randint(256, (n, *shape), generator=rng)
+    return Examples(images.to(dtype), torch.arange(n) % n_classes)
+
+
+def make(setting: str, train: Examples, n_classes: int, factor: float, seed: int = 0, **changes) -> NoisyPool:
+    """The setting as its YAML and Hydra give it."""
+    config = OmegaConf.load(CONF / "noise" / f"{setting}.yaml")
+    noise = instantiate(config.get("noise", config), **changes)
+    return noise(train, n_classes, factor, stream(seed, "noise"))
+
+
+def looks_uniform(labels: torch.Tensor, n_classes: int) -> bool:
+    return chisquare(torch.bincount(labels, minlength=n_classes).numpy()).pvalue > 1e-4
+
+
+# ---- what holds for all of them
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 6), (5, 3, 3), (7,)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+@pytest.mark.parametrize("n_classes", [3, 47])
+def test_any_image_any_number_of_classes(setting, shape, dtype, n_classes):
+    train = train_set(141, n_classes, shape, dtype)
+    before = Examples(train.images.clone(), train.labels.clone())
+    pool = make(setting, train, n_classes, 2.5)
+    added = 0 if setting == "clean" else 352  # 352.5 rounds to even
+    assert len(pool) == len(pool.labels_N) == len(pool.is_noisy_N) == 141 + added
+    assert pool.images_M.dtype == dtype
+    assert pool.images_M.shape[1:] == shape
+    assert pool.source_N.dtype == pool.labels_N.dtype == torch.int64
+    assert pool.is_noisy_N.dtype == torch.bool
+    assert 0 <= int(pool.source_N.min()) <= int(pool.source_N.max()) < len(pool.images_M)
+    assert 0 <= int(pool.labels_N.min()) <= int(pool.labels_N.max()) < n_classes
+    # Clean rows come first, show their own image and keep their label; the rest is noisy.
+    assert torch.equal(pool.images_M[:141], train.images)
+    assert torch.equal(pool.source_N[:141], torch.arange(141))
+    kept = ~pool.is_noisy_N[:141]
+    assert torch.equal(pool.labels_N[:141][kept], train.labels[kept])
+    assert bool(pool.is_noisy_N[141:].all())
+    # What was passed in is not written to.
+    assert torch.equal(train.images, before.images)
+    assert torch.equal(train.labels, before.labels)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_generator_decides_all(setting):
+    train = train_set()
+    one, same, other = (make(setting, train, 10, 4, seed) for seed in (0, 0, 1))
+    fields = ("images_M", "source_N", "labels_N", "is_noisy_N")
+    assert all(torch.equal(getattr(one, f), getattr(same, f)) for f in fields)
+    assert torch.equal(one.labels_N, other.labels_N) == (setting == "clean")
+
+
+@pytest.mark.parametrize("setting", sorted(set(SETTINGS) - {"clean"}))
+@pytest.mark.parametrize("factor", [-1, -1e-9, float("nan"), float("inf"), 1e300, 10**400, "abc", None, True])
+def test_an_impossible_factor_is_refused(setting, factor):
+    with pytest.raises(BadInput, match=r"^mult\.factor="):
+        make(setting, train_set(), 10, factor)
+
+
+@pytest.mark.parametrize("factor", [0, 0.004, 0.5, 1, 2.5, 3000])
+def test_rows_are_factor_times_clean_to_the_nearest(factor):
+    assert n_noisy_rows(120, factor) == round(120 * factor)
+    assert len(make("blank", train_set(120), 10, factor)) == 120 + round(120 * factor)
+
+
+def test_images_of_another_shape_are_refused():
+    one = torch.zeros(1, dtype=torch.int64)
+    with pytest.raises(BadInput, match=r"its images are \(3, 4, 4\), those of the data \(1, 4, 4\)"):
+        extend(train_set(shape=(1, 4, 4)), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), one, one)
+
+
+# ---- clean
+
+
+@pytest.mark.parametrize("factor", [0, 4, float("nan")])
+def test_clean_adds_nothing_and_draws_nothing(factor):
+    train, rng = train_set(), stream(0, "noise")
+    pool = clean.corrupt(train, 10, factor, rng)
+    assert pool.images_M is train.images
+    assert torch.equal(pool.labels_N, train.labels)
+    assert not bool(pool.is_noisy_N.any())
+    assert torch.equal(rng.get_state(), stream(0, "noise").get_state())
+
+
+@pytest.mark.parametrize("setting", ["blank", "diverse"])
+def test_factor_0_is_the_clean_pool(setting):
+    pool = make(setting, train_set(), 10, 0)
+    assert len(pool) == len(pool.images_M) == 200
+    assert not bool(pool.is_noisy_N.any())
+
+
+# ---- blank
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_blank_is_one_image_of_zeros_under_uniform_labels(dtype):
+    pool = blank.corrupt(train_set(1000, dtype=dtype), 10, 4, stream(0, "noise"))
+    assert len(pool.images_M) == 1001
+    assert not bool(pool.images_M[1000].any())
+    assert torch.equal(pool.source_N[1000:], torch.full((4000,), 1000))
+    assert looks_uniform(pool.labels_N[1000:], 10)
+
+
+# ---- diverse
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_diverse_is_100_distinct_solid_colours_of_3_labels_each(n_channels):
+    pool = make("diverse", train_set(1000, shape=(n_channels, 5, 4)), 10, 40)
+    colors = pool.images_M[1000:]
+    assert colors.shape == (100, n_channels, 5, 4)
+    assert torch.equal(colors, colors[:, :, :1, :1].expand_as(colors))
+    assert len(torch.unique(colors, dim=0)) == 100
+    which = pool.source_N[1000:] - 1000
+    assert looks_uniform(which, 100)
+    table = torch.zeros(100, 10, dtype=torch.int64)
+    table.index_put_((which, pool.labels_N[1000:]), torch.ones(1, dtype=torch.int64), accumulate=True)
+    assert ((table > 0).sum(dim=1) == 3).all()  # 400 rows a colour: none of the three is missed
+    assert chisquare(table[table > 0].view(100, 3).numpy(), axis=1).pvalue.min() > 1e-6
+    assert 20 <= int((table > 0).sum(dim=0).min())  # 30 colours own a class, on average
+    assert int((table > 0).sum(dim=0).max()) <= 42
+
+
+def test_colours_cover_all_levels():
+    colors = diverse.draw_colors(train_set().images, 5000, stream(0, "noise"))[:, :, 0, 0]
+    for channel in colors.T:
+        assert looks_uniform(channel.long() // 16, 16)
+
+
+def test_every_grey_level_can_be_a_colour_and_no_more():
+    grey = train_set(shape=(1, 2, 2))
+    pool = make("diverse", grey, 10, 4, n_colors=256)
+    assert torch.equal(pool.images_M[200:, 0, 0, 0].sort().values, torch.arange(256, dtype=torch.uint8))
+    with pytest.raises(BadInput, match=r"noise\.n_colors=257: 1-channel images have 256 colours"):
+        make("diverse", grey, 10, 4, n_colors=257)
+
+
+def test_float_colours_lie_between_the_extremes_of_the_data():
+    train = Examples(torch.linspace(-3, 5, 40).reshape(10, 1, 2, 2), torch.arange(10))
+    colors = diverse.draw_colors(train.images, 2000, stream(0, "noise"))
+    assert -3 <= float(colors.min()) < -2.9
+    assert 4.9 < float(colors.max()) <= 5
+    constant = diverse.draw_colors(torch.full((3, 2), 1.5), 10, stream(0, "noise"))
+    torch.testing.assert_close(constant, torch.full((10, 2), 1.5))
+
+
+def test_the_solid_colour_of_a_vector_is_one_value_repeated():
+    colors = diverse.draw_colors(train_set(shape=(6,), dtype=torch.float32).images, 9, stream(0, "noise"))
+    assert colors.shape == (9, 6)
+    assert bool((colors == colors[:, :1]).all())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("n_colors", 0, ">= 1"),
+        ("n_colors", 2.5, ">= 1"),
+        ("n_colors", "many", ">= 1"),
+        ("labels_per_color", 0, r"in 1\.\.10"),
+        ("labels_per_color", 11, r"in 1\.\.10"),
+    ],
+)
+def test_diverse_refuses(name, value, allowed):
+    with pytest.raises(BadInput, match=rf"^noise\.{name}={value}: must be a whole number {allowed}$"):
+        make("diverse", train_set(), 10, 4, **{name: value})
+
+
+# ---- class
+
+
+def test_class_relabels_the_class_and_copies_its_first_100_rows():
+    train = train_set(3000)
+    pool = make("class", train, 10, 4)
+    assert pool.images_M is train.images  # the copies show images that are there
+    assert len(pool) == 15_000
+    rows = torch.nonzero(train.labels == 1).flatten()
+    assert torch.equal(torch.nonzero(pool.is_noisy_N[:3000]).flatten(), rows)
+    assert looks_uniform(pool.labels_N[rows], 10)
+    copied = pool.source_N[3000:]
+    assert torch.equal(torch.unique(copied), rows[:100])
+    assert looks_uniform((copied - 1) // 10, 100)  # with replacement: row 10 i + 1 is template i
+    assert looks_uniform(pool.labels_N[3000:], 10)
+    assert int((~pool.is_noisy_N).sum()) == 2700  # 18% of 15,000
+
+
+def test_class_at_factor_0_still_relabels_and_as_at_any_other():
+    train = train_set(3000)
+    none, many = make("class", train, 10, 0), make("class", train, 10, 4)
+    assert len(none) == 3000
+    assert int(none.is_noisy_N.sum()) == 300
+    assert torch.equal(none.labels_N, many.labels_N[:3000])
+
+
+def test_class_copies_all_rows_where_there_are_fewer_than_n_templates():
+    pool = make("class", train_set(50), 10, 4, noisy_class=3)
+    assert torch.equal(torch.unique(pool.source_N[50:]), torch.arange(3, 50, 10))
+
+
+@pytest.mark.parametrize("setting", ["class", "copies"])
+@pytest.mark.parametrize("value", [-1, 10, 1.5, "cat", None, True])
+def test_a_class_that_is_none_is_refused(setting, value):
+    with pytest.raises(BadInput, match=rf"^noise\.noisy_class={value}: must be a whole number in 0\.\.9$"):
+        make(setting, train_set(), 10, 4, noisy_class=value)
+
+
+@pytest.mark.parametrize("value", [0, -5, 2.5])
+def test_class_refuses_n_templates(value):
+    with pytest.raises(BadInput, match=rf"^noise\.n_templates={value}: must be a whole number >= 1$"):
+        make("class", train_set(), 10, 4, n_templates=value)
+
+
+def test_a_class_without_rows_is_refused():
+    with pytest.raises(BadInput, match=r"noise\.noisy_class=9: the data has no training row of it"):
+        class_.corrupt(train_set(n_classes=9), 10, 1, stream(0, "noise"), noisy_class=9, n_templates=1)
+
+
+# ---- copies
+
+
+def test_copies_are_even_and_keep_the_label_of_their_row():
+    train = train_set(2000, n_classes=4)
+    pool = make("copies", train, 4, 1.5)
+    assert len(pool) == 5000
+    assert torch.equal(torch.bincount(pool.source_N), torch.where(train.labels == 0, 7, 1))
+    assert torch.equal(pool.labels_N, pool.labels_N[pool.source_N])
+    assert torch.equal(pool.is_noisy_N, train.labels[pool.source_N] == 0)
+    assert looks_uniform(pool.labels_N[:2000][train.labels == 0], 4)
+
+
+@given(n=st.integers(10, 60), factor=st.floats(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_copies_of_two_rows_differ_by_one_at_most(n, factor):
+    pool = copies.corrupt(train_set(n), 10, factor, stream(0, "noise"), noisy_class=0)
+    count = torch.bincount(pool.source_N, minlength=n)
+    assert int(count.sum()) == n + round(n * factor)
+    assert bool((count[torch.arange(n) % 10 != 0] == 1).all())
+    assert int(count[::10].max() - count[::10].min()) <= 1
+
+
+# ---- as Hydra composes them
+
+
+def composed(tmp_path: Path, *overrides: str) -> dict:
+    for group in ("mult", "noise"):
+        shutil.copytree(CONF / group, tmp_path / group, dirs_exist_ok=True)
+    (tmp_path / "config.yaml").write_text('defaults: [{mult: "4"}, {noise: class}, _self_]\n')
+    with initialize_config_dir(version_base=None, config_dir=str(tmp_path)):
+        return OmegaConf.to_container(compose("config", overrides=list(overrides)))
+
+
+def test_clean_is_one_config_whatever_mult_is(tmp_path):
+    one, other = (composed(tmp_path, "noise=clean", f"mult={m}") for m in (0, 8))
+    assert one == other
+    assert one["mult"] == {"factor": 0}
+    assert set(one["noise"]) == {"_target_", "_partial_"}
+
+
+@pytest.mark.parametrize("mult", [0, 1, 2, 4, 8])
+def test_mult_n_is_factor_n(tmp_path, mult):
+    assert composed(tmp_path, f"mult={mult}")["mult"] == {"factor": mult}
+    assert composed(tmp_path, f"mult={mult}", "mult.factor=2.5")["mult"] == {"factor": 2.5}
