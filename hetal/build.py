@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any, get_type_hints
@@ -14,8 +15,15 @@ from pydantic.errors import PydanticUserError
 
 from hetal.errors import BadInput
 
-
-PLAIN = {"n_start": int, "n_query": int, "n_end": int, "seed": int, "device": str, "force": bool}
+PLAIN = {
+    "n_start": int,
+    "n_query": int,
+    "n_end": int,
+    "seed": int,
+    "threads": int,
+    "device": str,
+    "force": bool,
+}
 
 
 def build(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,9 +33,8 @@ def build(config: Mapping[str, Any]) -> dict[str, Any]:
         config: the resolved config, plain values.
 
     Raises:
-        BadInput: a value does not have the type that its target declares, or a constructor refused it.
+        BadInput: a constructor refused what it was given.
     """
-    check_types(config)
     try:
         parts = instantiate(OmegaConf.create(dict(config)), _convert_="all")
     except InstantiationException as error:
@@ -40,8 +47,19 @@ def build(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(parts)
 
 
+def check_config(config: Mapping[str, Any]) -> None:
+    """Check every value of a resolved config against the type that its receiver declares.
+
+    Raises:
+        BadInput: names the setting, its value, and what is allowed.
+    """
+    for path, hint in PLAIN.items():
+        _check(hint, functools.reduce(lambda node, key: node[key], path.split("."), config), path)
+    check_types(config)
+
+
 def check_types(node: Any, path: str = "") -> None:
-    """Check the plain values of a config against the annotations of the targets that receive them.
+    """Check a config against the parameters of the targets that receive it, and the annotations of these.
 
     Raises:
         BadInput: names the setting, its value, and what is allowed.
@@ -51,24 +69,31 @@ def check_types(node: Any, path: str = "") -> None:
             check_types(item, f"{path}[{i}]")
     if not isinstance(node, Mapping):
         return
-    hints = _hints(node["_target_"], path) if "_target_" in node else {} if path else PLAIN
+    hints = _parameters(node["_target_"], path) if "_target_" in node else None
     for key, value in node.items():
         where = f"{path}.{key}" if path else str(key)
-        if key in hints and not isinstance(value, Mapping):
-            _check(hints[key], value, where)
+        if hints is not None and not key.startswith("_"):
+            if key not in hints:
+                raise BadInput(f"{where}: no such setting; {node['_target_']} takes {', '.join(hints)}")
+            if not isinstance(value, Mapping):
+                _check(hints[key], value, where)
         check_types(value, where)
 
 
-def _hints(target: str, path: str) -> dict[str, Any]:
+def _parameters(target: str, path: str) -> dict[str, Any] | None:
+    """Return the annotation of each parameter of a target; None where it takes any name."""
     try:
         found = get_object(target)
     except Exception as error:
         raise BadInput(f"{path}._target_={target}: {' '.join(str(error).split())}") from None
-    function = found.__init__ if inspect.isclass(found) else found
     try:
-        return get_type_hints(function)
-    except (TypeError, NameError):
-        return {}
+        parameters = inspect.signature(found).parameters.values()
+        hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    except (TypeError, ValueError, NameError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name: hints.get(p.name, Any) for p in parameters}
 
 
 def _check(hint: Any, value: Any, where: str) -> None:

@@ -17,6 +17,15 @@ from rich.console import Console
 from hetal.errors import BadInput
 
 
+def factor_of(mult: Any) -> Any:
+    """Return the noise factor that `mult=2.5` or `mult.factor=2.5` asks for; a number stands for itself."""
+    return mult.factor if isinstance(mult, DictConfig) else mult
+
+
+# Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
+OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
+
+
 class JobFailed(HydraException):
     """A job of a sweep failed through a user's mistake; Hydra shows the message without a traceback."""
 
@@ -46,6 +55,7 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise BadInput(" ".join(str(error).split())) from None
     assert isinstance(config, dict)
+    config["mult"] = {"factor": factor_of(cfg.mult)}
     return {str(key): value for key, value in config.items()}
 
 
@@ -59,7 +69,7 @@ def launch(cfg: DictConfig) -> float:
         BadInput: the settings, the data or the machine cannot do it.
     """
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
-    from hetal.build import build
+    from hetal.build import build, check_config
     from hetal.device import pick_device
     from hetal.display import Display, show_finished
     from hetal.figure import draw_curve
@@ -69,8 +79,11 @@ def launch(cfg: DictConfig) -> float:
 
     console = Console()
     config = _resolved(cfg)
+    check_config(config)
     hydra = HydraConfig.get()
-    choices = {k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config}
+    choices = {
+        k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
+    }
     record = Record(config, choices, list(hydra.overrides.task))
     if record.summary is not None and not cfg.force:
         console.print(f"{record.title}  finished already; force=true runs it again", highlight=False)
@@ -78,12 +91,11 @@ def launch(cfg: DictConfig) -> float:
         return float(record.summary["area_under_curve"])
 
     parts = build(config)
-    device = pick_device(parts.pop("device"))
+    device = pick_device(parts["device"], parts["threads"])
     tracker = parts["tracker"]
     setup = prepare(
         data=parts["data"],
         noise=parts["noise"],
-        factor=parts["mult"]["factor"],
         model=parts["model"],
         train=parts["train"],
         finetune=parts["finetune"],

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from hetal.errors import BadInput
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device called `name`; "auto" is cuda, else mps, else cpu.
+def pick_device(name: str, threads: int) -> torch.device:
+    """Return the device called `name` and make its arithmetic repeatable.
+
+    Args:
+        name: "cpu", "cuda" or "mps"; "auto" is cuda, else mps, else cpu.
+        threads: threads of the CPU's arithmetic. Sums are split among them, so their number is visible in the
+            last bits of a result.
 
     Raises:
-        BadInput: no such device, or this machine has none.
+        BadInput: no such device, this machine has none, or `threads` is under 1.
     """
+    if threads < 1:
+        raise BadInput(f"threads={threads}: must be at least 1")
+    torch.set_num_threads(threads)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, there in available.items() if there)
@@ -20,4 +30,9 @@ def pick_device(name: str) -> torch.device:
         raise BadInput(f"device={name}: must be auto, {', '.join(available)}")
     if not available[name]:
         raise BadInput(f"device={name}: this machine has none; device=auto takes what there is")
+    if name == "cuda":
+        # Both have to be set before the first CUDA call; without them cuBLAS and cuDNN may sum in any order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
     return torch.device(name)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from hetal.pool import Budget
-from hetal.record import Round
+from hetal.rounds import Round
 
 
 class Display:
@@ -104,15 +104,10 @@ def _state(row: Round) -> str:
     return f"labels {row.n_labelled}  accuracy {row.accuracy:.1%}{clean}"
 
 
-def rounds_table(rounds: list[Round], base_rate: float) -> Table:
-    """Return the table of a finished run, one row a round.
-
-    Args:
-        rounds: all rounds.
-        base_rate: share of clean rows in the pool, for the heading.
-    """
+def rounds_table(rounds: list[Round]) -> Table:
+    """Return the table of `rounds`, one row a round."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = ("round", "labels", "accuracy", f"clean bought (base {base_rate:.0%})", "distinct", "epochs", "train s", "query s")
+    columns = ("round", "labels", "accuracy", "clean", "distinct", "epochs", "train s", "query s")
     for name in columns:
         table.add_column(name, justify="right")
     for row in rounds:
@@ -134,10 +129,17 @@ def show_finished(
     console: Console, rounds: list[Round], summary: dict[str, Any], folder: Path, where: str | None
 ) -> None:
     """Print the table of a finished run, its two figures of merit, and where everything is."""
-    console.print(rounds_table(rounds, summary["base_rate"]))
+    clean = summary["queried_clean_share"]
+    console.print(rounds_table(rounds))
     console.print(
-        f"final accuracy {summary['final_accuracy']:.1%}, mean over labels {summary['area_under_curve']:.1%}",
+        f"final accuracy {summary['final_accuracy']:.1%}, mean over labels {summary['area_under_curve']:.1%}"
+        + (
+            ""
+            if clean is None
+            else f"; {clean:.0%} of what was bought was clean, {summary['base_rate']:.0%} of the pool"
+        ),
         highlight=False,
+        soft_wrap=True,
     )
     for name, place in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):
         if place is not None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from hetal.files import write_atomically
-from hetal.record import Round
+from hetal.rounds import Round
 
 
 def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) -> None:
@@ -32,7 +32,14 @@ def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) ->
         [row.n_labelled for row in bought], [row.clean_share for row in bought], "o-", color="#d55e00", ms=4
     )
     clean.axhline(base_rate, color="0.5", ls="--", lw=1)
-    clean.annotate("base rate", (0.99, base_rate), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+    clean.annotate(
+        "base rate",
+        (0.99, base_rate),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color="0.4",
+    )
     clean.set_ylabel("clean share of each query")
     clean.set_ylim(-0.03, 1.03)
     for axes in (accuracy, clean):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from hetal.errors import BadInput
+
+Array = npt.NDArray[np.generic]
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -53,3 +58,27 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused: JSON has none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Array]:
+    """Return the arrays called `keys` of an .npz file, whatever they hold. Nothing is ever unpickled.
+
+    Raises:
+        BadInput: there is no such file, it is damaged, or an array is missing; does not name the file.
+    """
+    # What numpy and zipfile raise depends on which byte is wrong, so anything may come; it is told in full.
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise BadInput("is not an .npz file but a single array")
+        with file:
+            if absent := [key for key in keys if key not in file.files]:
+                raise BadInput(f"has no array {', '.join(absent)}; it must hold {', '.join(keys)}")
+            return {key: file[key] for key in keys}
+    except BadInput:
+        raise
+    except FileNotFoundError as error:
+        raise BadInput("there is no such file") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"cannot be read as .npz ({type(error).__name__}: {reason})") from error

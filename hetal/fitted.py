@@ -96,7 +96,9 @@ class Fitted:
             RuntimeError: training kept none, since no strategy declared `reads_snapshot`.
         """
         if self._snapshot is None:
-            raise RuntimeError("this strategy reads the snapshot pair but does not declare reads_snapshot = True")
+            raise RuntimeError(
+                "this strategy reads the snapshot pair but does not declare reads_snapshot = True"
+            )
         return self._snapshot
 
     @cached_property

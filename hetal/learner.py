@@ -104,7 +104,7 @@ class Learner:
         """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
         network = self.network(self.task.image_shape, self.task.n_classes)
         if _convolves(network):
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = network.to(memory_format=torch.channels_last)
         return network.to(self.device)
 
     def fit(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from hetal.learner import Fit
 from hetal.metrics import area_under_curve, classification_metrics
-from hetal.record import Bought, Record, Round
+from hetal.record import Record
+from hetal.rounds import Bought, Round
 from hetal.setup import Setup
 
 
@@ -42,7 +43,9 @@ def measure(
     n_bought = len(purchase.ids)
     pseudo_accuracy = None
     if fit.pseudo is not None and len(fit.pseudo.ids):
-        pseudo_accuracy = float((setup.oracle.label(fit.pseudo.ids) == fit.pseudo.labels.cpu()).double().mean())
+        pseudo_accuracy = float(
+            (setup.oracle.label(fit.pseudo.ids) == fit.pseudo.labels.cpu()).double().mean()
+        )
     per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
     return Round(
         round=t,

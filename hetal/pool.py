@@ -77,7 +77,7 @@ class Pool:
             ValueError: an id is out of range, repeated, or already labelled.
         """
         ids, labels = ids.to(self.device), labels.to(self.device)
-        if len(ids) and not (0 <= int(ids.min()) and int(ids.max()) < len(self)):
+        if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < len(self)):
             raise ValueError(f"ids must be in 0..{len(self) - 1}")
         if len(ids.unique()) < len(ids) or bool((self._labels_N[ids] >= 0).any()):
             raise ValueError("a row was bought twice")
@@ -171,7 +171,9 @@ class Budget:
         if not 1 <= self.n_start <= self.n_rows:
             raise BadInput(f"n_start={self.n_start}: must be in 1..{self.n_rows}, the rows of the pool")
         if not self.n_start <= self.n_end <= self.n_rows:
-            raise BadInput(f"n_end={self.n_end}: must be in {self.n_start}..{self.n_rows}, n_start to the rows of the pool")
+            raise BadInput(
+                f"n_end={self.n_end}: must be in {self.n_start}..{self.n_rows}, n_start to the rows of the pool"
+            )
         if self.n_query < 1:
             raise BadInput(f"n_query={self.n_query}: must be at least 1")
 

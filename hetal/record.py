@@ -13,83 +13,27 @@ import dataclasses
 import hashlib
 import json
 import os
+import platform
 import re
 import time
 import uuid
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
 import numpy as np
 import torch
-import yaml
-from torch import Tensor
+from omegaconf import OmegaConf
 
 from hetal.errors import BadInput
-from hetal.files import write_atomically, write_json, write_text
+from hetal.files import read_npz, write_atomically, write_json, write_text
 from hetal.provenance import provenance
+from hetal.rounds import START, Bought, Round
 
-# Settings that cannot change a result.
-NOT_IDENTITY = ("tracker", "device", "name", "root", "force", "data.root", "data.download")
-
-START = -1  # the "round" in which the start set was bought
-
-
-@dataclass(frozen=True)
-class Round:
-    """One line of `rounds.jsonl`: a network, its test, and what was bought with it.
-
-    Shares and accuracies are in [0, 1]. What describes a purchase is null where nothing was bought.
-
-    Attributes:
-        round: 0, 1, ...
-        n_labelled: labels trained on.
-        accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.metrics`.
-        train_accuracy: online accuracy of the last epoch before any fine-tuning.
-        epochs, steps, restarts: effort of training, fine-tuning included.
-        snapshot_epoch: epoch of the pair that LHD compares; null for other strategies.
-        n_pseudo, pseudo_accuracy: pseudo-labelled rows fine-tuned on, and the share whose hidden label they
-            match; null without fine-tuning.
-        n_bought: rows bought at the end of the round.
-        clean_share: share of clean rows among them.
-        n_distinct: distinct images among them.
-        bought_per_class: how many carry each label.
-        seconds: wall time by phase.
-    """
-
-    round: int
-    n_labelled: int
-    accuracy: float
-    balanced_accuracy: float
-    macro_f1: float
-    nll: float
-    ece: float
-    train_accuracy: float
-    epochs: int
-    steps: int
-    restarts: int
-    snapshot_epoch: int | None
-    n_pseudo: int | None
-    pseudo_accuracy: float | None
-    n_bought: int
-    clean_share: float | None
-    n_distinct: int | None
-    bought_per_class: list[int] | None
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Bought:
-    """Rows bought in one round: parallel (n,) arrays."""
-
-    ids: Tensor
-    labels: Tensor
-    source: Tensor
-    is_noisy: Tensor
+# Settings that cannot change a result; what noise makes of mult stands in its own factor.
+NOT_IDENTITY = ("mult", "tracker", "device", "name", "root", "force", "data.root", "data.download")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,8 +70,15 @@ class Record:
         self.hash = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
         self.config = config
         self.choices = dict(choices)
-        factor = config["mult"]["factor"]
-        parts = [choices["alg"], choices["data"], choices["noise"], f"x{factor:g}", choices["model"], f"s{config['seed']}"]
+        factor = config["noise"].get("factor", 0)
+        parts = [
+            choices["alg"],
+            choices["data"],
+            choices["noise"],
+            f"x{factor:g}",
+            choices["model"],
+            f"s{config['seed']}",
+        ]
         self.title = " ".join(parts)
         self.dir = Path(config["root"]).expanduser() / name / "-".join([*parts, self.hash])
         self.id = ""
@@ -165,9 +116,11 @@ class Record:
         except filelock.Timeout:
             raise BadInput(f"{self.dir} is being written by {self._holder()}") from None
         except OSError as error:
-            raise BadInput(f"root={self.config['root']}: cannot write {self.dir}: {error.strerror or error}") from None
+            raise BadInput(
+                f"root={self.config['root']}: cannot write {self.dir}: {error.strerror or error}"
+            ) from None
         try:
-            holder = {"host": os.uname().nodename, "pid": os.getpid(), "since": time.strftime("%F %T")}
+            holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
             write_json(self.dir / ".holder.json", holder)
             if force:
                 for old in ("summary.json", "rounds.jsonl", "queries.npz", "provenance.json", "curve.png"):
@@ -209,17 +162,20 @@ class Record:
     def _begin(self, device: torch.device) -> None:
         folder = self.dir / ".hydra"
         folder.mkdir(exist_ok=True)
-        write_text(folder / "config.yaml", yaml.safe_dump(dict(self.config), sort_keys=False))
-        write_text(folder / "overrides.yaml", yaml.safe_dump(self._overrides))
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.config))))
+        write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
         path = self.dir / "provenance.json"
-        about = _read_json(path) if path.exists() else {"id": uuid.uuid4().hex[:8], "choices": self.choices, "sessions": []}
+        new = {"id": uuid.uuid4().hex[:8], "choices": self.choices, "sessions": []}
+        about: dict[str, Any] = _read_json(path) if path.exists() else new
         self.id = about["id"]
         about["sessions"].append({"started": time.strftime("%FT%T%z"), **provenance(device)})
         write_json(path, about)
 
     def _load(self) -> None:
         path = self.dir / "rounds.jsonl"
-        text = path.read_text() if path.exists() else ""
+        text = path.read_text(errors="replace") if path.exists() else ""
+        if path.exists() and not text:
+            raise BadInput(f"{path} is damaged (it is empty); force=true starts again")
         self.rounds = [self._parse(line, i) for i, line in enumerate(text.splitlines())]
         self.bought = self._read_queries() if self.rounds else []
 
@@ -236,7 +192,7 @@ class Record:
 
     def _write_queries(self) -> None:
         sizes = [len(b.ids) for b in self.bought]
-        columns = {
+        columns: dict[str, Any] = {
             f.name: torch.cat([getattr(b, f.name).cpu() for b in self.bought]).numpy()
             for f in dataclasses.fields(Bought)
         }
@@ -247,14 +203,17 @@ class Record:
         path = self.dir / "queries.npz"
         names = [f.name for f in dataclasses.fields(Bought)]
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                round_ = arrays["round"]
-                columns = [torch.from_numpy(arrays[name]) for name in names]
-            masks = [torch.from_numpy(round_ == t) for t in range(START, len(self.rounds))]
-            bought = [Bought(*(column[mask] for column in columns)) for mask in masks]
+            arrays = read_npz(path, ["round", *names])
+            if len({array.shape for array in arrays.values()}) != 1 or arrays["round"].ndim != 1:
+                raise BadInput("its arrays differ in length")
+            if any(arrays[name].dtype != (bool if name == "is_noisy" else np.int64) for name in names):
+                raise BadInput("its arrays have the wrong types")
+            rounds = [torch.from_numpy(arrays["round"] == t) for t in range(START, len(self.rounds))]
+            columns = [torch.from_numpy(arrays[name]) for name in names]
+            bought = [Bought(*(column[mask] for column in columns)) for mask in rounds]
             if [len(b.ids) for b in bought[1:]] != [row.n_bought for row in self.rounds]:
-                raise ValueError("it does not match rounds.jsonl")
-        except (OSError, ValueError, KeyError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+                raise BadInput("it does not match rounds.jsonl")
+        except BadInput as error:
             raise BadInput(f"{path} is damaged ({error}); force=true starts again") from None
         return bought
 

@@ -46,7 +46,11 @@ def run(setup: Setup, record: Record, tracker: Tracker, display: Display) -> Non
             raise Diverged(f"round {t}, {error}") from None
         trained = time.perf_counter()
         n = budget.n_to_buy(t)
-        ids = setup.strategy.query(fit.fitted, pool, n, stream(seed, "query", t)) if n else torch.empty(0).long()
+        ids = (
+            setup.strategy.query(fit.fitted, pool, n, stream(seed, "query", t))
+            if n
+            else torch.empty(0).long()
+        )
         queried = time.perf_counter()
         purchase = bought(setup, ids)
         row = measure(t, setup, fit, purchase, train_seconds=trained - began, query_seconds=queried - trained)

@@ -17,7 +17,7 @@ from hetal.pool import Budget, Oracle, Pool
 from hetal.rng import stream
 from hetal.task import Examples, Task
 
-Corrupt = Callable[[Examples, int, float, torch.Generator], NoisyPool]
+Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ def prepare(
     *,
     data: Callable[..., Task],
     noise: Corrupt,
-    factor: float,
     model: Network,
     train: Callable[..., Learner],
     finetune: PseudoLabel | None,
@@ -66,7 +65,7 @@ def prepare(
         BadInput: they do not.
     """
     task = data(rng=stream(seed, "data"))
-    noisy = noise(task.train, task.n_classes, factor, stream(seed, "noise"))
+    noisy = noise(task.train, task.n_classes, stream(seed, "noise"))
     budget = Budget(n_start, n_query, n_end, n_rows=len(noisy))
     learner = train(network=model, task=task, finetune=finetune, device=device)
     with seeded(stream(seed, "check"), device):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -86,6 +87,17 @@ class Task:
             raise BadInput(f"data.std: {self.std}; every value must be positive and finite")
         if not all(map(math.isfinite, self.mean)):
             raise BadInput(f"data.mean: {self.mean}; every value must be finite")
+
+
+def per_channel(name: str, values: object) -> tuple[float, ...]:
+    """Return `values`, as it stands in a config, as a tuple of numbers.
+
+    Raises:
+        BadInput: it is no list of numbers; the message calls it `name`.
+    """
+    if not isinstance(values, Sequence) or not all(isinstance(value, (int, float)) for value in values):
+        raise BadInput(f"{name}={values}: must be a list of numbers, one a channel")
+    return tuple(map(float, values))
 
 
 def stratified(labels: Tensor, n: int | None, rng: torch.Generator) -> Tensor:

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from hetal.errors import BadInput
-from hetal.record import Record, Round
+from hetal.record import Record
+from hetal.rounds import Round
 
 
 class Tracker(ABC):
@@ -119,5 +120,3 @@ class WandbTracker(Tracker):
         if self.mode == "online":
             return str(self._run.url)
         return f"wandb sync {self._run.settings.sync_dir}"
-
-

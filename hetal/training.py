@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -91,7 +92,7 @@ class Training:
                 logits, _ = self.network(x_B)
                 loss = cross_entropy(logits, y_B)
                 self._optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 nn.utils.clip_grad_value_(self._parameters, self._clip, foreach=True)
                 self._optimiser.step()
                 self.ema.update()
@@ -101,7 +102,7 @@ class Training:
         accuracy, loss_mean = (torch.stack([n_right.float(), loss_sum]) / n).tolist()
         self.accuracies.append(accuracy)
         self.losses.append(loss_mean)
-        if not torch.isfinite(torch.tensor(loss_mean)):
+        if not math.isfinite(loss_mean):
             raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self._lr:g}")
         return float(accuracy)
 
@@ -130,7 +131,11 @@ class Training:
 
 def _split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
     """Split into batches of `size`; a last batch of one row joins the one before, as batch norm needs two."""
-    n = len(rows)
-    if n > size and n % size == 1:
-        return (*rows[: n - size - 1].split(size), rows[n - size - 1 :])
-    return rows.split(size)
+    whole, rest = divmod(len(rows), size)
+    sizes = [size] * whole
+    if rest == 1 and whole:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    batches: tuple[Tensor, ...] = rows.split(sizes)
+    return batches

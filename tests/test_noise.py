@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,8 +33,10 @@ def train_set(
 def make(setting: str, train: Examples, n_classes: int, factor: float, seed: int = 0, **changes) -> NoisyPool:
     """The setting as its YAML and Hydra give it."""
     config = OmegaConf.load(CONF / "noise" / f"{setting}.yaml")
-    noise = instantiate(config.get("noise", config), **changes)
-    return noise(train, n_classes, factor, stream(seed, "noise"))
+    if "factor" in config:
+        config.factor = None
+        changes["factor"] = factor
+    return instantiate(config, **changes)(train, n_classes, stream(seed, "noise"))
 
 
 def looks_uniform(labels: torch.Tensor, n_classes: int) -> bool:
@@ -85,7 +85,7 @@ def test_the_generator_decides_all(setting):
 @pytest.mark.parametrize("setting", sorted(set(SETTINGS) - {"clean"}))
 @pytest.mark.parametrize("factor", [-1, -1e-9, float("nan"), float("inf"), 1e300, 10**400, "abc", None, True])
 def test_an_impossible_factor_is_refused(setting, factor):
-    with pytest.raises(BadInput, match=r"^mult\.factor="):
+    with pytest.raises(BadInput, match=r"^mult="):
         make(setting, train_set(), 10, factor)
 
 
@@ -104,10 +104,9 @@ def test_images_of_another_shape_are_refused():
 # ---- clean
 
 
-@pytest.mark.parametrize("factor", [0, 4, float("nan")])
-def test_clean_adds_nothing_and_draws_nothing(factor):
+def test_clean_adds_nothing_and_draws_nothing():
     train, rng = train_set(), stream(0, "noise")
-    pool = clean.corrupt(train, 10, factor, rng)
+    pool = clean.corrupt(train, 10, rng)
     assert pool.images_M is train.images
     assert torch.equal(pool.labels_N, train.labels)
     assert not bool(pool.is_noisy_N.any())
@@ -126,7 +125,7 @@ def test_factor_0_is_the_clean_pool(setting):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_blank_is_one_image_of_zeros_under_uniform_labels(dtype):
-    pool = blank.corrupt(train_set(1000, dtype=dtype), 10, 4, stream(0, "noise"))
+    pool = blank.corrupt(train_set(1000, dtype=dtype), 10, stream(0, "noise"), factor=4)
     assert len(pool.images_M) == 1001
     assert not bool(pool.images_M[1000].any())
     assert torch.equal(pool.source_N[1000:], torch.full((4000,), 1000))
@@ -149,8 +148,8 @@ def test_diverse_is_100_distinct_solid_colours_of_3_labels_each(n_channels):
     table.index_put_((which, pool.labels_N[1000:]), torch.ones(1, dtype=torch.int64), accumulate=True)
     assert ((table > 0).sum(dim=1) == 3).all()  # 400 rows a colour: none of the three is missed
     assert chisquare(table[table > 0].view(100, 3).numpy(), axis=1).pvalue.min() > 1e-6
-    assert 20 <= int((table > 0).sum(dim=0).min())  # 30 colours own a class, on average
-    assert int((table > 0).sum(dim=0).max()) <= 42
+    # A class is owned by 30 colours on average, give or take a standard deviation of 4.6.
+    assert 10 <= int((table > 0).sum(dim=0).min()) <= int((table > 0).sum(dim=0).max()) <= 50
 
 
 def test_colours_cover_all_levels():
@@ -243,7 +242,7 @@ def test_class_refuses_n_templates(value):
 
 def test_a_class_without_rows_is_refused():
     with pytest.raises(BadInput, match=r"noise\.noisy_class=9: the data has no training row of it"):
-        class_.corrupt(train_set(n_classes=9), 10, 1, stream(0, "noise"), noisy_class=9, n_templates=1)
+        class_.corrupt(train_set(n_classes=9), 10, stream(0, "noise"), factor=1, noisy_class=9, n_templates=1)
 
 
 # ---- copies
@@ -262,32 +261,8 @@ def test_copies_are_even_and_keep_the_label_of_their_row():
 @given(n=st.integers(10, 60), factor=st.floats(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_copies_of_two_rows_differ_by_one_at_most(n, factor):
-    pool = copies.corrupt(train_set(n), 10, factor, stream(0, "noise"), noisy_class=0)
+    pool = copies.corrupt(train_set(n), 10, stream(0, "noise"), factor=factor, noisy_class=0)
     count = torch.bincount(pool.source_N, minlength=n)
     assert int(count.sum()) == n + round(n * factor)
     assert bool((count[torch.arange(n) % 10 != 0] == 1).all())
     assert int(count[::10].max() - count[::10].min()) <= 1
-
-
-# ---- as Hydra composes them
-
-
-def composed(tmp_path: Path, *overrides: str) -> dict:
-    for group in ("mult", "noise"):
-        shutil.copytree(CONF / group, tmp_path / group, dirs_exist_ok=True)
-    (tmp_path / "config.yaml").write_text('defaults: [{mult: "4"}, {noise: class}, _self_]\n')
-    with initialize_config_dir(version_base=None, config_dir=str(tmp_path)):
-        return OmegaConf.to_container(compose("config", overrides=list(overrides)))
-
-
-def test_clean_is_one_config_whatever_mult_is(tmp_path):
-    one, other = (composed(tmp_path, "noise=clean", f"mult={m}") for m in (0, 8))
-    assert one == other
-    assert one["mult"] == {"factor": 0}
-    assert set(one["noise"]) == {"_target_", "_partial_"}
-
-
-@pytest.mark.parametrize("mult", [0, 1, 2, 4, 8])
-def test_mult_n_is_factor_n(tmp_path, mult):
-    assert composed(tmp_path, f"mult={mult}")["mult"] == {"factor": mult}
-    assert composed(tmp_path, f"mult={mult}", "mult.factor=2.5")["mult"] == {"factor": 2.5}

@@ -1,11 +1,11 @@
 """Tiny datasets in the exact on-disk formats, and torchvision classes that read them and touch no network.
 
 `write_cifar10(root, n)` and its like write `n` training and `n // 2` test images, every class in both, as
-torchvision expects them under `root`. An image is the pattern of its class plus a little noise, so that it can
-be learnt. There must be two images a class: `n >= 20`, 94 for EMNIST, 200 for CIFAR-100.
+torchvision expects them under `root`. An image is the pattern of its class plus a little noise, and so can be
+learnt. There must be two images a class: `n >= 20`, 94 for EMNIST, 200 for CIFAR-100.
 
-CIFAR and SVHN are verified by md5. The classes here are torchvision's own with the md5 of the tiny files, which
-the writers leave in `root/tiny_md5.json`, so the check is exercised. Every address is a closed port of this
+CIFAR and SVHN are verified by md5. The classes here are torchvision's own with the md5 of the tiny files, put
+by the writers into `root/tiny_md5.json`, so the check is exercised. Every address is a closed port of this
 machine. On the command line: `data=cifar10 data.root=ROOT data.train._target_=tests.tiny_data.CIFAR10
 data.test._target_=tests.tiny_data.CIFAR10`. The files of the MNIST family need no class of this module.
 """
@@ -20,6 +20,14 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 import torchvision.datasets as real
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from hetal.rng import stream
+from hetal.task import Task
+
+CONF = Path(__file__).parents[1] / "conf"
 
 NOWHERE = "http://127.0.0.1:9/"
 SUMS = "tiny_md5.json"
@@ -166,6 +174,17 @@ class KMNIST(real.KMNIST):
 
 class EMNIST(real.EMNIST):
     url = f"{NOWHERE}gzip.zip"
+
+
+def load(source: str, *overrides: str, seed: int = 0) -> Task:
+    """The task of `conf/data/<source>.yaml`, as Hydra composes and instantiates it."""
+    return instantiate(composed(source, *overrides))(rng=stream(seed, "data"))
+
+
+def composed(source: str, *overrides: str) -> DictConfig:
+    """The `data` node of a YAML in conf/data."""
+    with initialize_config_dir(version_base=None, config_dir=str(CONF)):
+        return compose(overrides=[f"+data={source}", *overrides]).data
 
 
 #: Of each YAML in conf/data that reads files: the writer, the class, the number of classes, the shape.

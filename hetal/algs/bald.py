@@ -34,7 +34,9 @@ class BALD(QueryStrategy):
     def check(self, network: nn.Module) -> None:
         """Refuse a network without dropout, whose passes would all agree."""
         if not has_dropout(network):
-            raise BadInput("alg=bald needs a model with dropout, such as model=mlp_dropout; this one has none")
+            raise BadInput(
+                "alg=bald needs a model with dropout, such as model=mlp_dropout; this one has none"
+            )
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return the n ids of highest mutual information."""

@@ -23,11 +23,6 @@ from hetal.fitted import Fitted
 from hetal.pool import Candidates, Pool
 
 
-def loss_and_hidden(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:
-    """Return the paper's embedding g = dl * dh: (P,) and (P, D) to (P, D)."""
-    return loss_gap_P[:, None] * hidden_gap_PD
-
-
 def loss_only(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:
     """Return the ablation g = dl: (P,) to (P, 1)."""
     return loss_gap_P[:, None]
@@ -42,7 +37,8 @@ class LHD(QueryStrategy):
     """Buys by k-means++ seeding on differences between a network and its moving average.
 
     Args:
-        embedding: maps the gaps dl (P,) and dh (P, D) to points (P, E).
+        embedding: maps the gaps dl (P,) and dh (P, D) to points (P, E): `hetal.acquisition.lhd_embedding` or
+            an ablation of it.
         batch_statistics: read h' with the moving average in train mode over the pool's rows in order, as the
             paper's code does. Outputs then belong to rows, not images, so every row is passed through.
     """
@@ -65,7 +61,11 @@ class LHD(QueryStrategy):
         pair = fitted.snapshot
         online = fitted.outputs(pair.online, images)
         ema = fitted.outputs(pair.ema, images)
-        ema_h = fitted.outputs(pair.ema, images, batch_statistics=True).features if self.batch_statistics else ema.features
+        ema_h = (
+            fitted.outputs(pair.ema, images, batch_statistics=True).features
+            if self.batch_statistics
+            else ema.features
+        )
         hidden_gap = ema_h - online.features
         if fitted.fine_tuned:
             online = fitted.outputs(fitted.networks.online, images)

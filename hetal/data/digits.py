@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from sklearn.datasets import load_digits
 
-from hetal.task import Examples, Task, stratified
+from hetal.task import Examples, Task, per_channel, stratified
 
 N_TEST = 500
 
@@ -40,6 +40,6 @@ def load(n_train: int | None, mean: Sequence[float], std: Sequence[float], rng: 
         train=train[stratified(train.labels, n_train, rng)],
         test=everything[in_test],
         n_classes=10,
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=per_channel("data.mean", mean),
+        std=per_channel("data.std", std),
     )

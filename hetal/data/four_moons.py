@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import make_moons
 
 from hetal.errors import BadInput
-from hetal.task import Examples, Task, stratified
+from hetal.task import Examples, Task, per_channel, stratified
 
 
 def load(
@@ -55,4 +55,6 @@ def load(
         torch.from_numpy(both).float(), torch.from_numpy(np.concatenate([labels, labels + 2])).long()
     )
     train = test[stratified(test.labels, n_train, rng)]
-    return Task(train, test, n_classes=4, mean=tuple(mean), std=tuple(std))
+    return Task(
+        train, test, n_classes=4, mean=per_channel("data.mean", mean), std=per_channel("data.std", std)
+    )

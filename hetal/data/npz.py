@@ -7,20 +7,19 @@ uint8, or floats of any width, which become float32. Labels are (n,) whole numbe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.task import Examples, Task, stratified
+from hetal.files import Array, read_npz
+from hetal.task import Examples, Task, per_channel, stratified
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
-
-Array = npt.NDArray[np.generic]
 
 
 def load(
@@ -45,7 +44,7 @@ def load(
     if path is None:
         raise BadInput(f"data.path is not set: data.path=FILE.npz with the arrays {', '.join(KEYS)}")
     try:
-        arrays = _read(Path(path).expanduser())
+        arrays = read_npz(Path(os.path.expanduser(str(path))), KEYS)
         train = Examples(_images("x_train", arrays), _labels("y_train", arrays))
         test = Examples(_images("x_test", arrays), _labels("y_test", arrays))
         n_classes = _check(train, test)
@@ -56,8 +55,8 @@ def load(
         train=train[stratified(train.labels, n_train, rng)],
         test=test,
         n_classes=n_classes,
-        mean=computed_mean if mean is None else tuple(mean),
-        std=computed_std if std is None else tuple(std),
+        mean=computed_mean if mean is None else per_channel("data.mean", mean),
+        std=computed_std if std is None else per_channel("data.std", std),
     )
 
 
@@ -75,25 +74,6 @@ def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     std = (squares / torch.tensor(count).double()).sqrt()
     std = torch.where(std > 1e-30, std, 1.0)
     return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def _read(path: Path) -> dict[str, Array]:
-    """Return the four arrays, whatever they hold."""
-    # What numpy and zipfile raise depends on which byte is wrong, so anything may come; it is told in full.
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise BadInput("is not an .npz file but a single array")
-            if absent := [key for key in KEYS if key not in file.files]:
-                raise BadInput(f"has no array {', '.join(absent)}; it must hold {', '.join(KEYS)}")
-            return {key: file[key] for key in KEYS}
-    except BadInput:
-        raise
-    except FileNotFoundError as error:
-        raise BadInput("there is no such file") from error
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadInput(f"cannot be read as .npz ({type(error).__name__}: {reason})") from error
 
 
 def _images(key: str, arrays: dict[str, Array]) -> Tensor:

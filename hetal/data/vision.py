@@ -18,7 +18,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.task import Examples, Task, stratified
+from hetal.task import Examples, Task, per_channel, stratified
 
 #: Seconds without an answer after which a download is given up; networks that drop packets never answer.
 PATIENCE = 30.0
@@ -54,7 +54,7 @@ def load(
         BadInput: the data are not there and cannot be fetched, are damaged, or are not such images; or
             `n_train` is out of range. One line says which file belongs where.
     """
-    store = Store(Path(root).expanduser(), files, source)
+    store = Store(Path(os.path.expanduser(str(root))), files, source)
     train_images, train_labels = _arrays(store.open(train, download))
     test_images, test_labels = _arrays(store.open(test, download))
     classes, train_labels = torch.unique(train_labels, return_inverse=True)
@@ -65,8 +65,8 @@ def load(
         train=examples[stratified(train_labels, n_train, rng)],
         test=Examples(test_images, torch.searchsorted(classes, test_labels)),
         n_classes=len(classes),
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=per_channel("data.mean", mean),
+        std=per_channel("data.std", std),
     )
 
 
@@ -148,7 +148,7 @@ class Store:
         return f"put {', '.join(self.files)} under that folder yourself, from {self.source}"
 
     def _download(self, dataset: partial[Any]) -> None:
-        """Let torchvision fetch and unpack in a folder beside, then move the files, so none is ever half there."""
+        """Let torchvision fetch and unpack in a folder beside, then move the files, so none is half there."""
         staging = Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
         try:
             self._offer_archives(staging)

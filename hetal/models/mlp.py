@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -23,7 +24,9 @@ class MLP(nn.Module):
         BadInput: no hidden layer, a width under 1, or `dropout` out of range.
     """
 
-    def __init__(self, image_shape: Sequence[int], n_classes: int, widths: Sequence[int], dropout: float) -> None:
+    def __init__(
+        self, image_shape: Sequence[int], n_classes: int, widths: Sequence[int], dropout: float
+    ) -> None:
         super().__init__()
         if len(widths) == 0 or min(widths) < 1:
             raise BadInput(f"model.widths={list(widths)}: needs one or more widths, each at least 1")
@@ -31,7 +34,7 @@ class MLP(nn.Module):
             raise BadInput(f"model.dropout={dropout}: must be in [0, 1)")
         sizes = [math.prod(image_shape), *widths]
         layers: list[nn.Module] = [nn.Flatten()]
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
             if dropout:
                 layers.append(nn.Dropout(dropout))

@@ -35,7 +35,9 @@ class ResNet(nn.Module):
         if len(image_shape) != 3 or min(image_shape[1:]) < 8:
             raise BadInput(f"model=resnet takes images (C, H, W) of at least 8x8, not {tuple(image_shape)}")
         if len(widths) != len(blocks) or min(*widths, *blocks) < 1:
-            raise BadInput(f"model.widths={list(widths)}, model.blocks={list(blocks)}: one of each a stage, all >= 1")
+            raise BadInput(
+                f"model.widths={list(widths)}, model.blocks={list(blocks)}: one of each a stage, all >= 1"
+            )
         stem = nn.Conv2d(image_shape[0], widths[0], 3, padding=1, bias=False)
         layers: list[nn.Module] = [stem, nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
         c_in = widths[0]
@@ -54,7 +56,8 @@ class ResNet(nn.Module):
 
 
 def _block(c_in: int, c_out: int, stride: int) -> nn.Module:
-    if stride == 1 and c_in == c_out:
-        return BasicBlock(c_in, c_out)
-    shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
-    return BasicBlock(c_in, c_out, stride, shortcut)
+    shortcut = None
+    if stride != 1 or c_in != c_out:
+        shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+    block: nn.Module = BasicBlock(c_in, c_out, stride, shortcut)
+    return block

@@ -1,4 +1,4 @@
-"""Corruptions of a clean pool, one a file, each `corrupt(train, n_classes, factor, rng) -> NoisyPool`."""
+"""Corruptions of a clean pool, one a file, each `corrupt(train, n_classes, rng, ...) -> NoisyPool`."""
 
 from hetal.noise.pool import NoisyPool
 

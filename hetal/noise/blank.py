@@ -12,14 +12,20 @@ from hetal.noise.pool import NoisyPool, extend, n_noisy_rows
 from hetal.task import Examples
 
 
-def corrupt(train: Examples, n_classes: int, factor: float, rng: torch.Generator) -> NoisyPool:
+def corrupt(
+    train: Examples,
+    n_classes: int,
+    rng: torch.Generator,
+    *,
+    factor: float,
+) -> NoisyPool:
     """Add `factor * len(train)` rows that all show one image of zeros, each with a uniform label.
 
     Args:
         train: the clean rows; their labels stay.
         n_classes: labels are drawn from 0..n_classes-1.
-        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
         rng: CPU generator.
+        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
 
     Raises:
         BadInput: `factor` is negative, not a number, or far too large.

@@ -15,9 +15,9 @@ from hetal.task import Examples
 def corrupt(
     train: Examples,
     n_classes: int,
-    factor: float,
     rng: torch.Generator,
     *,
+    factor: float,
     noisy_class: int,
     n_templates: int,
 ) -> NoisyPool:
@@ -30,8 +30,8 @@ def corrupt(
     Args:
         train: the clean rows.
         n_classes: labels are drawn from 0..n_classes-1.
-        factor: added rows per row of `train`, a fraction or more.
         rng: CPU generator.
+        factor: added rows per row of `train`, a fraction or more.
         noisy_class: the class that loses its meaning.
         n_templates: rows of it that are copied; all, where it has fewer.
 

@@ -16,7 +16,7 @@ from hetal.task import Examples
 
 
 def corrupt(
-    train: Examples, n_classes: int, factor: float, rng: torch.Generator, *, noisy_class: int
+    train: Examples, n_classes: int, rng: torch.Generator, *, factor: float, noisy_class: int
 ) -> NoisyPool:
     """Relabel one class uniformly, and add copies of all its rows, labels included.
 
@@ -27,8 +27,8 @@ def corrupt(
     Args:
         train: the clean rows.
         n_classes: labels are drawn from 0..n_classes-1.
-        factor: added rows per row of `train`, a fraction or more.
         rng: CPU generator.
+        factor: added rows per row of `train`, a fraction or more.
         noisy_class: the class that loses its meaning.
 
     Raises:

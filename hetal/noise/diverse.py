@@ -17,9 +17,9 @@ from hetal.task import Examples
 def corrupt(
     train: Examples,
     n_classes: int,
-    factor: float,
     rng: torch.Generator,
     *,
+    factor: float,
     n_colors: int,
     labels_per_color: int,
 ) -> NoisyPool:
@@ -30,8 +30,8 @@ def corrupt(
     Args:
         train: the clean rows; their labels stay.
         n_classes: the classes that colours draw theirs from.
-        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
         rng: CPU generator.
+        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
         n_colors: how many distinct colours there are, as in `draw_colors`.
         labels_per_color: how many classes a colour may mean.
 

@@ -56,10 +56,10 @@ def n_noisy_rows(n_clean: int, factor: float) -> int:
     """
     number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
     if not (number and 0 <= factor < math.inf):
-        raise BadInput(f"mult.factor={factor}: must be a finite number >= 0")
+        raise BadInput(f"mult={factor}: must be a finite number >= 0")
     if factor * n_clean > MAX_NOISY_ROWS:
         raise BadInput(
-            f"mult.factor={factor}: must be at most {MAX_NOISY_ROWS / n_clean:g} for {n_clean} clean rows"
+            f"mult={factor}: must be at most {MAX_NOISY_ROWS / n_clean:g} for {n_clean} clean rows"
         )
     return round(factor * n_clean)
 

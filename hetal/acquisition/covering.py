@@ -1,0 +1,165 @@
+"""Greedy k-centre: again and again the point farthest from all centres, with the sequential algorithm's picks.
+
+Gonzalez (Theor. Comput. Sci. 1985), as used for active learning by Sener & Savarese (ICLR 2018, arXiv 1708.00489):
+with D_i^2 the squared distance of point i to its nearest centre, labelled or picked, the next centre is
+
+    argmax_i D_i^2,  ties to the lowest index.
+
+The sequential algorithm updates all D^2 after each pick. Here they go stale, which leaves upper bounds, since
+picks only bring the nearest centre nearer. The true distance is computed for the leaders, the points with the
+largest bounds; a leader whose true distance is at least the bound of all other points is the farthest of all.
+Bounds of the others are renewed when evaluating leaders has cost as much as a pass over all points.
+
+Leaders are compared in float64, cut to 36 bits, so that copies of one point tie whatever the order in which a
+matrix product sums: two different points count as tied where their squared distances agree to 1 part in 10^10.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, nearest, pairwise, upper_bounds
+
+# What a pass over all points costs each of them besides its distances to new picks, in distances. It sets when
+# bounds are renewed, and so how fast, never what is picked.
+_PASS_COST = 32
+
+
+@torch.no_grad()
+def k_center(
+    points: Tensor | OuterProduct,
+    n: int,
+    *,
+    centers: Tensor | OuterProduct | None = None,
+    fill: bool = True,
+    batch: int = 1024,
+) -> Tensor:
+    """Pick `n` points by greedy k-centre, in the order they are picked.
+
+    Args:
+        points: features (M, D), or outer products. On any device; may be backed by a file.
+        n: how many to pick.
+        centers: what is covered already, such as the labelled points: features (L, D), or outer products.
+            Without any, the first pick is index 0, since Gonzalez starts anywhere and the paper always has some.
+        fill: once every point coincides with a centre, go on with the lowest indices not picked. False stops
+            there instead: then only points at a positive distance are returned (and index 0, without centres).
+        batch: leaders whose distances are computed together; they cross to the host once per batch. It changes
+            the speed only.
+
+    Returns:
+        (n,) int64 indices into `points`, each at most once, on their device; fewer with `fill=False` where
+        fewer points are at a positive distance.
+
+    Raises:
+        ValueError: `n` is negative or exceeds M; points or centres are not finite; their shapes do not match.
+    """
+    points = as_points(points)
+    if not 0 <= n <= len(points):
+        raise ValueError(f"n={n}: must be in 0..{len(points)}, the number of points")
+    finite_sq_norms(points)
+    picks = torch.empty(0, dtype=torch.int64, device=points.device)
+    if n == 0:
+        return picks
+    if centers is None or len(centers) == 0:
+        given, picks = points[:1], picks.new_zeros(1)
+    else:
+        given = _matched(as_points(centers), points)
+
+    n_folded = len(picks)
+    bound_M = upper_bounds(points, given)
+    is_compared_M = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    spent = 0
+    while len(picks) < n:
+        if spent > len(points) * (len(picks) - n_folded + _PASS_COST):
+            torch.minimum(bound_M, upper_bounds(points, points[picks[n_folded:]]), out=bound_M)
+            n_folded, spent = len(picks), 0
+        leaders, rest = _leaders(bound_M, batch)
+        new = leaders[~is_compared_M[leaders]]
+        bound_M[new] = bound_M[new].minimum(_cut(nearest(points[new], given)))
+        is_compared_M[new] = True
+        leading = points[leaders]
+        distance = bound_M[leaders].minimum(_cut(nearest(leading, points[picks]))).cpu().numpy()
+        chosen = _walk(
+            distance,
+            _cut(pairwise(leading, leading)).cpu().numpy(),
+            leaders.cpu().numpy(),
+            rest,
+            n - len(picks),
+        )
+        bound_M[leaders] = torch.from_numpy(distance).to(points.device)
+        picks = torch.cat([picks, leaders[chosen]])
+        spent += len(leaders) * (len(leaders) + len(picks)) + len(new) * len(given)
+        if not chosen and rest.bound == 0:
+            break
+    if fill:
+        is_left_M = torch.ones_like(is_compared_M).index_fill_(0, picks, False)
+        picks = torch.cat([picks, is_left_M.nonzero().squeeze(1)[: n - len(picks)]])
+    return picks
+
+
+class _Rest(NamedTuple):
+    """The points that do not lead: their largest bound, and the first index that has it."""
+
+    bound: float
+    first: int
+
+
+def _leaders(bound_M: Tensor, size: int) -> tuple[Tensor, _Rest]:
+    """Return the points of largest bounds, ties by lowest index, in order of index; and what is known of the rest."""
+    if len(bound_M) <= size:
+        return torch.arange(len(bound_M), device=bound_M.device), _Rest(0, len(bound_M))
+    bound = bound_M.topk(size + 1).values[-1]
+    above = (bound_M > bound).nonzero().squeeze(1)
+    equal = (bound_M == bound).nonzero().squeeze(1)
+    n_equal = size - len(above)
+    return torch.cat([above, equal[:n_equal]]).sort().values, _Rest(float(bound), int(equal[n_equal]))
+
+
+def _walk(
+    distance_B: NDArray[np.float64],
+    between_BB: NDArray[np.float64],
+    ids_B: NDArray[np.int64],
+    rest: _Rest,
+    n: int,
+) -> list[int]:
+    """Pick the farthest leader for as long as it is certain to be the farthest of all points.
+
+    Args:
+        distance_B: squared distances of the leaders to all centres; lowered here as picks are added.
+        between_BB: squared distances between leaders.
+        ids_B: the leaders' indices, ascending.
+        rest: what no other point exceeds.
+        n: picks wanted, at most.
+
+    Returns:
+        Positions of the picks among the leaders.
+    """
+    chosen: list[int] = []
+    while len(chosen) < n:
+        farthest = int(distance_B.argmax())
+        reach = distance_B[farthest]
+        if reach == 0 or reach < rest.bound or (reach == rest.bound and ids_B[farthest] > rest.first):
+            break
+        chosen.append(farthest)
+        np.minimum(distance_B, between_BB[farthest], out=distance_B)
+    return chosen
+
+
+def _cut(distance: Tensor) -> Tensor:
+    """Return float64 rounded towards 0 to 36 significant bits, which leaves upper bounds on others valid."""
+    return (distance.view(torch.int64) & -(1 << 17)).view(torch.float64)
+
+
+def _matched(centers: OuterProduct, points: OuterProduct) -> OuterProduct:
+    """Return the centres in the points' precision, checked."""
+    if points.shape != centers.shape:
+        raise ValueError(
+            f"points of width {points.shape} cannot be compared with centers of width {centers.shape}"
+        )
+    finite_sq_norms(centers, "centers")
+    return OuterProduct(*(factor.to(points.dtype) for factor in centers.factors))

@@ -1,0 +1,34 @@
+"""Embeddings whose k-means++ seeding is a query: BADGE and LHD.
+
+BADGE: Ash, Zhang, Krishnamurthy, Langford & Agarwal (ICLR 2020, arXiv 1906.03671),
+    g(x) = (p(x) - onehot(argmax p(x))) (x) h(x),
+the gradient of the cross entropy in the last layer's weights, at the label the network itself predicts. The
+paper builds it, C * D numbers a row; here it stays two factors of C + D.
+
+LHD: Khosla, Whye, Ash, Zhang, Kawaguchi & Lamb (ECAI 2023, arXiv 2211.00928), with f the network trained, f' its
+moving average and y = argmax f'(x),
+    g(x) = dl(x) dh(x),  dl(x) = |CE(f'(x), y) - CE(f(x), y)|,  dh(x) = h'(x) - h(x).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from hetal.acquisition.points import OuterProduct
+
+
+def badge_embedding(probs_MC: Tensor, features_MD: Tensor) -> OuterProduct:
+    """Return BADGE's gradient embeddings g of M points as factors (M, C) and (M, D); the features are not copied.
+
+    Args:
+        probs_MC: class probabilities; of equally probable classes the first counts as predicted.
+        features_MD: what the last layer reads.
+    """
+    predicted = probs_MC.argmax(1, keepdim=True)
+    surplus_MC = probs_MC.scatter(1, predicted, probs_MC.gather(1, predicted) - 1)
+    return OuterProduct(surplus_MC, features_MD)
+
+
+def lhd_embedding(loss_gap_M: Tensor, hidden_gap_MD: Tensor) -> Tensor:
+    """Return LHD's embeddings g = dl * dh of M points, (M, D), from dl (M,) and dh (M, D)."""
+    return loss_gap_M[:, None] * hidden_gap_MD

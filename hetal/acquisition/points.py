@@ -1,0 +1,163 @@
+"""Point sets, and squared distances between them: fast upper bounds in float32, exact decisions in float64.
+
+A point set is features x_i, or the outer products g_i = r_i (x) h_i of Ash et al. (ICLR 2020, arXiv 1906.03671),
+which are never built: a scalar product of outer products is the product of scalar products, so that
+
+    |g_i - g_j|^2 = |r_i|^2 |h_i|^2 + |r_j|^2 |h_j|^2 - 2 (r_i . r_j)(h_i . h_j)
+
+at the cost of C + D multiplications instead of C * D.
+
+Both selection algorithms here spend their time on every point's distance to its nearest centre, and both need
+only a bound on it for all points and the truth for few. `upper_bounds` gives the bound: one float32 matrix
+product, streamed in tiles that stay in cache, plus the most that its rounding can have taken away. `nearest` and
+`pairwise` give the truth in float64. Points are counted as coinciding, at distance exactly 0, where rounding in
+float64 cannot tell them apart: at a distance under about 1e-6 of their norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+# Points and centres of one tile. On a CPU the tile of products stays in cache between the matrix product and the
+# minimum over it, which keeps the pass at the rate of the bare product; on a GPU it must be large to fill it.
+_TILE = {"cpu": (1024, 512), "cuda": (32768, 1024)}
+
+
+class OuterProduct:
+    """M points, each the outer product of one row of every factor; a single factor is plain features.
+
+    Args:
+        factors_MD: one matrix (M, D), or two, (M, C) and (M, D). They are read in blocks of rows, so they may be
+            backed by a file. Half precision is read as float32; float64 is kept.
+
+    Raises:
+        ValueError: the factors are not one or two matrices with equally many rows.
+    """
+
+    def __init__(self, *factors_MD: Tensor) -> None:
+        if len(factors_MD) not in (1, 2) or any(factor.dim() != 2 for factor in factors_MD):
+            shapes = ", ".join(str(tuple(factor.shape)) for factor in factors_MD)
+            raise ValueError(f"points must be one or two matrices with a row for each point, not {shapes}")
+        if len({len(factor) for factor in factors_MD}) > 1:
+            rows = " and ".join(str(len(factor)) for factor in factors_MD)
+            raise ValueError(f"factors must have equally many rows, not {rows}")
+        self.factors = factors_MD
+        self.device = factors_MD[0].device
+        is_double = any(factor.dtype == torch.float64 for factor in factors_MD)
+        self.dtype = torch.float64 if is_double else torch.float32
+
+    def __len__(self) -> int:
+        return len(self.factors[0])
+
+    def __getitem__(self, rows: Tensor | slice) -> OuterProduct:
+        return OuterProduct(*(factor[rows].to(self.dtype) for factor in self.factors))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The factors' widths: (D,) or (C, D)."""
+        return tuple(factor.shape[1] for factor in self.factors)
+
+    def blocks(self, size: int | None = None) -> Iterator[tuple[slice, OuterProduct]]:
+        """Yield consecutive rows, `size` at a time, and where they are."""
+        size = size or _TILE.get(self.device.type, _TILE["cpu"])[0]
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            yield rows, self[rows]
+
+    def double(self) -> OuterProduct:
+        """Return the same points in float64."""
+        return OuterProduct(*(factor.double() for factor in self.factors))
+
+    def sq_norms(self) -> Tensor:
+        """Return the squared norms (M,), which for an outer product are products of squared norms."""
+        norm_M = torch.empty(len(self), dtype=self.dtype, device=self.device)
+        for rows, block in self.blocks():
+            norm_M[rows] = torch.stack([factor.square().sum(1) for factor in block.factors]).prod(0)
+        return norm_M
+
+    def rounding(self) -> float:
+        """Return e such that a squared distance computed as above errs by at most e * (|g_i|^2 + |g_j|^2)."""
+        return (sum(self.shape) + 4) * torch.finfo(self.dtype).eps
+
+
+def as_points(points: Tensor | OuterProduct) -> OuterProduct:
+    """Return features (M, D) as a point set; pass a point set through."""
+    return points if isinstance(points, OuterProduct) else OuterProduct(points)
+
+
+def finite_sq_norms(points: OuterProduct, name: str = "points") -> Tensor:
+    """Return the squared norms (M,).
+
+    Raises:
+        ValueError: some point is NaN or infinite, or so large that squared distances would overflow.
+    """
+    norm_M = points.sq_norms()
+    if not bool((norm_M <= torch.finfo(norm_M.dtype).max / 8).all()):
+        raise ValueError(f"{name} hold NaN, infinity or values whose squares overflow")
+    return norm_M
+
+
+def pairwise(points: OuterProduct, centers: OuterProduct) -> Tensor:
+    """Return the squared distances (m, b) of m points to b centres in float64, 0 where they coincide."""
+    points, centers = points.double(), centers.double()
+    scale = points.sq_norms()[:, None] + centers.sq_norms()
+    products = [x @ c.T for x, c in zip(points.factors, centers.factors, strict=True)]
+    distance = scale - 2 * (products[0] if len(products) == 1 else products[0] * products[1])
+    return distance.masked_fill_(distance <= points.rounding() * scale, 0)
+
+
+def nearest(points: OuterProduct, centers: OuterProduct) -> Tensor:
+    """Return the squared distances (m,) of m points to the nearest centre in float64, 0 where they coincide."""
+    distance = torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
+    for _, some in centers.blocks(1024):
+        distance = torch.minimum(distance, pairwise(points, some).amin(1))
+    return distance
+
+
+def upper_bounds(points: OuterProduct, centers: OuterProduct) -> Tensor:
+    """Bound the squared distance of all points to the nearest centre, in one pass of float32 products.
+
+    Args:
+        points: M of them, read in blocks.
+        centers: any positive number of them.
+
+    Returns:
+        (M,) float64, never under the truth; above it by no more than rounding, and exactly 0 where a point
+        coincides with a centre. Products must be true float32, as they are unless torch is told otherwise
+        (`torch.set_float32_matmul_precision`).
+    """
+    m, b = _TILE.get(points.device.type, _TILE["cpu"])
+    slack = points.rounding()
+    scaled_norm = centers.sq_norms() * (1 + slack)
+    tiles = [torch.empty(m * b, dtype=points.dtype, device=points.device) for _ in points.factors]
+    bound_M = torch.empty(len(points), dtype=torch.float64, device=points.device)
+    for rows, block in points.blocks(m):
+        norm = block.sq_norms()
+        bound = torch.full_like(norm, torch.inf)
+        for some, center in centers.blocks(b):
+            tile, *more = (flat[: len(block) * len(center)].view(len(block), -1) for flat in tiles)
+            _subtract_products(scaled_norm[some], block, center, tile, *more)
+            torch.minimum(bound, tile.amin(1), out=bound)
+        bound_M[rows] = bound.add_(norm, alpha=1 + slack)
+        # A coinciding pair computes to at most 2 * slack * 2 * norm: whatever is so small is decided in float64.
+        near = (bound <= 8 * slack * norm).nonzero().squeeze(1)
+        if len(near):
+            bound_M[rows.start + near] = nearest(block[near], centers)
+    return bound_M
+
+
+def _subtract_products(
+    norm: Tensor, block: OuterProduct, center: OuterProduct, tile: Tensor, *more: Tensor
+) -> None:
+    """Write |c|^2 - 2 x.c of all pairs to `tile`, in as few passes over it as there can be."""
+    x, *x_more = block.factors
+    c, *c_more = center.factors
+    if not more:
+        torch.addmm(norm, x, c.T, alpha=-2, out=tile)
+    else:
+        torch.mm(x, c.T, out=tile)
+        torch.mm(x_more[0], c_more[0].T, out=more[0])
+        torch.addcmul(norm, tile, more[0], value=-2, out=tile)

@@ -1,0 +1,69 @@
+"""Scores of single points from class probabilities, larger for what is to be queried first, and the top of them.
+
+confidence, margin, entropy: the classical uncertainties (Settles, Active Learning Literature Survey, 2009);
+margin after Scheffer, Decomain & Wrobel (IDA 2001). BALD: Houlsby, Huszar, Ghahramani & Lengyel (2011,
+arXiv 1112.5745), over dropout passes as in Gal, Islam & Ghahramani (ICML 2017, arXiv 1703.02910). As published,
+least confidence and margin are minimised; their signs are turned here, so that every score is maximised.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def confidence(probs_MC: Tensor) -> Tensor:
+    """Return 1 - max_c p_c, the least-confidence score: (M, C) to (M,) in 0..1 - 1/C."""
+    return 1 - probs_MC.amax(1)
+
+
+def margin(probs_MC: Tensor) -> Tensor:
+    """Return -(p(1) - p(2)), the lead of the most probable class over the next, negated: (M, C) to (M,) in -1..0.
+
+    Raises:
+        ValueError: there are fewer than two classes.
+    """
+    if probs_MC.shape[1] < 2:
+        raise ValueError(f"margin needs at least two classes, not {probs_MC.shape[1]}")
+    best, second = probs_MC.topk(2, dim=1).values.unbind(1)
+    return second - best
+
+
+def entropy(probs: Tensor) -> Tensor:
+    """Return -sum_c p_c log p_c with 0 log 0 = 0, in nats: (..., C) to (...) in 0..log C."""
+    return -torch.xlogy(probs, probs).sum(-1)
+
+
+def bald(probs_KMC: Tensor) -> Tensor:
+    """Return the mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), in nats.
+
+    Args:
+        probs_KMC: class probabilities of K stochastic passes, of real dropout or an ensemble; (K, M, C).
+
+    Returns:
+        (M,) in 0..log C: what rounding takes below 0 is 0.
+    """
+    return (entropy(probs_KMC.mean(0)) - entropy(probs_KMC).mean(0)).clamp(min=0)
+
+
+def top_scores(score_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Return the indices of the `n` largest scores, largest first, ties broken uniformly at random.
+
+    Args:
+        score_M: (M,), on any device; infinities are allowed.
+        n: how many to pick.
+        generator: where the order among ties comes from; its device need not be that of the scores.
+
+    Returns:
+        (n,) int64 indices, each at most once, on the scores' device.
+
+    Raises:
+        ValueError: `n` is negative or exceeds M; some score is NaN.
+    """
+    if not 0 <= n <= len(score_M):
+        raise ValueError(f"n={n}: must be in 0..{len(score_M)}, the number of scores")
+    if bool(score_M.isnan().any()):
+        raise ValueError("scores hold NaN")
+    # Whichever ties topk prefers, after a uniform shuffle it prefers uniformly.
+    shuffled = torch.randperm(len(score_M), generator=generator, device=generator.device).to(score_M.device)
+    return shuffled[score_M[shuffled].topk(n).indices]

@@ -1,0 +1,210 @@
+"""k-means++ seeding, exact in distribution, with a handful of passes over the points instead of one a pick.
+
+Arthur & Vassilvitskii (SODA 2007): with D_i^2 the squared distance of point i to its nearest picked centre, and
+w_i its multiplicity, the next centre is
+
+    i  with probability  w_i D_i^2 / sum_j w_j D_j^2.
+
+Ash et al. (BADGE, ICLR 2020, arXiv 1906.03671) start from the point of largest norm instead of a random one.
+
+The textbook updates all D^2 after each pick. Here they go stale, which leaves upper bounds U_i >= D_i^2, since
+picks only bring the nearest centre nearer. A candidate drawn with probability w_i U_i / sum_j w_j U_j, and
+accepted with probability D_i^2 / U_i, is a draw from the law above; one that is not accepted is forgotten. Only
+candidates need their true distance: a few matrix products of candidates, not of all points. The bounds are
+renewed when the candidates rejected since have cost as much as a pass over all points, so that rejections never
+cost more than passes do, and passes become rare: the distances of most pools shrink slowly.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, nearest, pairwise, upper_bounds
+
+# What things cost, in distances: a rejected candidate besides its distances to the picks; for each point, a new
+# cumulative sum to draw from; for each point, a pass besides distances to new picks. These set how fast it goes,
+# and which of the equally distributed draws come, never their law.
+_CANDIDATE_COST = 2000
+_GROWTH=2
+_PASS_COST = 32
+
+
+@torch.no_grad()
+def kmeans_plusplus(
+    points: Tensor | OuterProduct,
+    n: int,
+    generator: torch.Generator,
+    *,
+    weights: Tensor | None = None,
+    first: Literal["largest", "sampled"] = "largest",
+    batch: int = 512,
+) -> Tensor:
+    """Pick `n` points by k-means++ seeding, in the order they are drawn.
+
+    A picked point and all that coincide with it have distance 0 and are not drawn again while others are left.
+    When nothing else is left, the rest is drawn uniformly without replacement from the copies that are left,
+    so that an index may then come up as often as its weight says (once, without weights).
+
+    The law is exact: bounds are float32, but every pick is decided in float64. The draws depend on the points
+    and the generator only, not on `batch`, but for candidates within rounding of the edge of acceptance.
+
+    Args:
+        points: features (M, D), or outer products. On any device; may be backed by a file.
+        n: how many to pick.
+        generator: where all randomness comes from; its device need not be that of the points. How far it is
+            advanced depends on `batch`.
+        weights: (M,) whole numbers, how many copies of each point there are; 0 bars a point. None is 1 each.
+        first: "largest" starts from the largest norm, ties by lowest index; "sampled" from a random copy.
+        batch: candidates whose distances are computed together; chosen indices cross to the host once per batch.
+
+    Returns:
+        (n,) int64 indices into `points`, on their device.
+
+    Raises:
+        ValueError: `n` is negative or exceeds the total weight; points are not finite; weights are negative or
+            not whole; `first` is neither of the two.
+    """
+    points = as_points(points)
+    if first not in ("largest", "sampled"):
+        raise ValueError(f"first={first!r}: must be 'largest' or 'sampled'")
+    copies_M = _checked_copies(points, weights)
+    norm_M = finite_sq_norms(points)
+    if not 0 <= n <= int(copies_M.sum()):
+        raise ValueError(
+            f"n={n}: must be in 0..{int(copies_M.sum())}, the number of points counted with weights"
+        )
+    if n == 0:
+        return copies_M.new_empty(0)
+    if first == "sampled":
+        picks = _draw_copies(copies_M, 1, generator)
+    else:
+        picks = norm_M.masked_fill(copies_M == 0, -1).argmax()[None]
+
+    bound_M = torch.full_like(norm_M, torch.inf, dtype=torch.float64)
+    n_folded = 0
+    draws = torch.empty(0, 2, dtype=torch.float64, device=generator.device)
+    while len(picks) < n:
+        torch.minimum(bound_M, upper_bounds(points, points[picks[n_folded:]]), out=bound_M)
+        mass_M = (copies_M * bound_M).cumsum(0)
+        if mass_M[-1] == 0:
+            copies_M -= torch.bincount(picks, minlength=len(points))
+            return torch.cat([picks, _draw_copies(copies_M, n - len(picks), generator)])
+        n_folded = len(picks)
+        schedule = _Schedule(len(points), n, n_folded)
+        while len(picks) < n and not schedule.is_stale:
+            size = (batch - len(draws), 2)
+            fresh = torch.rand(size, dtype=torch.float64, generator=generator, device=generator.device)
+            draws = torch.cat([draws, fresh])
+            place, edge = draws.to(points.device).unbind(1)
+            ids = _locate(place, mass_M)
+            candidates = points[ids].double()
+            # A cumulative sum that is taken in parallel may round a share of 0 up: whoever was drawn by it is out.
+            is_void = copies_M[ids] * bound_M[ids] == 0
+            distance = nearest(candidates, points[picks]).masked_fill_(is_void, 0).cpu().numpy()
+            between = pairwise(candidates, candidates).cpu().numpy()
+            accepted, n_walked = _walk((edge * bound_M[ids]).cpu().numpy(), distance, between, schedule)
+            picks = torch.cat([picks, ids[accepted]])
+            draws = draws[n_walked:]
+            # Keeps a point that float32 sets apart from its centre, and float64 does not, from coming again.
+            bound_M[ids[:n_walked][torch.from_numpy(distance[:n_walked] == 0)]] = 0
+    return picks
+
+
+class _Schedule:
+    """Decides when a pass over all points is worth more than further candidates from stale bounds.
+
+    It is when, at the rate of rejection since the last pass, the picks to come would waste more than the pass
+    costs; and either picks have doubled since that pass, or as much has been wasted already. So passes cost at
+    most twice what they save, or else no more than each pick once in every point's distances.
+    """
+
+    def __init__(self, n_points: int, n: int, n_picks: int) -> None:
+        self.n_points, self.n, self.n_folded = n_points, n, n_picks
+        self.n_picks = n_picks
+        self.wasted = 0
+        self.is_stale = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_stale or self.n_picks == self.n
+
+    def accept(self) -> None:
+        self.n_picks += 1
+
+    def reject(self) -> None:
+        self.wasted += self.n_picks + _CANDIDATE_COST
+        n_new = self.n_picks - self.n_folded
+        pass_cost = self.n_points * (n_new + _PASS_COST)
+        to_come = self.wasted * (self.n - self.n_picks) / max(n_new, 1)
+        has_doubled = self.n_picks >= _GROWTH * self.n_folded
+        self.is_stale = to_come > pass_cost and (has_doubled or self.wasted > pass_cost)
+
+
+def _walk(
+    edge_B: NDArray[np.float64],
+    distance_B: NDArray[np.float64],
+    between_BB: NDArray[np.float64],
+    schedule: _Schedule,
+) -> tuple[list[int], int]:
+    """Accept or reject candidates in the order drawn, for as long as the schedule says.
+
+    Args:
+        edge_B: a uniform draw times the bound each candidate was drawn by; the true distance must exceed it.
+        distance_B: squared distance of each candidate to the picks so far; lowered here as picks are added.
+        between_BB: squared distances between candidates.
+        schedule: told of every decision.
+
+    Returns:
+        Positions accepted, and how many candidates were looked at.
+    """
+    accepted: list[int] = []
+    for k in range(len(edge_B)):
+        if edge_B[k] < distance_B[k]:
+            accepted.append(k)
+            np.minimum(distance_B, between_BB[k], out=distance_B)
+            schedule.accept()
+        else:
+            schedule.reject()
+        if schedule.is_over:
+            return accepted, k + 1
+    return accepted, len(edge_B)
+
+
+def _locate(place: Tensor, mass_M: Tensor) -> Tensor:
+    """Return the index in whose share of the cumulative mass each place, a fraction in [0, 1), falls."""
+    # Rounding can lift a place to the very end of the mass, where no share begins.
+    last = torch.nextafter(mass_M[-1], torch.zeros_like(mass_M[-1]))
+    return torch.searchsorted(mass_M, (place * mass_M[-1]).minimum(last), right=True)
+
+
+def _draw_copies(copies_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw the points of `n` copies, uniformly without replacement from all copies (M,) there are."""
+    ends_M = copies_M.cumsum(0)
+    total = int(ends_M[-1])
+    if total <= 4 * n:
+        copies = torch.randperm(total, generator=generator, device=generator.device)[:n]
+    else:
+        # Drawn with replacement, the first n different ones are a draw without.
+        distinct: dict[int, None] = {}
+        while len(distinct) < n:
+            drawn = torch.randint(total, (n,), generator=generator, device=generator.device)
+            distinct.update(dict.fromkeys(drawn.tolist()))
+        copies = torch.tensor(list(distinct)[:n], device=generator.device)
+    return torch.searchsorted(ends_M, copies.to(ends_M.device), right=True)
+
+
+def _checked_copies(points: OuterProduct, weights: Tensor | None) -> Tensor:
+    """Return the multiplicities (M,) as int64 that the caller may change."""
+    if weights is None:
+        return torch.ones(len(points), dtype=torch.int64, device=points.device)
+    if weights.shape != (len(points),):
+        raise ValueError(f"weights must be ({len(points)},), one for each point, not {tuple(weights.shape)}")
+    copies_M = weights.to(points.device, torch.int64, copy=True)
+    if not bool(((weights.to(points.device) == copies_M) & (copies_M >= 0)).all()):
+        raise ValueError("weights must be whole numbers of copies, 0 or more")
+    return copies_M

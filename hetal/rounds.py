@@ -1,0 +1,62 @@
+"""What is recorded of one round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+START = -1  # the "round" in which the start set was bought
+
+
+@dataclass(frozen=True)
+class Round:
+    """One line of `rounds.jsonl`: a network, its test, and what was bought with it.
+
+    Shares and accuracies are in [0, 1]. What describes a purchase is null where nothing was bought.
+
+    Attributes:
+        round: 0, 1, ...
+        n_labelled: labels trained on.
+        accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.metrics`.
+        train_accuracy: online accuracy of the last epoch before any fine-tuning.
+        epochs, steps, restarts: effort of training, fine-tuning included.
+        snapshot_epoch: epoch of the pair that LHD compares; null for other strategies.
+        n_pseudo, pseudo_accuracy: pseudo-labelled rows fine-tuned on, and the share whose hidden label they
+            match; null without fine-tuning.
+        n_bought: rows bought at the end of the round.
+        clean_share: share of clean rows among them.
+        n_distinct: distinct images among them.
+        bought_per_class: how many carry each label.
+        seconds: wall time by phase.
+    """
+
+    round: int
+    n_labelled: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    nll: float
+    ece: float
+    train_accuracy: float
+    epochs: int
+    steps: int
+    restarts: int
+    snapshot_epoch: int | None
+    n_pseudo: int | None
+    pseudo_accuracy: float | None
+    n_bought: int
+    clean_share: float | None
+    n_distinct: int | None
+    bought_per_class: list[int] | None
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bought:
+    """Rows bought in one round: parallel (n,) arrays."""
+
+    ids: Tensor
+    labels: Tensor
+    source: Tensor
+    is_noisy: Tensor

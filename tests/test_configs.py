@@ -1,0 +1,101 @@
+"""Every YAML of every group composes, instantiates and runs two queries on a toy budget."""
+
+import pytest
+
+from hetal.errors import BadInput
+from tests.command_line import TOY, only, options, records, run_here
+
+
+def toy(root, *overrides):
+    run_here(*TOY, *overrides, root=root)
+    (rounds,) = records(root).values()
+    assert [r["n_labelled"] for r in rounds] == [40, 60, 80]
+    assert [r["n_bought"] for r in rounds] == [20, 20, 0]
+    return rounds
+
+
+@pytest.mark.parametrize("alg", options("alg"))
+def test_alg(alg, tmp_path):
+    toy(tmp_path, f"alg={alg}", "model=mlp_dropout")
+
+
+@pytest.mark.parametrize("noise", options("noise"))
+def test_noise(noise, tmp_path):
+    toy(tmp_path, f"noise={noise}", "mult=1")
+
+
+@pytest.mark.parametrize("model", [m for m in options("model") if m not in ("vgg", "resnet18")])
+def test_model(model, tmp_path):
+    toy(tmp_path, f"model={model}", "noise=blank")
+
+
+@pytest.mark.parametrize("train", options("train"))
+def test_train(train, tmp_path):
+    toy(tmp_path, f"train={train}")
+
+
+@pytest.mark.parametrize("finetune", options("finetune"))
+@pytest.mark.parametrize("alg", ["badge", "lhd", "lhd_published"])
+def test_finetune(finetune, alg, tmp_path):
+    rows = [f"finetune={finetune}", f"alg={alg}"]
+    if finetune != "none":
+        rows += ["finetune.min_rows=1", "finetune.confidence=0"]
+    rounds = toy(tmp_path, *rows)
+    assert all((r["n_pseudo"] is not None) == (finetune != "none") for r in rounds)
+
+
+@pytest.mark.parametrize("tracker", options("tracker"))
+def test_tracker(tracker, tmp_path):
+    toy(tmp_path, f"tracker={tracker}")
+    assert (only(tmp_path) / "wandb").exists() == (tracker == "wandb")
+
+
+@pytest.mark.parametrize("factor", ["mult=0", "mult=2", "mult=0.5", "mult.factor=2.5"])
+def test_mult(factor, tmp_path):
+    toy(tmp_path, factor)
+
+
+def test_clean_is_one_run_whatever_mult_is(tmp_path):
+    for factor in ("mult=0", "mult=4", "mult.factor=2.5"):
+        run_here(*TOY, "noise=clean", factor, root=tmp_path)
+    assert len(records(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["mult=much"], "mult=much"),
+        (["mult=-1"], "mult"),
+        (["mult=null"], "mult"),
+        (["n_query=0"], "n_query=0"),
+        (["n_start=1.5"], "n_start=1.5"),
+        (["n_end=100000"], r"n_end=100000: must be in 40\.\.1000"),
+        (["n_end=10"], "n_end=10"),
+        (["seed=one"], "seed=one"),
+        (["threads=0"], "threads=0"),
+        (["device=tpu"], "device=tpu: must be auto"),
+        (["device=cuda"], "device=cuda: this machine has none"),
+        (["name=../elsewhere"], "name=../elsewhere"),
+        (["name=a/b"], "name=a/b"),
+        (["alg=bald"], "alg=bald needs a model with dropout"),
+        (["alg=bald", "model=mlp_dropout", "alg.n_passes=1"], "alg.n_passes=1"),
+        (["model=vgg"], "model=vgg takes images"),
+        (["model=resnet", "data=four_moons"], "model=resnet takes images"),
+        (["train.lr=fast"], "train.lr=fast: input should be a valid number"),
+        (["train.lr=-1"], "train.lr=-1"),
+        (["train.batch_size=0"], "train.batch_size=0"),
+        (["model.widths=[]"], "model.widths"),
+        (["+model.depth=3"], "depth"),
+        (["tracker=wandb", "tracker.mode=sometimes"], "tracker.mode=sometimes"),
+        (["noise.noisy_class=10"], "noisy_class=10"),
+        (["data.n_train=3"], "data.n_train=3"),
+        (["finetune=pseudo_label", "data=four_moons"], "finetune.augment=null"),
+        (["alg._target_=hetal.algs.lost.Lost"], "hetal.algs.lost.Lost"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_named_and_leaves_nothing_behind(overrides, message, tmp_path):
+    with pytest.raises(BadInput, match=message) as caught:
+        run_here(*TOY, *overrides, root=tmp_path / "root")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "root").exists()

@@ -1,0 +1,222 @@
+"""The user's own .npz: what is read from it, what every fault says, and that no bytes cause a traceback."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hetal.data.npz import load as load_npz
+from hetal.data.npz import mean_and_std
+from hetal.errors import BadInput
+from hetal.rng import stream
+from hetal.task import Task
+from tests.tiny_data import load
+
+
+def arrays(**changes: np.ndarray) -> dict[str, np.ndarray]:
+    """A valid file's arrays: 12 training and 6 test images of 3 classes."""
+    rng = np.random.default_rng(0)
+    valid = {
+        "x_train": rng.integers(0, 256, (12, 2, 5, 5), dtype=np.uint8),
+        "y_train": np.arange(12) % 3,
+        "x_test": rng.integers(0, 256, (6, 2, 5, 5), dtype=np.uint8),
+        "y_test": np.arange(6) % 3,
+    }
+    return {**valid, **changes}
+
+
+def npz(path: Path, *overrides: str) -> Task:
+    return load("npz", f"data.path='{path}'", *overrides)
+
+
+def saved(tmp_path: Path, content: dict[str, np.ndarray]) -> Path:
+    path = tmp_path / "own.npz"
+    np.savez(path, **content)
+    return path
+
+
+def test_npz_is_read_as_it_was_saved(tmp_path):
+    content = arrays()
+    task = npz(saved(tmp_path, content))
+    assert task.n_classes == 3
+    assert torch.equal(task.train.images, torch.from_numpy(content["x_train"]))
+    assert torch.equal(task.test.labels, torch.from_numpy(content["y_test"]))
+    np.testing.assert_allclose(task.mean, content["x_train"].mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(task.std, content["x_train"].std(axis=(0, 2, 3)))
+    compressed = tmp_path / "compressed.npz"
+    np.savez_compressed(compressed, **content)
+    assert torch.equal(npz(compressed).train.images, task.train.images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape"),
+    [((5, 4), (1, 5, 4)), ((3, 5, 4), (3, 5, 4)), ((7,), (7,)), ((1, 9, 1), (1, 9, 1))],
+)
+@pytest.mark.parametrize("dtype", ["u1", "<f8", ">f8", "f4", "f2", "g"])
+def test_npz_layouts_and_types(tmp_path, shape, image_shape, dtype):
+    x_train, x_test = np.full((12, *shape), 3, dtype), np.full((6, *shape), 3, dtype)
+    x_train[0] = 5
+    task = npz(saved(tmp_path, arrays(x_train=x_train, x_test=x_test)))
+    assert task.image_shape == image_shape
+    assert task.train.images.dtype == (torch.uint8 if dtype == "u1" else torch.float32)
+    assert bool((task.train.images[0] == 5).all())
+    assert bool((task.test.images == 3).all())
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", ">i4", "u8", "i8"])
+def test_npz_labels_of_any_whole_type(tmp_path, dtype):
+    task = npz(saved(tmp_path, arrays(y_train=(np.arange(12) % 3).astype(dtype))))
+    assert task.train.labels.tolist() == [0, 1, 2] * 4
+
+
+def test_npz_constants_may_be_given_and_a_constant_feature_has_std_1(tmp_path):
+    x_train = np.stack([np.full(12, 1e9), np.arange(12) % 2], axis=1)
+    path = saved(tmp_path, arrays(x_train=x_train, x_test=x_train[:6]))
+    task = npz(path)
+    assert task.mean == (1e9, 0.5)
+    assert task.std == (1.0, 0.5)
+    task = npz(path, "data.mean=[1]", "data.std=[2,3]")
+    assert (task.mean, task.std) == ((1,), (2, 3))
+
+
+def test_mean_and_std_add_up_over_slices():
+    images = torch.randn(9000, 3, 2, 2, generator=stream(0, "x")) * 4 + 1000
+    mean, std = mean_and_std(images)
+    torch.testing.assert_close(torch.tensor(mean), images.double().mean((0, 2, 3)).float())
+    torch.testing.assert_close(torch.tensor(std), images.double().std((0, 2, 3), correction=0).float())
+
+
+def test_npz_n_train_and_the_home_folder(tmp_path, monkeypatch):
+    saved(tmp_path, arrays())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert torch.bincount(npz(Path("~/own.npz"), "data.n_train=6").train.labels).tolist() == [2, 2, 2]
+
+
+FAULTS = {
+    "x_train is int64; it must be uint8 or a float type": {"x_train": np.zeros((12, 2, 5, 5), dtype=int)},
+    "x_test is bool": {"x_test": np.zeros((6, 2, 5, 5), dtype=bool)},
+    "x_train is complex128": {"x_train": np.zeros((12, 2, 5, 5), dtype=complex)},
+    "x_train is <U1": {"x_train": np.full((12, 2), "a")},
+    "x_train has shape (12,)": {"x_train": np.zeros(12)},
+    "x_train has shape ()": {"x_train": np.array(1.0)},
+    "x_train has shape (12, 2, 5, 5, 1)": {"x_train": np.zeros((12, 2, 5, 5, 1))},
+    "x_train has shape (0, 2, 5, 5)": {"x_train": np.zeros((0, 2, 5, 5))},
+    "x_train has shape (12, 0)": {"x_train": np.zeros((12, 0))},
+    "x_train has shape (12, 8, 8, 3), channels last": {"x_train": np.zeros((12, 8, 8, 3))},
+    "x_train holds NaN": {"x_train": np.full((12, 2, 5, 5), np.nan)},
+    "x_test holds NaN, infinity": {"x_test": np.full((6, 2, 5, 5), 1e39)},
+    "y_train has 11 labels for 12 images": {"y_train": np.arange(11) % 3},
+    "y_test has 7 labels for 6 images": {"y_test": np.arange(7) % 3},
+    "y_train is float64 of shape (12,)": {"y_train": np.zeros(12)},
+    "y_train is bool": {"y_train": np.arange(12) % 2 == 0},
+    "y_train is int64 of shape (12, 3)": {"y_train": np.eye(12, 3, dtype=int)},
+    "y_train holds labels -1..2": {"y_train": np.arange(12) % 4 - 1},
+    "y_train holds labels 0..18446744073709551615": {
+        "y_train": np.array([0] * 11 + [2**64 - 1], dtype=np.uint64)
+    },
+    "y_train holds labels up to 3 but none is 2": {"y_train": np.array([0, 1, 3] * 4)},
+    "y_train holds labels up to 12 but none is 0": {"y_train": np.arange(1, 13)},
+    "y_train holds one class only": {"y_train": np.zeros(12, dtype=int)},
+    "y_test holds label 3; the classes in y_train are 0..2": {"y_test": np.arange(6) % 4},
+    "x_train holds uint8 (2, 5, 5) and x_test float32 (2, 5, 5)": {"x_test": np.zeros((6, 2, 5, 5))},
+    "and x_test uint8 (2, 5, 4)": {"x_test": np.zeros((6, 2, 5, 4), dtype=np.uint8)},
+    "cannot be read as .npz (ValueError: Object arrays": {"x_train": np.array([None] * 12)},
+}
+
+
+def npz_fault(path: Path) -> str:
+    with pytest.raises(BadInput) as caught:
+        npz(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"data.path={path}: ")
+    return message
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_npz_names_its_fault(fault, tmp_path):
+    assert fault in npz_fault(saved(tmp_path, arrays(**FAULTS[fault])))
+
+
+@pytest.mark.parametrize("key", ["x_train", "y_train", "x_test", "y_test"])
+def test_npz_names_a_missing_array(key, tmp_path):
+    content = arrays()
+    del content[key]
+    assert f"has no array {key}; it must hold x_train, " in npz_fault(saved(tmp_path, content))
+
+
+def test_npz_files_that_are_none(tmp_path):
+    assert "there is no such file" in npz_fault(tmp_path / "absent.npz")
+    assert "cannot be read" in npz_fault(tmp_path)
+    assert "there is no such file" in npz_fault(Path("~no such user/own.npz"))
+    assert "there is no such file" in npz_fault(Path("5"))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    assert "cannot be read" in npz_fault(tmp_path / "empty.npz")
+    (tmp_path / "text.npz").write_text("label,pixel0\n1,2\n")
+    assert "cannot be read" in npz_fault(tmp_path / "text.npz")
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    assert "not an .npz file but a single array" in npz_fault(tmp_path / "single.npy")
+    path = saved(tmp_path, arrays())
+    path.write_bytes(path.read_bytes()[:-200])
+    assert "cannot be read" in npz_fault(path)
+
+
+def test_npz_without_a_path_says_what_to_give():
+    with pytest.raises(BadInput, match=r"^data\.path is not set: data\.path=FILE\.npz"):
+        load("npz")
+
+
+def loads_or_says_why(path: Path) -> None:
+    fault = None
+    try:
+        task = load_npz(str(path), n_train=None, mean=None, std=None, rng=stream(0, "data"))
+        assert np.isfinite([*task.mean, *task.std]).all()
+    except BadInput as error:
+        fault = str(error)
+    assert fault is None or fault.startswith(f"data.path={path}: ")
+
+
+VALID = io.BytesIO()
+np.savez(VALID, **arrays())
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_npz_survives_any_bytes(data, tmp_path_factory):
+    """Random bytes, or a valid file with a few bytes changed, cut or put in: a task, or one line."""
+    content = bytearray(VALID.getvalue())
+    if data.draw(st.booleans(), label="random"):
+        content = bytearray(data.draw(st.binary(max_size=200)))
+    else:
+        for _ in range(data.draw(st.integers(1, 4))):
+            at = data.draw(st.integers(0, len(content)))
+            cut = data.draw(st.integers(0, 3) | st.integers(0, len(content)))
+            content[at : at + cut] = data.draw(st.binary(max_size=4))
+    path = tmp_path_factory.mktemp("fuzz") / "own.npz"
+    path.write_bytes(content)
+    loads_or_says_why(path)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_npz_survives_any_arrays(data, tmp_path_factory):
+    """Well-formed files of arrays of any type and shape: a task that can be standardised, or one line."""
+
+    def draw(key: str, dtypes: str, ranks: tuple[int, int]) -> np.ndarray:
+        dtype = data.draw(st.sampled_from(dtypes.split()), label=key)
+        shape = data.draw(st.lists(st.integers(0, 4), min_size=ranks[0], max_size=ranks[1]))
+        size = int(np.prod(shape))
+        raw = data.draw(st.binary(min_size=0, max_size=max(size, 1) * np.dtype(dtype).itemsize))
+        raw = raw.ljust(size * np.dtype(dtype).itemsize, b"\0")
+        return np.frombuffer(raw, dtype=dtype, count=size).reshape(shape)
+
+    content = arrays()
+    for key in data.draw(st.sets(st.sampled_from(sorted(content)), min_size=1)):
+        content[key] = draw(key, "u1 f2 f4 >f8 i8 u8 ? c8 S3 U2 M8[s] V4", (0, 5))
+    loads_or_says_why(saved(tmp_path_factory.mktemp("fuzz"), content))

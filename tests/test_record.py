@@ -1,0 +1,185 @@
+"""What a run leaves behind: identity, durability, damage."""
+
+import contextlib
+import dataclasses
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hetal.errors import BadInput
+from hetal.record import Record, identity
+from hetal.rounds import Bought, Round
+
+CONFIG = {
+    "alg": {"_target_": "a"},
+    "data": {"root": "/x", "download": True, "n_train": 5},
+    "noise": {"factor": 4},
+    "mult": {"factor": 4},
+    "seed": 0,
+    "name": "test",
+    "device": "cpu",
+    "tracker": {"mode": "offline"},
+    "force": False,
+}
+CHOICES = {"alg": "random", "data": "digits", "noise": "class", "model": "mlp"}
+CPU = torch.device("cpu")
+
+
+def config(tmp_path, **changes):
+    return {**CONFIG, "root": str(tmp_path), **changes}
+
+
+def make(tmp_path, **changes):
+    return Record(config(tmp_path, **changes), CHOICES)
+
+
+def purchase(*ids):
+    ids = torch.tensor(ids, dtype=torch.long)
+    return Bought(ids, ids % 3, ids, ids > 5)
+
+
+def row(t, n_bought):
+    values = {f.name: 0 for f in dataclasses.fields(Round)}
+    return Round(**{**values, "round": t, "n_bought": n_bought, "steps": 7, "seconds": {"train": 1.0}})
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A record of two rounds."""
+    record = make(tmp_path)
+    with record.hold(CPU):
+        record.start(purchase(4, 2))
+        record.append(row(0, 3), purchase(9, 1, 3))
+        record.append(row(1, 0), purchase())
+    return record
+
+
+def test_what_is_written_is_read_back(written, tmp_path):
+    again = make(tmp_path)
+    assert again.rounds == written.rounds
+    assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3], []]
+    assert again.bought[1].is_noisy.tolist() == [True, False, False]
+    assert again.steps == 14
+    assert again.summary is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "cuda"},
+        {"name": "other"},
+        {"root": "/elsewhere"},
+        {"force": True},
+        {"tracker": {}},
+        {"mult": {"factor": 8}},
+    ]
+    + [{"data": {**CONFIG["data"], key: "other"}} for key in ("root", "download")],
+    ids=str,
+)
+def test_identity_ignores_what_cannot_change_a_result(change, tmp_path):
+    assert identity({**config(tmp_path), **change}) == identity(config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"alg": {"_target_": "b"}},
+        {"noise": {"factor": 8}},
+        {"data": {**CONFIG["data"], "n_train": 6}},
+    ],
+    ids=str,
+)
+def test_identity_keeps_what_can(change, tmp_path):
+    assert make(tmp_path, **change).dir != make(tmp_path).dir
+
+
+def test_hash_does_not_depend_on_the_order_of_settings(tmp_path):
+    backwards = dict(reversed(config(tmp_path).items()))
+    assert Record(backwards, CHOICES).hash == make(tmp_path).hash
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "/x", "a/b", "", ".hidden", "-x"])
+def test_a_name_cannot_leave_the_root(name, tmp_path):
+    with pytest.raises(BadInput, match="name="):
+        make(tmp_path, name=name)
+
+
+def test_the_start_set_of_other_data_is_refused(written, tmp_path):
+    again = make(tmp_path)
+    with again.hold(CPU), pytest.raises(BadInput, match="other data"):
+        again.start(purchase(4, 3))
+
+
+def test_queries_beyond_the_rounds_are_dropped(written, tmp_path):
+    path = written.dir / "rounds.jsonl"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    again = make(tmp_path)
+    assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3]]
+
+
+@pytest.mark.parametrize("name", ["rounds.jsonl", "queries.npz"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-20], lambda b: b"", lambda b: b"\0" * len(b), lambda b: b"x"]
+)
+def test_damage_is_named_and_never_read_as_truth(name, damage, written, tmp_path):
+    path = written.dir / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(BadInput, match=name):
+        make(tmp_path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("record")
+    record = make(tmp_path)
+    with record.hold(CPU):
+        record.start(purchase(4, 2))
+        record.append(row(0, 3), purchase(9, 1, 3))
+    path = record.dir / data.draw(st.sampled_from(["rounds.jsonl", "queries.npz"]))
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(BadInput):
+        assert len(make(tmp_path).rounds) <= 1
+
+
+def test_one_writer_and_who_it_is(tmp_path):
+    first, second = make(tmp_path), make(tmp_path)
+    held = pytest.raises(BadInput, match=r"being written by process \d+ on \S+ since")
+    with first.hold(CPU), held, second.hold(CPU):
+        pass
+    with second.hold(CPU):
+        pass
+
+
+def test_force_starts_again(written, tmp_path):
+    written.finish({"area_under_curve": 0.5})
+    again = make(tmp_path)
+    assert again.summary == {"area_under_curve": 0.5}
+    with again.hold(CPU, force=True):
+        assert again.rounds == []
+        assert again.summary is None
+
+
+def test_provenance_says_where_the_result_came_from(written):
+    about = json.loads((written.dir / "provenance.json").read_text())
+    (session,) = about["sessions"]
+    assert session["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert session["machine"]["cores"] >= 1
+    assert about["choices"] == CHOICES
+
+
+def test_no_holder_or_scrap_is_left(written):
+    names = {path.name for path in written.dir.iterdir()}
+    assert names == {".hydra", ".lock", "rounds.jsonl", "queries.npz", "provenance.json"}
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="root="), make(tmp_path / "file").hold(CPU):
+        pass

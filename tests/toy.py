@@ -1,0 +1,43 @@
+"""A small task and its parts, for tests that need something to train on."""
+
+import torch
+
+from hetal.learner import Learner
+from hetal.models.mlp import MLP
+from hetal.pool import Pool
+from hetal.stopping import Threshold
+from hetal.task import Examples, Task
+
+PAPER = {
+    "lr": 1e-2,
+    "batch_size": 8,
+    "score_batch_size": 16,
+    "clip": 0.1,
+    "max_epochs": 6,
+    "restart_every": 50,
+    "restart_below": 0.2,
+    "ema_decay": 0.999,
+    "own_ema": False,
+    "falling_epochs": 5,
+}
+
+
+def blobs(n: int = 60, n_classes: int = 3, seed: int = 0) -> Task:
+    """Two-dimensional clusters on a line, easily told apart."""
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % n_classes
+    images = torch.randn(n, 2, generator=rng) * 0.3 + labels[:, None] * 3.0
+    test = Examples(images.flip(0), labels.flip(0))
+    return Task(Examples(images, labels), test, n_classes, mean=(3.0,), std=(2.0,))
+
+
+def make_learner(task: Task, **changes) -> Learner:
+    settings = {"stop": Threshold(2.0, 2.0), "finetune": None, **PAPER, **changes}
+    settings.setdefault("network", lambda shape, n: MLP(shape, n, [16], 0.0))
+    return Learner(task=task, device=torch.device("cpu"), **settings)
+
+
+def labelled_pool(task: Task, n: int) -> Pool:
+    pool = Pool(task.train.images, torch.arange(len(task.train)))
+    pool.reveal(torch.arange(n), task.train.labels[:n])
+    return pool
