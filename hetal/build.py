@@ -15,7 +15,9 @@ from pydantic.errors import PydanticUserError
 
 from hetal.errors import BadInput
 
+# The settings that no target receives as they are typed.
 PLAIN = {
+    "mult.factor": float,
     "n_start": int,
     "n_query": int,
     "n_end": int,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,8 +26,8 @@ def factor_of(mult: Any) -> Any:
 OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
 
 
-class JobFailed(HydraException):
-    """A job of a sweep failed through a user's mistake; Hydra shows the message without a traceback."""
+class JobFailed(CompactHydraException):
+    """A job of a sweep failed through a mistake of the user; Hydra shows the message without a traceback."""
 
 
 def plainly(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
@@ -110,6 +110,10 @@ def launch(cfg: DictConfig) -> float:
         tracker.start(record, setup.oracle.clean_share)
         try:
             with Display(record.title, setup.budget, console) as display:
+                if setup.absent_classes:
+                    display.note(
+                        f"the start set holds no label of class {', '.join(map(str, setup.absent_classes))}"
+                    )
                 display.resume(record.rounds)
                 run(setup, record, tracker, display)
         finally:

@@ -51,6 +51,10 @@ class Display:
     ) -> None:
         self._progress.stop()
 
+    def note(self, text: str) -> None:
+        """Say something that a user would want to know, and that stops nothing."""
+        self._console.print(f"note: {text}", highlight=False, markup=False)
+
     def resume(self, rounds: list[Round]) -> None:
         """Say that `rounds` are on record already."""
         if rounds:

@@ -117,20 +117,19 @@ class Fitted:
 
     def images(self, which: Tensor) -> Tensor:
         """Return the stored images numbered `which`."""
-        return self._images_M[which]
+        return self._images_M.index_select(0, which)
 
-    def outputs(self, network: nn.Module, images: Tensor, batch_statistics: bool = False) -> Outputs:
+    def outputs(self, network: nn.Module, images: Tensor, batch_statistics: int | None = None) -> Outputs:
         """Run `network` on stored images.
 
         Args:
             network: one of the pair's networks; left in the mode it came in, its statistics untouched.
             images: (n, *image_shape) as stored.
-            batch_statistics: run in train mode, as the LHD paper's code does: batch norm then uses the
-                statistics of each batch, so outputs depend on the order of `images`.
+            batch_statistics: run in train mode on batches of this size, as the LHD paper's code does: batch
+                norm then uses the statistics of each batch, so outputs depend on the order of `images`.
         """
-        if batch_statistics:
-            network = copy.deepcopy(network).train()
-            return self._run(network, images)
+        if batch_statistics is not None:
+            return self._run(copy.deepcopy(network).train(), images, batch_statistics)
         was_training = network.training
         network.eval()
         result = self._run(network, images)
@@ -154,10 +153,10 @@ class Fitted:
                 yield torch.stack([self._run(network, batch).probs for _ in range(k)])
 
     @torch.inference_mode()
-    def _run(self, network: nn.Module, images: Tensor) -> Outputs:
+    def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
         began = time.perf_counter()
         probs, features = [], []
-        for batch in images.split(self._batch_size):
+        for batch in split(images, batch_size or self._batch_size):
             logits, h = network(self._prepare(batch))
             probs.append(logits.softmax(1))
             features.append(h)
@@ -166,6 +165,18 @@ class Fitted:
             torch.cuda.synchronize(images.device)
         self.seconds += time.perf_counter() - began
         return result
+
+
+def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Split into batches of `size`; a last batch of one row joins the one before, as batch norm needs two."""
+    whole, rest = divmod(len(rows), size)
+    sizes = [size] * whole
+    if rest == 1 and whole:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    batches: tuple[Tensor, ...] = rows.split(sizes)
+    return batches
 
 
 def has_dropout(network: nn.Module) -> bool:

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ from hetal.rounds import START, Bought, Round
 
 # Settings that cannot change a result; what noise makes of mult stands in its own factor.
 NOT_IDENTITY = ("mult", "tracker", "device", "name", "root", "force", "data.root", "data.download")
+
+# Files that a forced run replaces.
+OUTPUTS = ("summary.json", "rounds.jsonl", "queries.npz", "provenance.json", "curve.png")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,8 +127,9 @@ class Record:
             holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
             write_json(self.dir / ".holder.json", holder)
             if force:
-                for old in ("summary.json", "rounds.jsonl", "queries.npz", "provenance.json", "curve.png"):
+                for old in OUTPUTS:
                     (self.dir / old).unlink(missing_ok=True)
+                shutil.rmtree(self.dir / "wandb", ignore_errors=True)
             self._load()
             self._begin(device)
             yield self

@@ -44,6 +44,13 @@ class Setup:
     seed: int
     start_ids: Tensor
 
+    @property
+    def absent_classes(self) -> list[int]:
+        """Classes of which the start set holds no label; the first networks cannot know them."""
+        present = torch.zeros(self.task.n_classes, dtype=torch.bool)
+        present[self.oracle.label(self.start_ids)] = True
+        return torch.nonzero(~present).flatten().tolist()
+
 
 def prepare(
     *,

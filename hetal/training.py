@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from hetal.ema import EMA
 from hetal.errors import Diverged
-from hetal.fitted import Pair, Standardise
+from hetal.fitted import Pair, Standardise, split
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -88,7 +88,7 @@ class Training:
         loss_sum = torch.zeros((), device=order.device)
         for rows in order.split(BATCHES_PER_GATHER * self._batch_size):
             x, y = self._gather(rows), self._labels_L[rows]
-            for x_B, y_B in zip(_split(x, self._batch_size), _split(y, self._batch_size), strict=True):
+            for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
                 logits, _ = self.network(x_B)
                 loss = cross_entropy(logits, y_B)
                 self._optimiser.zero_grad(set_to_none=True)
@@ -99,12 +99,13 @@ class Training:
                 self.steps += 1
                 n_right += (logits.detach().argmax(1) == y_B).sum()
                 loss_sum += loss.detach() * len(y_B)
-        accuracy, loss_mean = (torch.stack([n_right.float(), loss_sum]) / n).tolist()
+        sums: list[float] = torch.stack([n_right.float(), loss_sum]).tolist()
+        accuracy, loss_mean = sums[0] / n, sums[1] / n
         self.accuracies.append(accuracy)
         self.losses.append(loss_mean)
         if not math.isfinite(loss_mean):
             raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self._lr:g}")
-        return float(accuracy)
+        return accuracy
 
     def ema_accuracy(self) -> float:
         """Return the accuracy of the moving average, as it is now, on the rows trained on."""
@@ -118,24 +119,12 @@ class Training:
         rows = torch.arange(len(self._labels_L), device=self._labels_L.device)
         n_right = torch.zeros((), dtype=torch.long, device=rows.device)
         for batch in rows.split(BATCHES_PER_GATHER * self._batch_size):
-            logits, _ = network(self._prepare(self._images_M[self._source_L[batch]]))
+            logits, _ = network(self._prepare(self._images_M.index_select(0, self._source_L[batch])))
             n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
         return int(n_right) / len(rows)
 
     def _gather(self, rows: Tensor) -> Tensor:
-        images = self._images_M[self._source_L[rows]]
+        images = self._images_M.index_select(0, self._source_L[rows])
         if self._augment is not None:
             images = self._augment(images, self._rng)
         return self._prepare(images)
-
-
-def _split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Split into batches of `size`; a last batch of one row joins the one before, as batch norm needs two."""
-    whole, rest = divmod(len(rows), size)
-    sizes = [size] * whole
-    if rest == 1 and whole:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    batches: tuple[Tensor, ...] = rows.split(sizes)
-    return batches

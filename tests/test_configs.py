@@ -64,9 +64,9 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["mult=much"], "mult=much"),
-        (["mult=-1"], "mult"),
-        (["mult=null"], "mult"),
+        (["mult=much"], "mult.factor=much"),
+        (["mult=-1"], "mult=-1: must be"),
+        (["mult=null"], "mult.factor=None"),
         (["n_query=0"], "n_query=0"),
         (["n_start=1.5"], "n_start=1.5"),
         (["n_end=100000"], r"n_end=100000: must be in 40\.\.1000"),

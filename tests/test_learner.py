@@ -9,13 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from hetal.ema import EMA
 from hetal.errors import BadInput, Diverged
+from hetal.fitted import seeded, split
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.rng import stream
 from hetal.snapshot import SnapshotWatch
 from hetal.stopping import Plateau, Threshold
 from hetal.task import Examples, Task
-from hetal.training import _split
 from tests.toy import blobs, labelled_pool, make_learner
 
 
@@ -70,8 +70,6 @@ def test_one_step_is_adam_on_clipped_gradients():
     learner = make_learner(task, max_epochs=1, batch_size=20, clip=1e-3)
     pool = labelled_pool(task, 20)
     trained = learner.fit(pool, stream(0, "fit")).fitted.networks.online
-
-    from hetal.fitted import seeded
 
     with seeded(stream(0, "fit"), torch.device("cpu")):
         plain = learner.new_network()
@@ -214,8 +212,8 @@ def test_a_loss_that_is_no_number_names_epoch_and_learning_rate():
 
 @pytest.mark.parametrize(("n", "sizes"), [(1, [1]), (4, [4]), (5, [5]), (9, [4, 5]), (10, [4, 4, 2])])
 def test_no_batch_of_one_row(n, sizes):
-    assert [len(batch) for batch in _split(torch.arange(n), 4)] == sizes
-    assert torch.cat(_split(torch.arange(n), 4)).tolist() == list(range(n))
+    assert [len(batch) for batch in split(torch.arange(n), 4)] == sizes
+    assert torch.cat(split(torch.arange(n), 4)).tolist() == list(range(n))
 
 
 def test_convolutional_networks_train_on_images_of_any_channels():

@@ -61,7 +61,7 @@ def k_center(
     points = as_points(points)
     if not 0 <= n <= len(points):
         raise ValueError(f"n={n}: must be in 0..{len(points)}, the number of points")
-    finite_sq_norms(points)
+    norm_M = finite_sq_norms(points)
     picks = torch.empty(0, dtype=torch.int64, device=points.device)
     if n == 0:
         return picks
@@ -71,12 +71,12 @@ def k_center(
         given = _matched(as_points(centers), points)
 
     n_folded = len(picks)
-    bound_M = upper_bounds(points, given)
+    bound_M = upper_bounds(points, norm_M, given)
     is_compared_M = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     spent = 0
     while len(picks) < n:
         if spent > len(points) * (len(picks) - n_folded + _PASS_COST):
-            torch.minimum(bound_M, upper_bounds(points, points[picks[n_folded:]]), out=bound_M)
+            torch.minimum(bound_M, upper_bounds(points, norm_M, points[picks[n_folded:]]), out=bound_M)
             n_folded, spent = len(picks), 0
         leaders, rest = _leaders(bound_M, batch)
         new = leaders[~is_compared_M[leaders]]

@@ -21,9 +21,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-# Points and centres of one tile. On a CPU the tile of products stays in cache between the matrix product and the
-# minimum over it, which keeps the pass at the rate of the bare product; on a GPU it must be large to fill it.
-_TILE = {"cpu": (1024, 512), "cuda": (32768, 1024)}
+# Products of one tile, which on a CPU must stay in cache between the matrix product and the minimum over it (so
+# a pass runs at the rate of the bare product), and on a GPU must be enough to fill it; and centres it is wide.
+_TILE_SIZE = {"cpu": 2**19, "cuda": 2**25}
+_TILE_WIDTH = 512
 
 
 class OuterProduct:
@@ -60,9 +61,8 @@ class OuterProduct:
         """The factors' widths: (D,) or (C, D)."""
         return tuple(factor.shape[1] for factor in self.factors)
 
-    def blocks(self, size: int | None = None) -> Iterator[tuple[slice, OuterProduct]]:
+    def blocks(self, size: int) -> Iterator[tuple[slice, OuterProduct]]:
         """Yield consecutive rows, `size` at a time, and where they are."""
-        size = size or _TILE.get(self.device.type, _TILE["cpu"])[0]
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
             yield rows, self[rows]
@@ -74,13 +74,18 @@ class OuterProduct:
     def sq_norms(self) -> Tensor:
         """Return the squared norms (M,), which for an outer product are products of squared norms."""
         norm_M = torch.empty(len(self), dtype=self.dtype, device=self.device)
-        for rows, block in self.blocks():
+        for rows, block in self.blocks(_tile_rows(self, 1)):
             norm_M[rows] = torch.stack([factor.square().sum(1) for factor in block.factors]).prod(0)
         return norm_M
 
     def rounding(self) -> float:
         """Return e such that a squared distance computed as above errs by at most e * (|g_i|^2 + |g_j|^2)."""
         return (sum(self.shape) + 4) * torch.finfo(self.dtype).eps
+
+
+def _tile_rows(points: OuterProduct, n_centers: int) -> int:
+    """Return how many points make a tile with that many centres, of few centres fewer than would fill it."""
+    return _TILE_SIZE.get(points.device.type, _TILE_SIZE["cpu"]) // max(64, min(n_centers, _TILE_WIDTH))
 
 
 def as_points(points: Tensor | OuterProduct) -> OuterProduct:
@@ -112,16 +117,17 @@ def pairwise(points: OuterProduct, centers: OuterProduct) -> Tensor:
 def nearest(points: OuterProduct, centers: OuterProduct) -> Tensor:
     """Return the squared distances (m,) of m points to the nearest centre in float64, 0 where they coincide."""
     distance = torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
-    for _, some in centers.blocks(1024):
+    for _, some in centers.blocks(_TILE_WIDTH):
         distance = torch.minimum(distance, pairwise(points, some).amin(1))
     return distance
 
 
-def upper_bounds(points: OuterProduct, centers: OuterProduct) -> Tensor:
+def upper_bounds(points: OuterProduct, norm_M: Tensor, centers: OuterProduct) -> Tensor:
     """Bound the squared distance of all points to the nearest centre, in one pass of float32 products.
 
     Args:
         points: M of them, read in blocks.
+        norm_M: their squared norms.
         centers: any positive number of them.
 
     Returns:
@@ -129,15 +135,18 @@ def upper_bounds(points: OuterProduct, centers: OuterProduct) -> Tensor:
         coincides with a centre. Products must be true float32, as they are unless torch is told otherwise
         (`torch.set_float32_matmul_precision`).
     """
-    m, b = _TILE.get(points.device.type, _TILE["cpu"])
+    size = _tile_rows(points, len(centers))
     slack = points.rounding()
     scaled_norm = centers.sq_norms() * (1 + slack)
-    tiles = [torch.empty(m * b, dtype=points.dtype, device=points.device) for _ in points.factors]
+    tiles = [
+        torch.empty(size * min(len(centers), _TILE_WIDTH), dtype=points.dtype, device=points.device)
+        for _ in points.factors
+    ]
     bound_M = torch.empty(len(points), dtype=torch.float64, device=points.device)
-    for rows, block in points.blocks(m):
-        norm = block.sq_norms()
+    for rows, block in points.blocks(size):
+        norm = norm_M[rows]
         bound = torch.full_like(norm, torch.inf)
-        for some, center in centers.blocks(b):
+        for some, center in centers.blocks(_TILE_WIDTH):
             tile, *more = (flat[: len(block) * len(center)].view(len(block), -1) for flat in tiles)
             _subtract_products(scaled_norm[some], block, center, tile, *more)
             torch.minimum(bound, tile.amin(1), out=bound)

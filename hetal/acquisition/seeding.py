@@ -10,9 +10,9 @@ Ash et al. (BADGE, ICLR 2020, arXiv 1906.03671) start from the point of largest 
 The textbook updates all D^2 after each pick. Here they go stale, which leaves upper bounds U_i >= D_i^2, since
 picks only bring the nearest centre nearer. A candidate drawn with probability w_i U_i / sum_j w_j U_j, and
 accepted with probability D_i^2 / U_i, is a draw from the law above; one that is not accepted is forgotten. Only
-candidates need their true distance: a few matrix products of candidates, not of all points. The bounds are
-renewed when the candidates rejected since have cost as much as a pass over all points, so that rejections never
-cost more than passes do, and passes become rare: the distances of most pools shrink slowly.
+candidates need their true distance: a few matrix products of candidates, not of all points. A pass over all
+points renews the bounds when rejections have become dearer than that. Few passes are needed, since the distances
+of most pools shrink slowly: typically two or three for a thousand picks.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ from torch import Tensor
 
 from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, nearest, pairwise, upper_bounds
 
-# What things cost, in distances: a rejected candidate besides its distances to the picks; for each point, a new
-# cumulative sum to draw from; for each point, a pass besides distances to new picks. These set how fast it goes,
-# and which of the equally distributed draws come, never their law.
-_CANDIDATE_COST = 2000
-_GROWTH=2
+# What a rejected candidate costs besides its distances to the picks, and what a pass costs each point besides its
+# distances to new picks, in distances. They set when bounds are renewed: how fast it goes, never the law.
+_CANDIDATE_COST = 4000
 _PASS_COST = 32
 
 
@@ -74,10 +72,8 @@ def kmeans_plusplus(
         raise ValueError(f"first={first!r}: must be 'largest' or 'sampled'")
     copies_M = _checked_copies(points, weights)
     norm_M = finite_sq_norms(points)
-    if not 0 <= n <= int(copies_M.sum()):
-        raise ValueError(
-            f"n={n}: must be in 0..{int(copies_M.sum())}, the number of points counted with weights"
-        )
+    if not 0 <= n <= (total := int(copies_M.sum())):
+        raise ValueError(f"n={n}: must be in 0..{total}, the number of points counted with weights")
     if n == 0:
         return copies_M.new_empty(0)
     if first == "sampled":
@@ -89,7 +85,7 @@ def kmeans_plusplus(
     n_folded = 0
     draws = torch.empty(0, 2, dtype=torch.float64, device=generator.device)
     while len(picks) < n:
-        torch.minimum(bound_M, upper_bounds(points, points[picks[n_folded:]]), out=bound_M)
+        torch.minimum(bound_M, upper_bounds(points, norm_M, points[picks[n_folded:]]), out=bound_M)
         mass_M = (copies_M * bound_M).cumsum(0)
         if mass_M[-1] == 0:
             copies_M -= torch.bincount(picks, minlength=len(points))
@@ -97,8 +93,8 @@ def kmeans_plusplus(
         n_folded = len(picks)
         schedule = _Schedule(len(points), n, n_folded)
         while len(picks) < n and not schedule.is_stale:
-            size = (batch - len(draws), 2)
-            fresh = torch.rand(size, dtype=torch.float64, generator=generator, device=generator.device)
+            shape = (batch - len(draws), 2)
+            fresh = torch.rand(shape, dtype=torch.float64, generator=generator, device=generator.device)
             draws = torch.cat([draws, fresh])
             place, edge = draws.to(points.device).unbind(1)
             ids = _locate(place, mass_M)
@@ -116,33 +112,29 @@ def kmeans_plusplus(
 
 
 class _Schedule:
-    """Decides when a pass over all points is worth more than further candidates from stale bounds.
+    """Decides, from what has been accepted and rejected alone, when bounds are worth a pass over all points.
 
-    It is when, at the rate of rejection since the last pass, the picks to come would waste more than the pass
-    costs; and either picks have doubled since that pass, or as much has been wasted already. So passes cost at
-    most twice what they save, or else no more than each pick once in every point's distances.
+    They are when rejections since the last pass have cost as much; or sooner, once there are four times as many
+    picks, if at that rate the picks to come would waste more. So even if passes do not help, they cost no more
+    than rejections did, or than the textbook's update for every pick.
     """
 
     def __init__(self, n_points: int, n: int, n_picks: int) -> None:
-        self.n_points, self.n, self.n_folded = n_points, n, n_picks
-        self.n_picks = n_picks
+        self.n_points, self.n, self.n_folded, self.n_picks = n_points, n, n_picks, n_picks
         self.wasted = 0
         self.is_stale = False
 
-    @property
-    def is_over(self) -> bool:
-        return self.is_stale or self.n_picks == self.n
-
-    def accept(self) -> None:
-        self.n_picks += 1
-
-    def reject(self) -> None:
+    def count(self, is_accepted: bool) -> None:
+        """Take note of one candidate."""
+        if is_accepted:
+            self.n_picks += 1
+            return
         self.wasted += self.n_picks + _CANDIDATE_COST
         n_new = self.n_picks - self.n_folded
         pass_cost = self.n_points * (n_new + _PASS_COST)
+        has_grown = self.n_picks >= 4 * self.n_folded
         to_come = self.wasted * (self.n - self.n_picks) / max(n_new, 1)
-        has_doubled = self.n_picks >= _GROWTH * self.n_folded
-        self.is_stale = to_come > pass_cost and (has_doubled or self.wasted > pass_cost)
+        self.is_stale = self.wasted > pass_cost or (has_grown and to_come > pass_cost)
 
 
 def _walk(
@@ -164,13 +156,12 @@ def _walk(
     """
     accepted: list[int] = []
     for k in range(len(edge_B)):
-        if edge_B[k] < distance_B[k]:
+        is_accepted = bool(edge_B[k] < distance_B[k])
+        schedule.count(is_accepted)
+        if is_accepted:
             accepted.append(k)
             np.minimum(distance_B, between_BB[k], out=distance_B)
-            schedule.accept()
-        else:
-            schedule.reject()
-        if schedule.is_over:
+        if schedule.is_stale or schedule.n_picks == schedule.n:
             return accepted, k + 1
     return accepted, len(edge_B)
 

@@ -19,7 +19,8 @@ from torch.nn.functional import nll_loss
 
 from hetal.acquisition import kmeans_plusplus
 from hetal.algs.base import QueryStrategy
-from hetal.fitted import Fitted
+from hetal.errors import BadInput
+from hetal.fitted import Fitted, seeded
 from hetal.pool import Candidates, Pool
 
 
@@ -39,20 +40,27 @@ class LHD(QueryStrategy):
     Args:
         embedding: maps the gaps dl (P,) and dh (P, D) to points (P, E): `hetal.acquisition.lhd_embedding` or
             an ablation of it.
-        batch_statistics: read h' with the moving average in train mode over the pool's rows in order, as the
-            paper's code does. Outputs then belong to rows, not images, so every row is passed through.
+        batch_statistics: read h' with the moving average in train mode, on batches of this many rows of the
+            pool in order, as the paper's code does (64). Outputs then belong to rows, not images, so that
+            every row is passed through. None reads h' as all else is read.
+
+    Raises:
+        BadInput: `batch_statistics` is under 2.
     """
 
     reads_snapshot = True
 
-    def __init__(self, embedding: Callable[[Tensor, Tensor], Tensor], batch_statistics: bool) -> None:
+    def __init__(self, embedding: Callable[[Tensor, Tensor], Tensor], batch_statistics: int | None) -> None:
+        if batch_statistics is not None and batch_statistics < 2:
+            raise BadInput(f"alg.batch_statistics={batch_statistics}: must be at least 2, or null")
         self.embedding = embedding
         self.batch_statistics = batch_statistics
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids: first the largest g, then with probability proportional to squared distance."""
-        images, copies = _rows(pool) if self.batch_statistics else pool.distinct()
-        points = self.embedding(*self._gaps(fitted, fitted.images(images)))
+        images, copies = _rows(pool) if self.batch_statistics is not None else pool.distinct()
+        with seeded(rng, pool.device):  # train mode draws dropout masks
+            points = self.embedding(*self._gaps(fitted, fitted.images(images)))
         picks = kmeans_plusplus(points, n, rng, weights=copies)
         return pool.rows_showing(images[picks], rng)
 
@@ -61,12 +69,10 @@ class LHD(QueryStrategy):
         pair = fitted.snapshot
         online = fitted.outputs(pair.online, images)
         ema = fitted.outputs(pair.ema, images)
-        ema_h = (
-            fitted.outputs(pair.ema, images, batch_statistics=True).features
-            if self.batch_statistics
-            else ema.features
-        )
-        hidden_gap = ema_h - online.features
+        hidden = ema.features
+        if self.batch_statistics is not None:
+            hidden = fitted.outputs(pair.ema, images, self.batch_statistics).features
+        hidden_gap = hidden - online.features
         if fitted.fine_tuned:
             online = fitted.outputs(fitted.networks.online, images)
             ema = fitted.outputs(fitted.networks.ema, images)

@@ -1,0 +1,191 @@
+"""Query strategies: what they return, what they cannot see, what each prefers."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from hetal.acquisition import lhd_embedding
+from hetal.algs.badge import BADGE
+from hetal.algs.bald import BALD
+from hetal.algs.coreset import CoreSet
+from hetal.algs.lhd import LHD, hidden_only, loss_only
+from hetal.algs.random import Random
+from hetal.algs.score import Score
+from hetal.build import build
+from hetal.errors import BadInput
+from hetal.fitted import Fitted, Pair, Standardise
+from hetal.models.mlp import MLP
+from hetal.pool import Pool
+from hetal.rng import stream
+from tests.command_line import CONF, options
+
+
+def strategy(name):
+    config = OmegaConf.load(CONF / "alg" / f"{name}.yaml")
+    if "defaults" in config:
+        config = OmegaConf.merge(OmegaConf.load(CONF / "alg" / f"{config.defaults[0]}.yaml"), config)
+        del config["defaults"]
+    return build({"alg": OmegaConf.to_container(config.get("alg", config))})["alg"]
+
+
+def fitted_on(pool, seed=0):
+    torch.manual_seed(seed)
+    online, ema = MLP((2,), 3, [8], 0.5), MLP((2,), 3, [8], 0.5)
+    prepare = Standardise((0.0,), (1.0,), (2,), False, torch.device("cpu"))
+    pair = Pair(online, ema)
+    return Fitted(pair, pool.images_M, prepare, batch_size=7, snapshot=pair)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", options("alg"))
+def test_returns_distinct_unlabelled_ids(name, data):
+    n_images = data.draw(st.integers(1, 12))
+    source = torch.tensor(data.draw(st.lists(st.integers(0, n_images - 1), min_size=2, max_size=30)))
+    values = data.draw(st.sampled_from(["distinct", "identical", "zero"]))
+    images = torch.randn(n_images, 2, generator=torch.Generator().manual_seed(1))
+    if values != "distinct":
+        images = torch.full_like(images, values == "identical")
+    pool = Pool(images, source)
+    bought = torch.tensor(
+        sorted(data.draw(st.sets(st.integers(0, len(source) - 1), min_size=1, max_size=len(source) - 1)))
+    )
+    pool.reveal(bought, torch.zeros_like(bought))
+    n = data.draw(st.integers(1, len(source) - len(bought)))
+    fitted = fitted_on(pool)
+    ids = strategy(name).query(fitted, pool, n, stream(0, "query"))
+    assert ids.dtype == torch.long
+    assert len(ids) == n == len(set(ids.tolist()))
+    assert set(ids.tolist()) <= set(pool.unlabelled_ids().tolist())
+    again = strategy(name).query(fitted, pool, n, stream(0, "query"))
+    assert torch.equal(ids, again)
+
+
+def make_pool(n=40, copies=1):
+    images = torch.randn(n, 2, generator=torch.Generator().manual_seed(2))
+    pool = Pool(images, torch.arange(n).repeat(copies))
+    pool.reveal(torch.tensor([0, 1]), torch.tensor([0, 1]))
+    return pool
+
+
+def test_score_buys_the_highest():
+    pool = make_pool()
+    fitted = fitted_on(pool)
+    ids = Score(lambda probs_MC: probs_MC[:, 0]).query(fitted, pool, 5, stream(0, "query"))
+    left = pool.unlabelled_ids()
+    best = fitted.probs_MC[left, 0].topk(5).values.min()
+    assert (fitted.probs_MC[ids, 0] >= best).all()
+
+
+def test_score_breaks_ties_at_random_among_copies():
+    pool = make_pool(n=2, copies=50)
+    fitted = fitted_on(pool)
+    flat = Score(lambda probs_MC: torch.zeros(len(probs_MC)))
+    queries = {tuple(flat.query(fitted, pool, 3, stream(s, "query")).tolist()) for s in range(20)}
+    assert len(queries) > 15
+
+
+def test_coreset_is_the_sequential_algorithm_on_rows():
+    pool = make_pool(n=15, copies=2)
+    fitted = fitted_on(pool)
+    h = fitted.features_MD[pool.source_N].double()
+    centers, expected = pool.labelled_ids().tolist(), []
+    for _ in range(25):
+        distance = torch.cdist(h, h[centers], compute_mode="donot_use_mm_for_euclid_dist").min(1).values
+        distance[centers] = -1
+        expected.append(int(distance.argmax()))
+        centers.append(expected[-1])
+    assert CoreSet().query(fitted, pool, 25, stream(0, "query")).tolist() == expected
+
+
+def test_badge_starts_from_the_largest_gradient():
+    pool = make_pool()
+    fitted = fitted_on(pool)
+    left = pool.unlabelled_ids()
+    p, h = fitted.probs_MC[left], fitted.features_MD[left]
+    r = p - torch.nn.functional.one_hot(p.argmax(1), 3)
+    largest = left[torch.einsum("nc,nd->ncd", r, h).flatten(1).norm(dim=1).argmax()]
+    assert BADGE().query(fitted, pool, 4, stream(0, "query"))[0] == largest
+
+
+@pytest.mark.parametrize("embedding", [lhd_embedding, loss_only, hidden_only])
+def test_lhd_starts_from_the_largest_gap(embedding):
+    pool = make_pool()
+    fitted = fitted_on(pool)
+    left = pool.unlabelled_ids()
+    pair = fitted.snapshot
+    online, ema = (fitted.outputs(net, pool.images_M[left]) for net in (pair.online, pair.ema))
+    y = ema.probs.argmax(1, keepdim=True)
+    dl = (ema.probs.gather(1, y).log() - online.probs.gather(1, y).log()).abs()
+    dh = ema.features - online.features
+    g = {lhd_embedding: dl * dh, loss_only: dl, hidden_only: dh}[embedding]
+    largest = left[g.norm(dim=1).argmax()]
+    assert LHD(embedding, batch_statistics=None).query(fitted, pool, 4, stream(0, "query"))[0] == largest
+
+
+def test_lhd_reads_losses_after_and_features_before_fine_tuning():
+    pool = make_pool()
+    before, after = fitted_on(pool, seed=0), fitted_on(pool, seed=5)
+    tuned = fitted_on(pool, seed=5)
+    tuned._snapshot, tuned.fine_tuned = before.snapshot, True
+    images = pool.images_M
+    dl, dh = LHD(lhd_embedding, None)._gaps(tuned, images)
+    torch.testing.assert_close(dl, LHD(lhd_embedding, None)._gaps(after, images)[0])
+    torch.testing.assert_close(dh, LHD(lhd_embedding, None)._gaps(before, images)[1])
+
+
+def test_bald_prefers_what_passes_disagree_on():
+    pool = make_pool()
+    fitted = fitted_on(pool)
+    ids = BALD(50).query(fitted, pool, 10, stream(0, "query"))
+    (probs,) = [torch.cat(list(fitted.passes(200, pool.images_M, stream(1, "x"))), dim=1)]
+    spread = probs.std(0).sum(1)
+    left = pool.unlabelled_ids()
+    assert spread[ids].mean() > spread[left].mean()
+
+
+def test_bald_refuses_a_network_without_dropout():
+    with pytest.raises(BadInput, match="dropout"):
+        BALD(20).check(MLP((2,), 3, [8], 0.0))
+    BALD(20).check(MLP((2,), 3, [8], 0.1))
+
+
+def test_random_is_uniform():
+    pool = make_pool(n=12)
+    rng = stream(0, "query")
+    counts = torch.bincount(
+        torch.cat([Random().query(None, pool, 4, rng) for _ in range(2000)]), minlength=12
+    )
+    assert counts[:2].sum() == 0
+    assert (counts[2:] - 800).abs().max() < 100  # 4.6 standard deviations
+
+
+def test_published_lhd_reads_batch_statistics_of_rows_in_order():
+    torch.manual_seed(0)
+    pool = Pool(torch.randn(40, 2), torch.arange(40))
+    pool.reveal(torch.tensor([39]), torch.tensor([0]))
+
+    class Normed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.head = torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.head(self.norm(x)), self.norm(x)
+
+    pair = Pair(Normed().eval(), Normed().eval())
+    prepare = Standardise((0.0,), (1.0,), (2,), False, torch.device("cpu"))
+    fitted = Fitted(pair, pool.images_M, prepare, batch_size=100, snapshot=pair)
+    before = pair.ema.norm.running_mean.clone()
+    _, dh = LHD(lhd_embedding, batch_statistics=20)._gaps(fitted, pool.images_M)
+    expected = []
+    for rows in pool.images_M.split(20):
+        normed = (rows - rows.mean(0)) / (rows.var(0, unbiased=False) + 1e-5).sqrt()
+        expected.append(normed - rows / (1 + 1e-5) ** 0.5)
+    torch.testing.assert_close(dh, torch.cat(expected), rtol=1e-4, atol=1e-5)
+    assert torch.equal(pair.ema.norm.running_mean, before)
+    assert not pair.ema.training
+    ids = LHD(lhd_embedding, batch_statistics=20).query(fitted, pool, 39, stream(0, "query"))
+    assert sorted(ids.tolist()) == list(range(39))

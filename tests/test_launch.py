@@ -1,0 +1,232 @@
+"""The command lines people type, in processes of their own."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import tiny_data
+from tests.command_line import REPOSITORY, TOY, command, only, records, run_here
+
+QUICK = ["tracker=none", "train.max_epochs=2"]
+
+
+def test_a_run_says_and_leaves_what_it_should(tmp_path):
+    done = command(*TOY, f"root={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    folder = only(tmp_path)
+    assert {path.name for path in folder.iterdir()} == {
+        ".hydra", ".lock", "curve.png", "provenance.json", "queries.npz", "rounds.jsonl", "summary.json",
+    }  # fmt: skip
+    for said in ("round 1/3", "labels 80", "distinct", str(folder), "curve.png", "of the pool"):
+        assert said in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+    summary = json.loads((folder / "summary.json").read_text())
+    rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    assert summary["final_accuracy"] == rounds[-1]["accuracy"]
+    assert rounds[-1]["clean_share"] is None
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(folder / "queries.npz") as queries:
+        assert np.bincount(queries["round"] + 1).tolist() == [40, 20, 20]
+        bought = queries["round"] == 0
+        assert rounds[0]["clean_share"] == pytest.approx(1 - queries["is_noisy"][bought].mean())
+        assert rounds[0]["bought_per_class"] == np.bincount(queries["labels"][bought], minlength=10).tolist()
+        assert len(set(queries["ids"].tolist())) == 80
+
+
+def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path):
+    command(*TOY, f"root={tmp_path}")
+    before = records(tmp_path)
+    again = command(*TOY, f"root={tmp_path}")
+    assert again.returncode == 0
+    assert "finished already; force=true" in again.stdout
+    forced = command(*TOY, f"root={tmp_path}", "force=true")
+    assert "round 3/3" in forced.stdout
+    assert records(tmp_path) == before
+
+
+def test_killed_and_relaunched_gives_the_same_bits(tmp_path):
+    slow = [*TOY, "train.max_epochs=60"]
+    command(*slow, f"root={tmp_path / 'whole'}")
+    process = subprocess.Popen(
+        [sys.executable, "launch.py", *slow, f"root={tmp_path / 'cut'}"],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+    )
+    while not list(tmp_path.glob("cut/*/*/rounds.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(tmp_path.glob("cut/*/*/summary.json"))
+    done = command(*slow, f"root={tmp_path / 'cut'}")
+    assert "rounds are on record" in done.stdout
+    assert records(tmp_path / "cut") == records(tmp_path / "whole")
+    whole, cut = (only(tmp_path / name) for name in ("whole", "cut"))
+    assert (whole / "queries.npz").read_bytes() == (cut / "queries.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ("cifar10", "alg=lhd model=resnet n_query=1000 data=cifar10 mult=4 noise=class"),
+        ("svhn", "alg=badge model=mlp n_query=1000 data=svhn mult=4 noise=diverse"),
+        ("cifar10", "+experiment=paper"),
+    ],
+)
+def test_the_papers_commands_run_to_the_end_on_tiny_files(data, line, tmp_path):
+    n, name = 800, {"cifar10": "CIFAR10", "svhn": "SVHN"}[data]
+    getattr(tiny_data, f"write_{data}")(tmp_path / "data", n)
+    verified = [f"data.{part}._target_=tests.tiny_data.{name}" for part in ("train", "test")]
+    # 4,000 rows: the start set, one whole query of 1,000, and the 400 that the budget has left.
+    done = command(
+        *line.split(), *verified, "n_start=600", "n_end=2000", "train.max_epochs=1", "train.score_batch_size=256",
+        f"data.root={tmp_path / 'data'}", "tracker=none", f"root={tmp_path / 'out'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (rounds,) = records(tmp_path / "out").values()
+    assert [r["n_bought"] for r in rounds] == [1000, 400, 0]
+
+
+@pytest.mark.parametrize(
+    "data", ["cifar10", "cifar100", "svhn", "mnist", "fashion_mnist", "kmnist", "emnist"]
+)
+def test_absent_data_says_what_to_put_where(data, tmp_path):
+    done = command(
+        f"data={data}", f"data.root={tmp_path / 'none'}", "data.download=false", f"root={tmp_path / 'out'}"
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(tmp_path / "none") in line
+    assert "data.download=true" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_four_moons(tmp_path):
+    done = command("+experiment=four_moons", *QUICK, "n_end=220", "data.n_per_pair=200", f"root={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert "four_moons" in str(only(tmp_path))
+    (rounds,) = records(tmp_path).values()
+    assert [r["n_labelled"] for r in rounds] == [20, 220]
+
+
+def test_a_sweep_runs_every_job_and_pairs_strategies(tmp_path):
+    done = command("-m", "alg=random,lhd", "seed=0,1", *TOY, f"root={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    found = records(tmp_path)
+    assert len(found) == 4
+    for seed in ("s0", "s1"):
+        first = [rounds[0] for name, rounds in found.items() if f"-{seed}-" in name]
+        tested = [{k: r[k] for k in ("accuracy", "nll", "train_accuracy", "steps")} for r in first]
+        assert tested[0] == tested[1]
+    assert len({rounds[0]["nll"] for rounds in found.values()}) == 2
+
+
+def test_a_failing_job_does_not_stop_a_sweep(tmp_path):
+    done = command("-m", "model=vgg,mlp", *TOY, f"root={tmp_path}")
+    assert done.returncode == 1
+    assert "model=vgg takes images" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(records(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["alg=lhdd"], "Available options in 'alg'"),
+        (["n_strat=5"], "n_strat"),
+        (["n_start=0"], "error: n_start=0"),
+        (["train.lr=1e30"], "error: round 0, epoch 2: the loss is nan at learning rate 1e+30"),
+    ],
+    ids=str,
+)
+def test_a_users_mistake_is_said_without_a_traceback(overrides, said, tmp_path):
+    done = command(*TOY, *overrides, f"root={tmp_path}")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("root", ["/dev/null/out", "/proc/out"])
+def test_a_folder_that_cannot_be_written(root):
+    done = command(*TOY, f"root={root}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: root={root}: cannot write")
+
+
+def test_a_pool_nearly_all_blank_is_bought_to_the_end(tmp_path):
+    for alg in ("badge", "coreset", "lhd", "entropy"):
+        run_here(*TOY, "noise=blank", "mult=50", f"alg={alg}", root=tmp_path)
+    assert len(records(tmp_path)) == 4
+
+
+def test_a_class_absent_from_the_first_labels_is_allowed_and_said(tmp_path, capsys):
+    run_here(*TOY, "n_start=2", "noise=clean", root=tmp_path)
+    (rounds,) = records(tmp_path).values()
+    assert rounds[-1]["n_labelled"] == 80
+    assert "no label of class" in capsys.readouterr().out
+
+
+def test_the_last_query_takes_what_is_left(tmp_path):
+    run_here(*TOY, "data.n_train=50", "noise=clean", "n_end=50", "n_query=8", "n_start=30", root=tmp_path)
+    (rounds,) = records(tmp_path).values()
+    assert [r["n_bought"] for r in rounds] == [8, 8, 4, 0]
+
+
+def test_a_new_score_is_one_function_and_one_yaml(tmp_path):
+    (tmp_path / "conf" / "alg").mkdir(parents=True)
+    (tmp_path / "conf" / "alg" / "first_class.yaml").write_text(
+        "_target_: hetal.algs.score.Score\nscore:\n  _target_: first_class.score\n  _partial_: true\n"
+    )
+    (tmp_path / "first_class.py").write_text("def score(probs_MC):\n    return probs_MC[:, 0]\n")
+    done = command(
+        "--config-dir", tmp_path / "conf", "alg=first_class", *TOY, f"root={tmp_path / 'out'}",
+        env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert only(tmp_path / "out").name.startswith("first_class-")
+
+
+def test_permuting_hidden_labels_leaves_the_first_query_unchanged(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (300, 6, 6), dtype=np.uint8)
+    y = np.arange(300) % 5
+    start = first_ids(tmp_path / "a", x, y)[0]
+    hidden = np.setdiff1d(np.arange(300), start)
+    other = y.copy()
+    other[hidden] = np.random.default_rng(1).permutation(y[hidden])
+    assert (other != y).sum() > 100
+    for alg in ("badge", "lhd", "coreset", "margin", "random"):
+        one, two = (first_ids(tmp_path / f"{alg}{i}", x, labels, alg) for i, labels in enumerate((y, other)))
+        assert one[1].tolist() == two[1].tolist()
+
+
+def first_ids(folder: Path, x, y, alg="badge"):
+    folder.mkdir()
+    np.savez(folder / "data.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    run_here(
+        *QUICK, "data=npz", f"data.path={folder / 'data.npz'}", "noise=clean", "n_start=40", "n_query=20", "n_end=60",
+        f"alg={alg}", root=folder / "out",
+    )  # fmt: skip
+    with np.load(only(folder / "out") / "queries.npz") as queries:
+        return queries["ids"][queries["round"] == -1], queries["ids"][queries["round"] == 0]
+
+
+def test_two_processes_on_one_run(tmp_path):
+    arguments = [sys.executable, "launch.py", *TOY, "train.max_epochs=300", f"root={tmp_path}"]
+    both = [
+        subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes == [0, 1], said
+    assert any("is being written by process" in err for _, err in said)
+    assert len(records(tmp_path)) == 1
