@@ -103,7 +103,7 @@ class Learner:
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
         network = self.network(self.task.image_shape, self.task.n_classes)
-        if _convolves(network):
+        if self._channels_last(network):
             network = network.to(memory_format=torch.channels_last)
         return network.to(self.device)
 
@@ -226,7 +226,7 @@ class Learner:
 
     def _prepare(self, network: nn.Module) -> Standardise:
         task = self.task
-        return Standardise(task.mean, task.std, task.image_shape, _convolves(network), self.device)
+        return Standardise(task.mean, task.std, task.image_shape, self._channels_last(network), self.device)
 
     def _fitted(
         self, pool: Pool, training: Training, snapshot: Pair | None, fine_tuned: bool = False
@@ -236,6 +236,7 @@ class Learner:
             training.pair, pool.images_M, prepare, self.score_batch_size, snapshot, fine_tuned=fine_tuned
         )
 
-
-def _convolves(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.Conv2d) for module in network.modules())
+    def _channels_last(self, network: nn.Module) -> bool:
+        # Not on the CPU: there, torch 2.14.1's channels-last convolutions of fewer than 8 channels write past
+        # their buffers in the backward pass when run on one thread.
+        return self.device.type == "cuda" and any(isinstance(m, nn.Conv2d) for m in network.modules())

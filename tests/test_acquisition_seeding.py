@@ -157,7 +157,8 @@ def test_sampled_start_agrees_with_sklearn() -> None:
     points = torch.randn(6, 3, generator=rng(5))
     generator, n_draws = rng(), 3000
     ours = Counter(
-        tuple(kmeans_plusplus(points, 2, generator, first="sampled", batch=16).tolist()) for _ in range(n_draws)
+        tuple(kmeans_plusplus(points, 2, generator, first="sampled", batch=16).tolist())
+        for _ in range(n_draws)
     )
     x, state = points.numpy(), np.random.RandomState(0)
     theirs = Counter(
