@@ -39,7 +39,8 @@ def measure(
     began = time.perf_counter()
     device = setup.pool.device
     probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images.to(device)).probs
-    tested = classification_metrics(probs, setup.task.test.labels.to(device))
+    # On the CPU, once a round: MPS has no float64.
+    tested = classification_metrics(probs.cpu(), setup.task.test.labels)
     n_bought = len(purchase.ids)
     pseudo_accuracy = None
     if fit.pseudo is not None and len(fit.pseudo.ids):

@@ -19,8 +19,8 @@ from hetal.acquisition import seeding as module
 
 Law = dict[tuple[int, ...], float]
 
-# When bounds are renewed: by the costs as they are, (practically) never, and after every rejection.
-RENEWAL = {"by cost": (4000, 32), "never": (1, 10**12), "always": (10**12, 0)}
+# When bounds are renewed: by the costs as they are, long after they should be, and after every rejection.
+RENEWAL = {"by cost": (8000, 32), "seldom": (1, 20), "always": (10**12, 0)}
 
 
 @pytest.fixture(params=RENEWAL)
@@ -85,13 +85,13 @@ POOLS = {
     "plain": (torch.tensor([[0.0, 1], [2, 1], [-1, 3], [0, -2], [1.5, 0.5]]), [1, 1, 1, 1, 1]),
     "copies": (torch.tensor([[0.0, 1], [2, 1], [-1, 3], [0.1, 1]]), [3, 1, 2, 6]),
     "barred": (torch.tensor([[9.0, 9], [2, 1], [-1, 3], [0.1, 1]]), [0, 2, 1, 2]),
-    "far cluster": (torch.tensor([[1e4, 0], [1e4, 1], [1e4, -2], [0, 0], [0, 1]]), [1, 1, 1, 1, 2]),
+    "far cluster": (torch.tensor([[1e5, 0], [1e5, 1], [1e5, -2], [0, 0], [0, 1]]), [1, 1, 1, 1, 2]),
     "same rows": (torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 2], [0, 2]]), [1, 1, 2, 1, 1]),
 }
 
 
 @pytest.mark.usefixtures("renewal")
-@pytest.mark.parametrize("batch", [1, 3, 512])
+@pytest.mark.parametrize("batch", [2, 512])
 @pytest.mark.parametrize("pool", POOLS)
 def test_law_is_the_sequential_one(pool: str, batch: int) -> None:
     points, copies = POOLS[pool]
@@ -100,7 +100,7 @@ def test_law_is_the_sequential_one(pool: str, batch: int) -> None:
     assert_follows(
         sequential_law(points, copies, n),
         lambda: kmeans_plusplus(points, n, generator, weights=weights, batch=batch),
-        700,
+        200,
     )
 
 
@@ -111,7 +111,7 @@ def test_law_is_the_sequential_one_in_more_draws_from_a_sampled_start(pool: str)
     assert_follows(
         sequential_law(points, copies, 3, first="sampled"),
         lambda: kmeans_plusplus(points, 3, generator, weights=weights, first="sampled", batch=16),
-        4000,
+        800,
     )
 
 
@@ -119,7 +119,7 @@ def test_law_of_outer_products_is_that_of_the_products() -> None:
     points = OuterProduct(torch.randn(5, 3, generator=rng(2)), torch.randn(5, 2, generator=rng(3)))
     generator = rng()
     law = sequential_law(outer(points), [1] * 5, 3)
-    assert_follows(law, lambda: kmeans_plusplus(points, 3, generator, batch=16), 4000)
+    assert_follows(law, lambda: kmeans_plusplus(points, 3, generator, batch=16), 800)
 
 
 def test_the_chi_square_test_can_fail() -> None:
@@ -134,7 +134,7 @@ def test_what_coincides_is_drawn_uniformly_without_replacement() -> None:
     weights = torch.tensor(copies)
     law = sequential_law(points, copies, 4)
     assert {picks[0] for picks in law} == {0}
-    assert_follows(law, lambda: kmeans_plusplus(points, 4, generator, weights=weights), 2000)
+    assert_follows(law, lambda: kmeans_plusplus(points, 4, generator, weights=weights), 1000)
 
 
 def test_two_points_are_picked_first_then_their_copies() -> None:
@@ -150,12 +150,12 @@ def test_weights_over_a_million_keep_the_law() -> None:
     mass = np.array([1 * 9.0, 0, copies[2] * (3 - 1e-3) ** 2, copies[3] * 10.0])
     generator = rng()
     law = {(1, k): mass[k] / mass.sum() for k in (0, 2, 3)}
-    assert_follows(law, lambda: kmeans_plusplus(points, 2, generator, weights=torch.tensor(copies)), 2000)
+    assert_follows(law, lambda: kmeans_plusplus(points, 2, generator, weights=torch.tensor(copies)), 1000)
 
 
 def test_sampled_start_agrees_with_sklearn() -> None:
     points = torch.randn(6, 3, generator=rng(5))
-    generator, n_draws = rng(), 3000
+    generator, n_draws = rng(), 1000
     ours = Counter(
         tuple(kmeans_plusplus(points, 2, generator, first="sampled", batch=16).tolist())
         for _ in range(n_draws)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hetal.errors import BadInput
 from tests import tiny_data
 from tests.command_line import REPOSITORY, TOY, command, only, records, run_here
 
@@ -40,14 +41,15 @@ def test_a_run_says_and_leaves_what_it_should(tmp_path):
         assert len(set(queries["ids"].tolist())) == 80
 
 
-def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path):
-    command(*TOY, f"root={tmp_path}")
+def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path, capsys):
+    run_here(*TOY, root=tmp_path)
     before = records(tmp_path)
-    again = command(*TOY, f"root={tmp_path}")
-    assert again.returncode == 0
-    assert "finished already; force=true" in again.stdout
-    forced = command(*TOY, f"root={tmp_path}", "force=true")
-    assert "round 3/3" in forced.stdout
+    capsys.readouterr()
+    again = run_here(*TOY, root=tmp_path)
+    assert again == json.loads((only(tmp_path) / "summary.json").read_text())["area_under_curve"]
+    assert "finished already; force=true" in capsys.readouterr().out
+    run_here(*TOY, "force=true", root=tmp_path)
+    assert "round 3/3" in capsys.readouterr().out
     assert records(tmp_path) == before
 
 
@@ -81,37 +83,32 @@ def test_killed_and_relaunched_gives_the_same_bits(tmp_path):
     ],
 )
 def test_the_papers_commands_run_to_the_end_on_tiny_files(data, line, tmp_path):
-    n, name = 800, {"cifar10": "CIFAR10", "svhn": "SVHN"}[data]
-    getattr(tiny_data, f"write_{data}")(tmp_path / "data", n)
+    name = {"cifar10": "CIFAR10", "svhn": "SVHN"}[data]
+    getattr(tiny_data, f"write_{data}")(tmp_path / "data", 80)
     verified = [f"data.{part}._target_=tests.tiny_data.{name}" for part in ("train", "test")]
-    # 4,000 rows: the start set, one whole query of 1,000, and the 400 that the budget has left.
-    done = command(
-        *line.split(), *verified, "n_start=600", "n_end=2000", "train.max_epochs=1", "train.score_batch_size=256",
-        f"data.root={tmp_path / 'data'}", "tracker=none", f"root={tmp_path / 'out'}",
+    # 80 clean images and, with mult=4, 320 more rows: the one query of 1,000 gets what the budget has left.
+    run_here(
+        *line.split(), *verified, "mult=4", "n_start=100", "n_end=380", *QUICK, f"data.root={tmp_path / 'data'}",
+        root=tmp_path / "out",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     (rounds,) = records(tmp_path / "out").values()
-    assert [r["n_bought"] for r in rounds] == [1000, 400, 0]
+    assert [r["n_bought"] for r in rounds] == [280, 0]
 
 
 @pytest.mark.parametrize(
     "data", ["cifar10", "cifar100", "svhn", "mnist", "fashion_mnist", "kmnist", "emnist"]
 )
 def test_absent_data_says_what_to_put_where(data, tmp_path):
-    done = command(
-        f"data={data}", f"data.root={tmp_path / 'none'}", "data.download=false", f"root={tmp_path / 'out'}"
-    )
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert str(tmp_path / "none") in line
-    assert "data.download=true" in line
+    root = tmp_path / "none"
+    with pytest.raises(BadInput, match=r"data\.download=true") as caught:
+        run_here(f"data={data}", f"data.root={root}", "data.download=false", root=tmp_path / "out")
+    assert str(root) in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_four_moons(tmp_path):
-    done = command("+experiment=four_moons", *QUICK, "n_end=220", "data.n_per_pair=200", f"root={tmp_path}")
-    assert done.returncode == 0, done.stderr
+    run_here("+experiment=four_moons", *QUICK, "n_end=220", "data.n_per_pair=200", root=tmp_path)
     assert "four_moons" in str(only(tmp_path))
     (rounds,) = records(tmp_path).values()
     assert [r["n_labelled"] for r in rounds] == [20, 220]
@@ -137,29 +134,33 @@ def test_a_failing_job_does_not_stop_a_sweep(tmp_path):
     assert len(records(tmp_path)) == 1
 
 
+def test_a_users_mistake_is_one_line_and_no_traceback(tmp_path):
+    done = command(*TOY, "n_start=0", f"root={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == "error: n_start=0: must be in 1..1000, the rows of the pool\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (["alg=lhdd"], "Available options in 'alg'"),
-        (["n_strat=5"], "n_strat"),
-        (["n_start=0"], "error: n_start=0"),
-        (["train.lr=1e30"], "error: round 0, epoch 2: the loss is nan at learning rate 1e+30"),
-    ],
-    ids=str,
+    ("override", "said"), [("alg=lhdd", "Available options in 'alg'"), ("n_strat=5", "n_strat")]
 )
-def test_a_users_mistake_is_said_without_a_traceback(overrides, said, tmp_path):
-    done = command(*TOY, *overrides, f"root={tmp_path}")
+def test_a_misspelt_name_is_answered_with_those_there_are(override, said):
+    done = command(override)
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+    with pytest.raises(BadInput, match=r"round 0, epoch 2: the loss is nan at learning rate 1e\+30"):
+        run_here(*TOY, "train.lr=1e30", root=tmp_path)
+    assert not (only(tmp_path) / "summary.json").exists()
+
+
 @pytest.mark.parametrize("root", ["/dev/null/out", "/proc/out"])
 def test_a_folder_that_cannot_be_written(root):
-    done = command(*TOY, f"root={root}")
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"error: root={root}: cannot write")
+    with pytest.raises(BadInput, match=f"root={root}: cannot write"):
+        run_here(*TOY, root=root)
 
 
 def test_a_pool_nearly_all_blank_is_bought_to_the_end(tmp_path):
@@ -181,17 +182,14 @@ def test_the_last_query_takes_what_is_left(tmp_path):
     assert [r["n_bought"] for r in rounds] == [8, 8, 4, 0]
 
 
-def test_a_new_score_is_one_function_and_one_yaml(tmp_path):
+def test_a_new_score_is_one_function_and_one_yaml(tmp_path, monkeypatch):
     (tmp_path / "conf" / "alg").mkdir(parents=True)
     (tmp_path / "conf" / "alg" / "first_class.yaml").write_text(
         "_target_: hetal.algs.score.Score\nscore:\n  _target_: first_class.score\n  _partial_: true\n"
     )
     (tmp_path / "first_class.py").write_text("def score(probs_MC):\n    return probs_MC[:, 0]\n")
-    done = command(
-        "--config-dir", tmp_path / "conf", "alg=first_class", *TOY, f"root={tmp_path / 'out'}",
-        env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    monkeypatch.syspath_prepend(tmp_path)
+    run_here("alg=first_class", *TOY, f"hydra.searchpath=[file://{tmp_path / 'conf'}]", root=tmp_path / "out")
     assert only(tmp_path / "out").name.startswith("first_class-")
 
 

@@ -109,8 +109,7 @@ def pairwise(points: OuterProduct, centers: OuterProduct) -> Tensor:
     """Return the squared distances (m, b) of m points to b centres in float64, 0 where they coincide."""
     points, centers = points.double(), centers.double()
     scale = points.sq_norms()[:, None] + centers.sq_norms()
-    products = [x @ c.T for x, c in zip(points.factors, centers.factors, strict=True)]
-    distance = scale - 2 * (products[0] if len(products) == 1 else products[0] * products[1])
+    distance = _less_products(scale, points, centers)
     return distance.masked_fill_(distance <= points.rounding() * scale, 0)
 
 
@@ -128,7 +127,7 @@ def upper_bounds(points: OuterProduct, norm_M: Tensor, centers: OuterProduct) ->
     Args:
         points: M of them, read in blocks.
         norm_M: their squared norms.
-        centers: any positive number of them.
+        centers: any number of them; bounds are infinite where there are none.
 
     Returns:
         (M,) float64, never under the truth; above it by no more than rounding, and exactly 0 where a point
@@ -147,9 +146,9 @@ def upper_bounds(points: OuterProduct, norm_M: Tensor, centers: OuterProduct) ->
         norm = norm_M[rows]
         bound = torch.full_like(norm, torch.inf)
         for some, center in centers.blocks(_TILE_WIDTH):
-            tile, *more = (flat[: len(block) * len(center)].view(len(block), -1) for flat in tiles)
-            _subtract_products(scaled_norm[some], block, center, tile, *more)
-            torch.minimum(bound, tile.amin(1), out=bound)
+            out = [tile[: len(block) * len(center)].view(len(block), -1) for tile in tiles]
+            distance = _less_products(scaled_norm[some], block, center, out)
+            torch.minimum(bound, distance.amin(1), out=bound)
         bound_M[rows] = bound.add_(norm, alpha=1 + slack)
         # A coinciding pair computes to at most 2 * slack * 2 * norm: whatever is so small is decided in float64.
         near = (bound <= 8 * slack * norm).nonzero().squeeze(1)
@@ -158,15 +157,23 @@ def upper_bounds(points: OuterProduct, norm_M: Tensor, centers: OuterProduct) ->
     return bound_M
 
 
-def _subtract_products(
-    norm: Tensor, block: OuterProduct, center: OuterProduct, tile: Tensor, *more: Tensor
-) -> None:
-    """Write |c|^2 - 2 x.c of all pairs to `tile`, in as few passes over it as there can be."""
-    x, *x_more = block.factors
-    c, *c_more = center.factors
+def _less_products(
+    base: Tensor, points: OuterProduct, centers: OuterProduct, out: list[Tensor] | None = None
+) -> Tensor:
+    """Return base - 2 x.c of all pairs, in as few passes over them as there can be.
+
+    Args:
+        base: what to subtract from; its shape extends to (m, b).
+        points: m of them, x.
+        centers: b of them, c.
+        out: for each factor a matrix (m, b) to work in; the first becomes the result.
+    """
+    spaces: list[Tensor | None] = [*out] if out else [None] * len(points.factors)
+    result, *more = spaces
+    x, *x_more = points.factors
+    c, *c_more = centers.factors
     if not more:
-        torch.addmm(norm, x, c.T, alpha=-2, out=tile)
-    else:
-        torch.mm(x, c.T, out=tile)
-        torch.mm(x_more[0], c_more[0].T, out=more[0])
-        torch.addcmul(norm, tile, more[0], value=-2, out=tile)
+        return torch.addmm(base, x, c.T, alpha=-2, out=result)
+    first = torch.mm(x, c.T, out=result)
+    second = torch.mm(x_more[0], c_more[0].T, out=more[0])
+    return torch.addcmul(base, first, second, value=-2, out=result)

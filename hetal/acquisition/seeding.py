@@ -24,11 +24,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hetal.acquisition.copies import checked_copies, draw_copies
 from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, nearest, pairwise, upper_bounds
 
 # What a rejected candidate costs besides its distances to the picks, and what a pass costs each point besides its
 # distances to new picks, in distances. They set when bounds are renewed: how fast it goes, never the law.
-_CANDIDATE_COST = 4000
+_CANDIDATE_COST = 8000
 _PASS_COST = 32
 
 
@@ -48,8 +49,8 @@ def kmeans_plusplus(
     When nothing else is left, the rest is drawn uniformly without replacement from the copies that are left,
     so that an index may then come up as often as its weight says (once, without weights).
 
-    The law is exact: bounds are float32, but every pick is decided in float64. The draws depend on the points
-    and the generator only, not on `batch`, but for candidates within rounding of the edge of acceptance.
+    The law is exact: bounds are float32, but every pick is decided in float64. The draws do not depend on
+    `batch`, but for candidates within rounding of the edge of acceptance.
 
     Args:
         points: features (M, D), or outer products. On any device; may be backed by a file.
@@ -58,7 +59,7 @@ def kmeans_plusplus(
             advanced depends on `batch`.
         weights: (M,) whole numbers, how many copies of each point there are; 0 bars a point. None is 1 each.
         first: "largest" starts from the largest norm, ties by lowest index; "sampled" from a random copy.
-        batch: candidates whose distances are computed together; chosen indices cross to the host once per batch.
+        batch: most candidates whose distances are computed together; chosen indices cross to the host once per batch.
 
     Returns:
         (n,) int64 indices into `points`, on their device.
@@ -70,16 +71,17 @@ def kmeans_plusplus(
     points = as_points(points)
     if first not in ("largest", "sampled"):
         raise ValueError(f"first={first!r}: must be 'largest' or 'sampled'")
-    copies_M = _checked_copies(points, weights)
+    copies_M = checked_copies(len(points), weights, points.device)
     norm_M = finite_sq_norms(points)
-    if not 0 <= n <= (total := int(copies_M.sum())):
+    total = int(copies_M.sum())
+    if not 0 <= n <= total:
         raise ValueError(f"n={n}: must be in 0..{total}, the number of points counted with weights")
     if n == 0:
         return copies_M.new_empty(0)
     if first == "sampled":
-        picks = _draw_copies(copies_M, 1, generator)
+        picks = draw_copies(copies_M, 1, generator)
     else:
-        picks = norm_M.masked_fill(copies_M == 0, -1).argmax()[None]
+        picks = _largest(points, norm_M.masked_fill(copies_M == 0, -1))
 
     bound_M = torch.full_like(norm_M, torch.inf, dtype=torch.float64)
     n_folded = 0
@@ -89,14 +91,15 @@ def kmeans_plusplus(
         mass_M = (copies_M * bound_M).cumsum(0)
         if mass_M[-1] == 0:
             copies_M -= torch.bincount(picks, minlength=len(points))
-            return torch.cat([picks, _draw_copies(copies_M, n - len(picks), generator)])
+            return torch.cat([picks, draw_copies(copies_M, n - len(picks), generator)])
         n_folded = len(picks)
         schedule = _Schedule(len(points), n, n_folded)
         while len(picks) < n and not schedule.is_stale:
-            shape = (batch - len(draws), 2)
-            fresh = torch.rand(shape, dtype=torch.float64, generator=generator, device=generator.device)
+            size = min(batch, 2 * (n - len(picks)) + 16)
+            missing = (max(size - len(draws), 0), 2)
+            fresh = torch.rand(missing, dtype=torch.float64, generator=generator, device=generator.device)
             draws = torch.cat([draws, fresh])
-            place, edge = draws.to(points.device).unbind(1)
+            place, edge = draws[:size].to(points.device).unbind(1)
             ids = _locate(place, mass_M)
             candidates = points[ids].double()
             # A cumulative sum that is taken in parallel may round a share of 0 up: whoever was drawn by it is out.
@@ -173,29 +176,7 @@ def _locate(place: Tensor, mass_M: Tensor) -> Tensor:
     return torch.searchsorted(mass_M, (place * mass_M[-1]).minimum(last), right=True)
 
 
-def _draw_copies(copies_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw the points of `n` copies, uniformly without replacement from all copies (M,) there are."""
-    ends_M = copies_M.cumsum(0)
-    total = int(ends_M[-1])
-    if total <= 4 * n:
-        copies = torch.randperm(total, generator=generator, device=generator.device)[:n]
-    else:
-        # Drawn with replacement, the first n different ones are a draw without.
-        distinct: dict[int, None] = {}
-        while len(distinct) < n:
-            drawn = torch.randint(total, (n,), generator=generator, device=generator.device)
-            distinct.update(dict.fromkeys(drawn.tolist()))
-        copies = torch.tensor(list(distinct)[:n], device=generator.device)
-    return torch.searchsorted(ends_M, copies.to(ends_M.device), right=True)
-
-
-def _checked_copies(points: OuterProduct, weights: Tensor | None) -> Tensor:
-    """Return the multiplicities (M,) as int64 that the caller may change."""
-    if weights is None:
-        return torch.ones(len(points), dtype=torch.int64, device=points.device)
-    if weights.shape != (len(points),):
-        raise ValueError(f"weights must be ({len(points)},), one for each point, not {tuple(weights.shape)}")
-    copies_M = weights.to(points.device, torch.int64, copy=True)
-    if not bool(((weights.to(points.device) == copies_M) & (copies_M >= 0)).all()):
-        raise ValueError("weights must be whole numbers of copies, 0 or more")
-    return copies_M
+def _largest(points: OuterProduct, norm_M: Tensor) -> Tensor:
+    """Return the index (1,) of the largest norm, decided in float64 among those that rounding cannot tell apart."""
+    near = (norm_M >= norm_M.max() * (1 - 2 * points.rounding())).nonzero().squeeze(1)
+    return near[torch.cat([points[some].double().sq_norms() for some in near.split(4096)]).argmax()][None]
