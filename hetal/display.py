@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from hetal.pool import Budget
 from hetal.rounds import Round
@@ -32,8 +32,8 @@ class Display:
         self._rounds_done = 0
         self._seconds: list[tuple[int, float]] = []
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=8),
             TextColumn("{task.fields[state]}"),
             console=console,
             transient=True,
@@ -66,7 +66,7 @@ class Display:
     def epoch(self, epoch: int, accuracy: float) -> None:
         """Show a finished epoch of the round in progress and its online train accuracy."""
         if not self._progress.disable:
-            self._update(f"epoch {epoch}, train {accuracy:.1%}")
+            self._update(f"epoch {epoch} ({accuracy:.0%})")
 
     def round(self, row: Round) -> None:
         """Show a finished round."""
@@ -100,7 +100,7 @@ class Display:
         rate = sum(s for _, s in self._seconds) / sum(n for n, _ in self._seconds)
         seconds = round(rate * sum(self._budget.n_labelled(t) for t in left))
         minutes, seconds = divmod(seconds, 60)
-        return f"about {minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 
 
 def _state(row: Round) -> str:

@@ -91,16 +91,15 @@ POOLS = {
 
 
 @pytest.mark.usefixtures("renewal")
-@pytest.mark.parametrize("batch", [2, 512])
 @pytest.mark.parametrize("pool", POOLS)
-def test_law_is_the_sequential_one(pool: str, batch: int) -> None:
+def test_law_is_the_sequential_one_in_small_batches(pool: str) -> None:
     points, copies = POOLS[pool]
     weights, generator = torch.tensor(copies), rng()
     n = 3 if pool != "same rows" else 2
     assert_follows(
         sequential_law(points, copies, n),
-        lambda: kmeans_plusplus(points, n, generator, weights=weights, batch=batch),
-        200,
+        lambda: kmeans_plusplus(points, n, generator, weights=weights, batch=2),
+        300,
     )
 
 

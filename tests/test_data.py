@@ -133,8 +133,10 @@ def test_four_moons_are_the_same_points_at_every_seed():
 
 def test_four_moons_with_its_noise_is_the_published_pool():
     task = load("four_moons")
-    noise = instantiate(OmegaConf.load(CONF / "noise" / "copies.yaml"))
-    pool = noise(task.train, task.n_classes, 1.5, stream(0, "noise"))
+    published = OmegaConf.load(CONF / "experiment" / "four_moons.yaml")
+    noise = OmegaConf.load(CONF / "noise" / "copies.yaml")
+    noise.factor = published.mult.factor
+    pool = instantiate(noise)(task.train, task.n_classes, stream(0, "noise"))
     assert len(pool) == 30_000
     assert len(pool.images_M) == 12_000
     assert int(pool.is_noisy_N.sum()) == 21_000

@@ -45,8 +45,9 @@ class OuterProduct:
         if len({len(factor) for factor in factors_MD}) > 1:
             rows = " and ".join(str(len(factor)) for factor in factors_MD)
             raise ValueError(f"factors must have equally many rows, not {rows}")
-        self.factors = factors_MD
-        self.device = factors_MD[0].device
+        # Apple's GPUs have no float64, in which picks are decided.
+        self.factors = tuple(f.cpu() if f.device.type == "mps" else f for f in factors_MD)
+        self.device = self.factors[0].device
         is_double = any(factor.dtype == torch.float64 for factor in factors_MD)
         self.dtype = torch.float64 if is_double else torch.float32
 

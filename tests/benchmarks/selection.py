@@ -198,8 +198,9 @@ def main() -> None:
         f"torch {torch.__version__}. Synthetic clustered features, 10 classes and 128 features unless said. Every "
         "measurement is a process of its own; memory is its peak above what it held with its data in. hetal's times "
         "are of the whole query (median of three where under 20 s); times with *about* are extrapolated from what "
-        "3 and 15 picks took (more where those are quick), and their memory is that of the picks made. *sequential* is the published algorithm in NumPy: all "
-        "rows in float64, one centre at a time. A dash: left out, would not fit in memory or is not installed.",
+        "3 and 15 picks took (more where those are quick), and their memory is that of the picks made. *sequential* "
+        "is the published algorithm in NumPy: all rows in float64, one centre at a time. A dash: left out, would not "
+        "fit in memory or is not installed.",
         "",
     ]
     notes = ["Notes:", "", *(f"- {note}" for note in dict.fromkeys(bench.notes)), ""] if bench.notes else []

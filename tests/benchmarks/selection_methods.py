@@ -219,7 +219,7 @@ class PrivateMemory(threading.Thread):
 
 
 def measure(setting: Setting) -> Measured:
-    """Run one method; hetal's in full, thrice if quick, the others for 2 s of picks at least and extrapolated from there."""
+    """Run one method: hetal's in full, thrice if quick; the others for 2 s of picks or more, and extrapolate."""
     run = METHODS[f"{setting.method} {setting.query}"]
     run(Pool(Setting(setting.method, setting.query, 400, 400, 3, n_labelled=20, n_features=8)), 3)
     pool = Pool(setting)
