@@ -29,9 +29,6 @@ from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, n
 # bounds are renewed, and so how fast, never what is picked.
 _PASS_COST = 32
 
-# Picks that are compared with leaders together; a leader skips those it has been compared with.
-_CHUNK = 256
-
 
 @torch.no_grad()
 def k_center(
@@ -75,36 +72,27 @@ def k_center(
 
     n_folded = len(picks)
     bound_M = upper_bounds(points, norm_M, given)
-    # How many picks a point has been compared with in float64, after the given centres; -1 is not even with those.
-    seen_M = torch.full_like(bound_M, -1, dtype=torch.int64)
+    is_compared_M = torch.zeros_like(bound_M, dtype=torch.bool)
     spent = 0
     while len(picks) < n:
         if spent > len(points) * (len(picks) - n_folded + _PASS_COST):
             torch.minimum(bound_M, upper_bounds(points, norm_M, points[picks[n_folded:]]), out=bound_M)
             n_folded, spent = len(picks), 0
         leaders, rest = _leaders(bound_M, min(batch, 2 * (n - len(picks)) + 16))
+        new = leaders[~is_compared_M[leaders]]
+        bound_M[new] = bound_M[new].minimum(_cut(nearest(points[new], given)))
+        is_compared_M[new] = True
         leading = points[leaders]
-        distance = bound_M[leaders]
-        _lower(distance, leading, given, seen_M[leaders] < 0)
-        for start in range(0, len(picks), _CHUNK):
-            recent = picks[start : start + _CHUNK]
-            _lower(distance, leading, points[recent], seen_M[leaders] < start + len(recent))
-        reach = distance.cpu().numpy()
-        chosen = _walk(
-            reach,
-            _cut(pairwise(leading, leading)).cpu().numpy(),
-            leaders.cpu().numpy(),
-            rest,
-            n - len(picks),
-        )
+        distance = bound_M[leaders].minimum(_cut(nearest(leading, points[picks]))).cpu().numpy()
+        between = _cut(pairwise(leading, leading)).cpu().numpy()
+        chosen = _walk(distance, between, leaders.cpu().numpy(), rest, n - len(picks))
+        bound_M[leaders] = torch.from_numpy(distance).to(points.device)
         picks = torch.cat([picks, leaders[chosen]])
-        bound_M[leaders] = torch.from_numpy(reach).to(points.device)
-        seen_M[leaders] = len(picks)
         spent += len(leaders) * (len(leaders) + len(picks))
         if not chosen and rest.bound == 0:
             break
     if fill:
-        is_left_M = torch.ones_like(seen_M, dtype=torch.bool).index_fill_(0, picks, False)
+        is_left_M = torch.ones_like(is_compared_M).index_fill_(0, picks, False)
         picks = torch.cat([picks, is_left_M.nonzero().squeeze(1)[: n - len(picks)]])
     return picks
 
@@ -155,12 +143,6 @@ def _walk(
         chosen.append(farthest)
         np.minimum(distance_B, between_BB[farthest], out=distance_B)
     return chosen
-
-
-def _lower(distance_B: Tensor, leading: OuterProduct, centers: OuterProduct, is_due_B: Tensor) -> None:
-    """Lower the leaders' squared distances to that of the nearest of these centres, for those that are due."""
-    due = is_due_B.nonzero().squeeze(1)
-    distance_B[due] = distance_B[due].minimum(_cut(nearest(leading[due], centers)))
 
 
 def _cut(distance: Tensor) -> Tensor:
