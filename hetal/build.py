@@ -57,6 +57,9 @@ def check_config(config: Mapping[str, Any]) -> None:
     """
     for path, hint in PLAIN.items():
         _check(hint, functools.reduce(lambda node, key: node[key], path.split("."), config), path)
+    for group, node in config.items():
+        if isinstance(node, Mapping) and "_target_" not in node and group != "mult":
+            raise BadInput(f"{group}={dict(node)}: settings of {group}, but no {group} is chosen")
     check_types(config)
 
 
@@ -104,7 +107,7 @@ def _check(hint: Any, value: Any, where: str) -> None:
     except PydanticUserError:
         adapter = TypeAdapter(hint)
     try:
-        adapter.validate_python(value)
+        adapter.validate_python(value, strict=True)
     except ValidationError as error:
         wrong = error.errors()[0]
         raise BadInput(f"{where}={value}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}") from None

@@ -84,9 +84,11 @@ def launch(cfg: DictConfig) -> float:
     choices = {
         k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
     }
-    record = Record(config, choices, list(hydra.overrides.task))
-    if record.summary is not None and not cfg.force:
+    record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
+    if not cfg.force and record.summary is not None:
         console.print(f"{record.title}  finished already; force=true runs it again", highlight=False)
+        if not (record.dir / "curve.png").exists():
+            draw_curve(record.rounds, record.summary["base_rate"], record.title, record.dir / "curve.png")
         show_finished(console, record.rounds, record.summary, record.dir, None)
         return float(record.summary["area_under_curve"])
 
@@ -106,7 +108,7 @@ def launch(cfg: DictConfig) -> float:
         seed=parts["seed"],
         device=device,
     )
-    with record.hold(device, force=cfg.force):
+    with record.hold(device, data=setup.fingerprint, force=cfg.force):
         tracker.start(record, setup.oracle.clean_share)
         try:
             with Display(record.title, setup.budget, console) as display:

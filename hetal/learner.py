@@ -159,6 +159,7 @@ class Learner:
             self._descend(tuning, epochs, self.max_epochs, None, on_epoch, restarts=False)
             epochs, steps = epochs + len(tuning.accuracies), steps + tuning.steps
             fitted = self._fitted(pool, tuning, snapshot, fine_tuned=True)
+        fitted.seconds = 0.0  # passes made so far were part of training
         return Fit(
             fitted, epochs, steps, restarts, training.accuracies[-1], watch.epoch if watch else None, pseudo
         )
@@ -168,7 +169,11 @@ class Learner:
     ) -> Training:
         network = self.new_network()
         if self.own_ema:
-            ema = EMA(network, self.ema_decay, start=self.new_network(), past_steps=past_steps)
+            # Drawn aside, so that the network's own dropout and restarts are those of every other run of this seed.
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(torch.initial_seed() ^ (past_steps + 1))
+                start = self.new_network()
+            ema = EMA(network, self.ema_decay, start=start, past_steps=past_steps)
         else:
             ema = EMA(network, self.ema_decay)
         return self._training(network, ema, pool, rows, rng, self.lr, None)
@@ -219,10 +224,12 @@ class Learner:
             on_epoch(before + n, accuracy)
             if watch:
                 watch.look(training)
-            if n >= cap or self.stop(training.accuracies, training.ema_accuracy):
+            if n >= cap:
                 return True
             if restarts and n % self.restart_every == 0 and accuracy < self.restart_below:
                 return False
+            if self.stop(training.accuracies, training.ema_accuracy):
+                return True
 
     def _prepare(self, network: nn.Module) -> Standardise:
         task = self.task

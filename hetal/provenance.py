@@ -22,6 +22,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "hetal": hetal.__version__,
         "commit": _git("rev-parse", "HEAD"),
         "diff": _git("diff", "HEAD"),
+        "untracked": _git("ls-files", "--others", "--exclude-standard"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "machine": {
@@ -41,12 +42,10 @@ def _git(*command: str) -> str | None:
     if not (folder.parent / ".git").exists():
         return None
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10
-        )
+        done = subprocess.run(["git", "-C", str(folder.parent), *command], capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout.decode(errors="replace").rstrip("\n") if done.returncode == 0 else None
 
 
 def _version(name: str) -> str | None:

@@ -42,7 +42,8 @@ OUTPUTS = ("summary.json", "rounds.jsonl", "queries.npz", "provenance.json", "cu
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved config that can change a result."""
-    kept: dict[str, Any] = json.loads(json.dumps(config))
+    # A whole number is the same setting with and without its decimal point.
+    kept: dict[str, Any] = json.loads(json.dumps(config), parse_float=lambda x: _number(float(x)))
     for path in NOT_IDENTITY:
         *parents, key = path.split(".")
         node = kept
@@ -52,6 +53,10 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _number(value: float) -> float | int:
+    return int(value) if value.is_integer() else value
+
+
 class Record:
     """The record of one run.
 
@@ -59,19 +64,25 @@ class Record:
         config: the resolved config, plain values.
         choices: the option chosen in each config group, for a readable folder name.
         overrides: the overrides of the command line.
+        force: do not read what the folder holds, be it damaged: it is to be replaced.
 
     Raises:
         BadInput: `name` would leave `root`, or the record found is damaged.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], choices: Mapping[str, str], overrides: Sequence[str] = ()
+        self,
+        config: Mapping[str, Any],
+        choices: Mapping[str, str],
+        overrides: Sequence[str] = (),
+        force: bool = False,
     ) -> None:
         name = str(config["name"])
         if not re.fullmatch(r"\w[\w.+-]*", name):
             raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
         kept = identity(config)
-        self.hash = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+        self.hash = _hash(kept)
+        but_seed = {key: value for key, value in kept.items() if key != "seed"}
         self.config = config
         self.choices = dict(choices)
         factor = config["noise"].get("factor", 0)
@@ -84,12 +95,14 @@ class Record:
             f"s{config['seed']}",
         ]
         self.title = " ".join(parts)
-        self.dir = Path(config["root"]).expanduser() / name / "-".join([*parts, self.hash])
+        self.group = " ".join([*parts[:-1], _hash(but_seed)])
+        self.dir = Path(str(config["root"])).expanduser() / name / "-".join([*parts, self.hash])
         self.id = ""
         self.rounds: list[Round] = []
         self.bought: list[Bought] = []
         self._overrides = list(overrides)
-        self._load()
+        if not force:
+            self._load()
 
     @property
     def summary(self) -> dict[str, Any] | None:
@@ -103,15 +116,17 @@ class Record:
         return sum(row.steps for row in self.rounds)
 
     @contextmanager
-    def hold(self, device: torch.device, force: bool = False) -> Iterator[Record]:
+    def hold(self, device: torch.device, data: str, force: bool = False) -> Iterator[Record]:
         """Be the only writer of this record for a while.
 
         Args:
             device: for the provenance.
+            data: `Setup.fingerprint` of the data the run is to use.
             force: forget what the folder holds and start again.
 
         Raises:
-            BadInput: another process holds the record, or the folder cannot be written.
+            BadInput: another process holds the record, it was begun with other data, or the folder cannot be
+                written.
         """
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
@@ -131,26 +146,17 @@ class Record:
                     (self.dir / old).unlink(missing_ok=True)
                 shutil.rmtree(self.dir / "wandb", ignore_errors=True)
             self._load()
-            self._begin(device)
+            self._begin(device, data)
             yield self
         finally:
             (self.dir / ".holder.json").unlink(missing_ok=True)
             lock.release()
 
     def start(self, bought: Bought) -> None:
-        """Enter the start set, or make sure that it is the one this record was begun with.
-
-        Raises:
-            BadInput: the record was made from other data.
-        """
+        """Enter the start set, unless it is there already."""
         if not self.bought:
             self.bought.append(bought)
             self._write_queries()
-        ours, theirs = self.bought[0], bought
-        if not all(
-            torch.equal(getattr(ours, f.name), getattr(theirs, f.name)) for f in dataclasses.fields(Bought)
-        ):
-            raise BadInput(f"{self.dir} was begun with other data than these; force=true starts it again")
 
     def append(self, row: Round, bought: Bought) -> None:
         """Enter a finished round and what was bought with it."""
@@ -164,7 +170,7 @@ class Record:
         """Enter the summary: the run is finished."""
         write_json(self.dir / "summary.json", summary)
 
-    def _begin(self, device: torch.device) -> None:
+    def _begin(self, device: torch.device, data: str) -> None:
         folder = self.dir / ".hydra"
         folder.mkdir(exist_ok=True)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.config))))
@@ -172,6 +178,8 @@ class Record:
         path = self.dir / "provenance.json"
         new = {"id": uuid.uuid4().hex[:8], "choices": self.choices, "sessions": []}
         about: dict[str, Any] = _read_json(path) if path.exists() else new
+        if about.setdefault("data", data) != data:
+            raise BadInput(f"{self.dir} was begun with other data than these; force=true starts it again")
         self.id = about["id"]
         about["sessions"].append({"started": time.strftime("%FT%T%z"), **provenance(device)})
         write_json(path, about)
@@ -228,6 +236,10 @@ class Record:
             return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
         except (OSError, ValueError, KeyError):
             return "another process"
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _read_json(path: Path) -> Any:

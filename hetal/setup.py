@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,6 +44,22 @@ class Setup:
     strategy: QueryStrategy
     seed: int
     start_ids: Tensor
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all images and labels, hidden ones included: the same data give the same."""
+        digest = hashlib.sha256()
+        everything = self.oracle.label(torch.arange(len(self.pool)))
+        tensors = (
+            self.pool.images_M,
+            self.pool.source_N,
+            everything,
+            self.task.test.images,
+            self.task.test.labels,
+        )
+        for tensor in tensors:
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     @property
     def absent_classes(self) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
@@ -80,7 +81,7 @@ class WandbTracker(Tracker):
                 id=f"{record.hash}-{record.id}",
                 resume="allow",
                 name=record.dir.name,
-                group=" ".join(record.title.split()[:-1]),
+                group=record.group,
                 job_type=choices["alg"],
                 tags=[f"{group}:{choice}" for group, choice in choices.items()],
                 config={**record.config, "choice": choices},
@@ -119,4 +120,5 @@ class WandbTracker(Tracker):
             return None
         if self.mode == "online":
             return str(self._run.url)
-        return f"wandb sync {self._run.settings.sync_dir}"
+        # An interrupted run has one folder a session; sync puts them together in order.
+        return f"wandb sync {Path(self._run.settings.sync_dir).parent}/offline-run-*"

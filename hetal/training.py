@@ -93,7 +93,7 @@ class Training:
                 loss = cross_entropy(logits, y_B)
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()
-                nn.utils.clip_grad_value_(self._parameters, self._clip, foreach=True)
+                nn.utils.clip_grad_value_(self._parameters, self._clip)
                 self._optimiser.step()
                 self.ema.update()
                 self.steps += 1

@@ -18,7 +18,15 @@ REPOSITORY = Path(__file__).parent.parent
 CONF = REPOSITORY / "conf"
 
 # As short as a run can be that still has two queries.
-TOY = ["tracker=none", "n_start=40", "n_query=20", "n_end=80", "train.max_epochs=2", "data.n_train=200"]
+TOY = [
+    "device=cpu",
+    "tracker=none",
+    "n_start=40",
+    "n_query=20",
+    "n_end=80",
+    "train.max_epochs=2",
+    "data.n_train=200",
+]
 
 
 def options(group: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Every YAML of every group composes, instantiates and runs two queries on a toy budget."""
 
+import numpy as np
 import pytest
 
 from hetal.errors import BadInput
@@ -24,9 +25,14 @@ def test_noise(noise, tmp_path):
     toy(tmp_path, f"noise={noise}", "mult=1")
 
 
-@pytest.mark.parametrize("model", [m for m in options("model") if m not in ("vgg", "resnet18")])
+@pytest.mark.parametrize("model", options("model"))
 def test_model(model, tmp_path):
-    toy(tmp_path, f"model={model}", "noise=blank")
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (250, 2, 16, 16), dtype=np.uint8), np.arange(250) % 4
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    # The deepest networks at a width that two cores can train.
+    thin = {"vgg": ["model.widths=[8,8,8,8,8]"], "resnet18": ["model.widths=[8,8,8,8]"]}.get(model, [])
+    toy(tmp_path, f"model={model}", *thin, "data=npz", f"data.path={tmp_path / 'data.npz'}", "noise=blank")
 
 
 @pytest.mark.parametrize("train", options("train"))
@@ -73,6 +79,9 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
         (["n_end=10"], "n_end=10"),
         (["seed=one"], "seed=one"),
         (["threads=0"], "threads=0"),
+        (["force=no"], "force=no"),
+        (["train.own_ema=no"], "train.own_ema=no"),
+        (["+finetune.replace_labels=true"], "no finetune is chosen"),
         (["device=tpu"], "device=tpu: must be auto"),
         (["device=cuda"], "device=cuda: this machine has none"),
         (["name=../elsewhere"], "name=../elsewhere"),
@@ -94,7 +103,8 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_named_and_leaves_nothing_behind(overrides, message, tmp_path):
+def test_bad_input_is_named_and_leaves_nothing_behind(overrides, message, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BadInput, match=message) as caught:
         run_here(*TOY, *overrides, root=tmp_path / "root")
     assert "\n" not in str(caught.value)

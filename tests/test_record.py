@@ -50,7 +50,7 @@ def row(t, n_bought):
 def written(tmp_path):
     """A record of two rounds."""
     record = make(tmp_path)
-    with record.hold(CPU):
+    with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
         record.append(row(0, 3), purchase(9, 1, 3))
         record.append(row(1, 0), purchase())
@@ -108,10 +108,11 @@ def test_a_name_cannot_leave_the_root(name, tmp_path):
         make(tmp_path, name=name)
 
 
-def test_the_start_set_of_other_data_is_refused(written, tmp_path):
-    again = make(tmp_path)
-    with again.hold(CPU), pytest.raises(BadInput, match="other data"):
-        again.start(purchase(4, 3))
+def test_other_data_are_refused(written, tmp_path):
+    with pytest.raises(BadInput, match="other data"), make(tmp_path).hold(CPU, "other"):
+        pass
+    with make(tmp_path).hold(CPU, "other", force=True):
+        pass
 
 
 def test_queries_beyond_the_rounds_are_dropped(written, tmp_path):
@@ -137,7 +138,7 @@ def test_damage_is_named_and_never_read_as_truth(name, damage, written, tmp_path
 def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("record")
     record = make(tmp_path)
-    with record.hold(CPU):
+    with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
         record.append(row(0, 3), purchase(9, 1, 3))
     path = record.dir / data.draw(st.sampled_from(["rounds.jsonl", "queries.npz"]))
@@ -151,9 +152,9 @@ def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
 def test_one_writer_and_who_it_is(tmp_path):
     first, second = make(tmp_path), make(tmp_path)
     held = pytest.raises(BadInput, match=r"being written by process \d+ on \S+ since")
-    with first.hold(CPU), held, second.hold(CPU):
+    with first.hold(CPU, "data"), held, second.hold(CPU, "data"):
         pass
-    with second.hold(CPU):
+    with second.hold(CPU, "data"):
         pass
 
 
@@ -161,9 +162,23 @@ def test_force_starts_again(written, tmp_path):
     written.finish({"area_under_curve": 0.5})
     again = make(tmp_path)
     assert again.summary == {"area_under_curve": 0.5}
-    with again.hold(CPU, force=True):
+    with again.hold(CPU, "data", force=True):
         assert again.rounds == []
         assert again.summary is None
+
+
+@pytest.mark.parametrize("name", ["rounds.jsonl", "queries.npz", "summary.json", "provenance.json"])
+def test_force_replaces_what_is_damaged(name, written, tmp_path):
+    (written.dir / name).write_bytes(b"\0")
+    again = Record(config(tmp_path), CHOICES, force=True)
+    with again.hold(CPU, "data", force=True):
+        assert again.rounds == []
+        assert again.summary is None
+
+
+def test_a_whole_number_is_the_same_setting_with_a_decimal_point(tmp_path):
+    assert make(tmp_path, noise={"factor": 4.0}).hash == make(tmp_path, noise={"factor": 4}).hash
+    assert make(tmp_path, noise={"factor": 4.5}).hash != make(tmp_path, noise={"factor": 4}).hash
 
 
 def test_provenance_says_where_the_result_came_from(written):
@@ -181,5 +196,5 @@ def test_no_holder_or_scrap_is_left(written):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match="root="), make(tmp_path / "file").hold(CPU):
+    with pytest.raises(BadInput, match="root="), make(tmp_path / "file").hold(CPU, "data"):
         pass

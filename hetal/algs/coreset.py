@@ -19,11 +19,13 @@ class CoreSet(QueryStrategy):
     """Buys by greedy k-centre on penultimate features."""
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return n ids, farthest first; once every row lies on a centre, the lowest ids that are left."""
+        """Return n ids, farthest first; once every row lies on a centre, ids at random from what is left."""
         images, _ = pool.distinct()
         centers = fitted.features_MD[pool.source_N[pool.labelled_ids()].unique()]
         picks = k_center(fitted.features_MD[images], min(n, len(images)), centers=centers, fill=False)
         ids = pool.lowest_rows_showing(images[picks])
         left = pool.unlabelled_ids()
         left = left[~torch.isin(left, ids)]
+        # Not the lowest: rows are in the order of the data, and noise comes last.
+        left = left[torch.randperm(len(left), generator=rng).to(left.device)]
         return torch.cat([ids, left[: n - len(ids)]])
