@@ -18,7 +18,9 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -126,7 +128,11 @@ def grid(
 ) -> list[str]:
     """Time methods over pool sizes N and query sizes B."""
     name = "BADGE" if query == "badge" else f"Core-set, {N_LABELLED:,} labelled rows"
-    lines = [f"### {name}: all rows distinct", "", "| N | B | " + " | ".join(methods) + " |"]
+    lines = [
+        f"### {name}: {', '.join(f'{n:,}' for n in sizes)} rows, all distinct",
+        "",
+        "| N | B | " + " | ".join(methods) + " |",
+    ]
     lines.append("|---|---|" + "---|" * len(methods))
     for n in sizes:
         for n_picks in (b for b in queries if b < n):
@@ -159,6 +165,22 @@ def imagenet(bench: Bench, folder: str) -> list[str]:
     ]
 
 
+def head() -> list[str]:
+    """Return what the page begins with: where and how it was measured."""
+    return [
+        "# Selection: time and memory",
+        "",
+        f"Written by `python -m tests.benchmarks.selection` on {os.cpu_count()} CPU cores ({platform.machine()}), "
+        f"torch {torch.__version__}. Synthetic clustered features, 10 classes and 128 features unless said. Every "
+        "measurement is a process of its own; memory is its peak above what it held with its data in. hetal's times "
+        "are of the whole query (median of three where under 20 s); times with *about* are extrapolated from what "
+        "3 and 15 picks took (more where those are quick), and their memory is that of the picks made. *sequential* "
+        "is the published algorithm in NumPy: all rows in float64, one centre at a time. A dash: left out, would not "
+        "fit in memory or is not installed.",
+        "",
+    ]
+
+
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(
@@ -177,34 +199,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "SELECTION.md")
     args = parser.parse_args()
     bench = Bench(args.python_activeml)
-    lines: list[str] = []
+    sections: list[Callable[[], list[str]]] = []
     if not args.no_settings:
         paper = Setting("", "badge", 250_000, 50_100, 1_000)
         title = "BADGE, the paper's setting: 250,000 rows of which 50,100 distinct, 1,000 picks"
-        lines += table(bench, title, paper, ("hetal", "hetal, every row", *BADGE[1:]))
+        methods = ("hetal", "hetal, every row", *BADGE[1:])
+        sections.append(partial(table, bench, title, paper, methods))
         title = f"Core-set, the same pool, {N_LABELLED:,} labelled rows, 1,000 picks"
-        lines += table(bench, title, replace(paper, query="coreset", n_labelled=N_LABELLED), CORESET)
+        covered = replace(paper, query="coreset", n_labelled=N_LABELLED)
+        sections.append(partial(table, bench, title, covered, CORESET))
         title = "BADGE, 20,000 distinct rows, 1,000 picks"
-        lines += table(bench, title, replace(paper, n_rows=20_000, n_distinct=20_000), BADGE)
+        fewer = replace(paper, n_rows=20_000, n_distinct=20_000)
+        sections.append(partial(table, bench, title, fewer, BADGE))
     if args.imagenet:
-        lines += imagenet(bench, args.folder)
-    if args.sizes:
-        lines += grid(bench, "badge", BADGE, args.sizes, args.queries)
-        lines += grid(bench, "coreset", CORESET, args.sizes, args.queries)
-    head = [
-        "# Selection: time and memory",
-        "",
-        f"Written by `python -m tests.benchmarks.selection` on {os.cpu_count()} CPU cores ({platform.machine()}), "
-        f"torch {torch.__version__}. Synthetic clustered features, 10 classes and 128 features unless said. Every "
-        "measurement is a process of its own; memory is its peak above what it held with its data in. hetal's times "
-        "are of the whole query (median of three where under 20 s); times with *about* are extrapolated from what "
-        "3 and 15 picks took (more where those are quick), and their memory is that of the picks made. *sequential* "
-        "is the published algorithm in NumPy: all rows in float64, one centre at a time. A dash: left out, would not "
-        "fit in memory or is not installed.",
-        "",
-    ]
-    notes = ["Notes:", "", *(f"- {note}" for note in dict.fromkeys(bench.notes)), ""] if bench.notes else []
-    args.out.write_text("\n".join([*head, *lines, *notes]).rstrip() + "\n")
+        sections.append(partial(imagenet, bench, args.folder))
+    for query, methods in (("badge", BADGE), ("coreset", CORESET)):
+        sections += [partial(grid, bench, query, methods, [n], args.queries) for n in args.sizes]
+    lines: list[str] = []
+    for section in sections:
+        lines += section()
+        # Written after every section: a full run takes most of an hour, and may be cut short.
+        notes = ["Notes:", "", *(f"- {note}" for note in dict.fromkeys(bench.notes))] if bench.notes else []
+        args.out.write_text("\n".join([*head(), *lines, *notes]).rstrip() + "\n")
 
 
 if __name__ == "__main__":
