@@ -112,10 +112,8 @@ def launch(cfg: DictConfig) -> float:
         tracker.start(record, setup.oracle.clean_share)
         try:
             with Display(record.title, setup.budget, console) as display:
-                if setup.absent_classes:
-                    display.note(
-                        f"the start set holds no label of class {', '.join(map(str, setup.absent_classes))}"
-                    )
+                if absent := setup.absent_classes:
+                    display.note(f"the start set holds no label of class {', '.join(map(str, absent))}")
                 display.resume(record.rounds)
                 run(setup, record, tracker, display)
         finally:

@@ -171,10 +171,6 @@ class Record:
         write_json(self.dir / "summary.json", summary)
 
     def _begin(self, device: torch.device, data: str) -> None:
-        folder = self.dir / ".hydra"
-        folder.mkdir(exist_ok=True)
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.config))))
-        write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
         path = self.dir / "provenance.json"
         new = {"id": uuid.uuid4().hex[:8], "choices": self.choices, "sessions": []}
         about: dict[str, Any] = _read_json(path) if path.exists() else new
@@ -182,6 +178,10 @@ class Record:
             raise BadInput(f"{self.dir} was begun with other data than these; force=true starts it again")
         self.id = about["id"]
         about["sessions"].append({"started": time.strftime("%FT%T%z"), **provenance(device)})
+        folder = self.dir / ".hydra"
+        folder.mkdir(exist_ok=True)
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.config))))
+        write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
         write_json(path, about)
 
     def _load(self) -> None:
