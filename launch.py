@@ -3,12 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from hetal.cli import launch, plainly
+from hetal.cli import Outcome, launch, plainly
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @plainly
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> Outcome:
     """Compose, instantiate, run."""
     return launch(cfg)
 

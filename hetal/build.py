@@ -25,6 +25,7 @@ PLAIN = {
     "threads": int,
     "device": str,
     "force": bool,
+    "fail_fast": bool,
 }
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from hetal.errors import BadInput
+from hetal.sweep import has_failed, run_job
+
+if TYPE_CHECKING:
+    from hetal.record import Record
 
 
 def factor_of(mult: Any) -> Any:
@@ -26,25 +32,43 @@ def factor_of(mult: Any) -> Any:
 OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
 
 
-class JobFailed(CompactHydraException):
-    """A job of a sweep failed through a mistake of the user; Hydra shows the message without a traceback."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        area_under_curve: of the learning curve, in [0, 1].
+        final_accuracy: in [0, 1].
+        folder: the record.
+        ran: whether anything was left to run.
+    """
+
+    area_under_curve: float
+    final_accuracy: float
+    folder: Path
+    ran: bool
 
 
-def plainly(main: Callable[[DictConfig], float]) -> Callable[[DictConfig], float]:
-    """Wrap a Hydra task so that a user's mistake ends in one line and a non-zero exit, not in a traceback."""
+def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float]:
+    """Make a Hydra task of `main`: its objective is the area under the curve, its errors are one line.
+
+    A mistake of the user ends a single run with status 1; in a sweep it ends one job. An interrupted run ends with
+    the status that shells expect, 128 and the signal's number.
+    """
 
     @functools.wraps(main)
     def wrapped(cfg: DictConfig) -> float:
         try:
-            return main(cfg)
-        except BadInput as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise JobFailed(f"error: {error}") from None
+                return run_job(lambda: main(cfg), cfg.fail_fast)
+            return main(cfg).area_under_curve
+        except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(1) from None
-        except KeyboardInterrupt:
-            print("interrupted; the same command continues where it stopped", file=sys.stderr)
-            raise SystemExit(130) from None
+        except KeyboardInterrupt as error:
+            number = getattr(error, "signal", None) or signal.SIGINT
+            print("stopped; the same command continues", file=sys.stderr)
+            raise SystemExit(128 + number) from None
 
     return wrapped
 
@@ -59,20 +83,20 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def launch(cfg: DictConfig) -> float:
+def launch(cfg: DictConfig) -> Outcome:
     """Run the experiment that `cfg` describes, or what is missing of it.
-
-    Returns:
-        The area under the learning curve, in [0, 1]: the objective of a hyperparameter search.
 
     Raises:
         BadInput: the settings, the data or the machine cannot do it.
+        Stopped: a signal asked for it; all finished rounds are on record.
     """
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
     from hetal.build import build, check_config
     from hetal.device import pick_device
-    from hetal.display import Display, show_finished
+    from hetal.display import Display, show_finished, show_skipped
     from hetal.figure import draw_curve
+    from hetal.interrupt import SafeStop
+    from hetal.provenance import made_by
     from hetal.record import Record
     from hetal.run import run
     from hetal.setup import prepare
@@ -81,16 +105,14 @@ def launch(cfg: DictConfig) -> float:
     config = _resolved(cfg)
     check_config(config)
     hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
     choices = {
         k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
     }
     record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
     if not cfg.force and record.summary is not None:
-        console.print(f"{record.title}  finished already; force=true runs it again", highlight=False)
-        if not (record.dir / "curve.png").exists():
-            draw_curve(record.rounds, record.summary["base_rate"], record.title, record.dir / "curve.png")
-        show_finished(console, record.rounds, record.summary, record.dir, None)
-        return float(record.summary["area_under_curve"])
+        show_skipped(console, record, made_by(config), brief=in_sweep)
+        return _outcome(record, ran=False)
 
     parts = build(config)
     device = pick_device(parts["device"], parts["threads"])
@@ -108,18 +130,27 @@ def launch(cfg: DictConfig) -> float:
         seed=parts["seed"],
         device=device,
     )
-    with record.hold(device, data=setup.fingerprint, force=cfg.force):
+    stop = SafeStop(also=has_failed if in_sweep and cfg.fail_fast else lambda: False)
+    with stop, record.hold(device, data=setup.fingerprint, force=cfg.force):
+        summary = None
         tracker.start(record, setup.oracle.clean_share)
         try:
             with Display(record.title, setup.budget, console) as display:
                 if absent := setup.absent_classes:
                     display.note(f"the start set holds no label of class {', '.join(map(str, absent))}")
+                for note in record.notes:
+                    display.note(note)
                 display.resume(record.rounds)
-                run(setup, record, tracker, display)
+                summary = run(setup, record, tracker, display, stop)
         finally:
-            tracker.finish(record.summary)
-        summary = record.summary
-        assert summary is not None
+            tracker.finish(summary)
         draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")
+        record.finish(summary)
     show_finished(console, record.rounds, summary, record.dir, tracker.where())
-    return float(summary["area_under_curve"])
+    return _outcome(record, ran=True)
+
+
+def _outcome(record: Record, ran: bool) -> Outcome:
+    summary = record.summary
+    assert summary is not None
+    return Outcome(summary["area_under_curve"], summary["final_accuracy"], record.dir, ran)

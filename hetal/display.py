@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,7 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from hetal.figure import draw_curve
 from hetal.pool import Budget
+from hetal.record import Record
 from hetal.rounds import Round
 
 
@@ -127,6 +130,19 @@ def rounds_table(rounds: list[Round]) -> Table:
             f"{seconds['score'] + seconds['select']:.2f}",
         )
     return table
+
+
+def show_skipped(console: Console, record: Record, made_by: Mapping[str, str], brief: bool) -> None:
+    """Say that a run is finished already and what it came to; in a sweep, `brief`, in one line."""
+    assert record.summary is not None
+    line = f"{record.title}  finished already; force=true runs it again"
+    if changed := record.changed(made_by):
+        line += f"\nnote: it {changed}"
+    console.print(line, highlight=False, soft_wrap=True)
+    if not (record.dir / "curve.png").exists():
+        draw_curve(record.rounds, record.summary["base_rate"], record.title, record.dir / "curve.png")
+    if not brief:
+        show_finished(console, record.rounds, record.summary, record.dir, None)
 
 
 def show_finished(

@@ -16,6 +16,8 @@ import copy
 import torch
 from torch import nn
 
+from hetal.checkpoint import State
+
 
 class EMA:
     """A network that follows another.
@@ -36,6 +38,15 @@ class EMA:
         self._k = past_steps
         self._of = _floats(network)
         self._averaged = _floats(self.network)
+
+    def state_dict(self) -> State:
+        """Return the weights and the count of updates."""
+        return {"network": self.network.state_dict(), "k": self._k}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.network.load_state_dict(state["network"])
+        self._k = state["k"]
 
     @torch.no_grad()
     def update(self) -> None:

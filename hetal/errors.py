@@ -9,3 +9,15 @@ class BadInput(Exception):
 
 class Diverged(BadInput):
     """Training met a loss that is not a number."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The user or the machine asked the run to stop, and it did so at a safe point.
+
+    Args:
+        signal: number of the signal that asked; None where another job's failure did.
+    """
+
+    def __init__(self, signal: int | None) -> None:
+        super().__init__(signal)
+        self.signal = signal

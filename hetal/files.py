@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import filelock
 import numpy as np
 import numpy.typing as npt
 
@@ -40,6 +42,47 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             _sync_folder(path.parent)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, durably; it may exist.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    absent = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if os.name == "posix":
+        for folder in absent:
+            _sync_folder(folder.parent)
+
+
+@contextmanager
+def locked(path: Path, held: Callable[[], str]) -> Iterator[None]:
+    """Hold the lock file `path` for a while. A lock that a process left when it died is no longer held.
+
+    Args:
+        path: in an existing folder, which may be on a file system that machines share.
+        held: says who holds it.
+
+    Raises:
+        BadInput: another process holds it, or there can be no such file.
+    """
+    lock: filelock.BaseFileLock = filelock.FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except NotImplementedError:  # a file system without locks: the file itself is the lock
+            lock = filelock.SoftFileLock(path.with_name(path.name + ".soft"))
+            lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise BadInput(held()) from None
+    except OSError as error:
+        raise BadInput(f"cannot lock {path}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _sync_folder(path: Path) -> None:

@@ -11,42 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from hetal.ema import EMA
-from hetal.errors import BadInput
-from hetal.finetune import PseudoLabel, PseudoLabels
-from hetal.fitted import Fitted, Pair, Standardise, seeded
+from hetal.checkpoint import Checkpoint
+from hetal.errors import BadInput, Stopped
+from hetal.finetune import PseudoLabel
+from hetal.fitted import Standardise, seeded
+from hetal.fitting import Fit, Fitting
 from hetal.pool import Pool
-from hetal.snapshot import SnapshotWatch
 from hetal.stopping import Threshold
 from hetal.task import Task
-from hetal.training import Augment, Training
 
 Network = Callable[[Sequence[int], int], nn.Module]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A round's networks, and how they came to be.
-
-    Attributes:
-        fitted: what a strategy reads.
-        epochs: epochs trained, restarts and fine-tuning included.
-        steps: optimiser steps taken, likewise.
-        restarts: how often training began again.
-        accuracy: online train accuracy of the last epoch before fine-tuning, in [0, 1].
-        snapshot_epoch: the epoch at whose end the snapshot pair was taken; None where none was asked for.
-        pseudo: the pseudo-labelled rows trained on, or None.
-    """
-
-    fitted: Fitted
-    epochs: int
-    steps: int
-    restarts: int
-    accuracy: float
-    snapshot_epoch: int | None
-    pseudo: PseudoLabels | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +46,8 @@ class Learner:
         own_ema: start the average from its own random weights and count steps over all rounds.
         falling_epochs: the snapshot pair is taken at the end of this many epochs in a row in which the
             online accuracy fell towards (or below) the average's; else after the last epoch.
+        checkpoint_minutes: keep the state of a round on disk every so many minutes, and when stopped; 0 is
+            after every epoch, None never. Changes no result.
     """
 
     network: Network
@@ -87,6 +65,7 @@ class Learner:
     ema_decay: float
     own_ema: bool
     falling_epochs: int
+    checkpoint_minutes: float | None
 
     def __post_init__(self) -> None:
         for name in ("lr", "clip"):
@@ -97,13 +76,15 @@ class Learner:
                 raise BadInput(f"train.{name}={getattr(self, name)}: must be at least 1")
         if not 0 <= self.ema_decay < 1:
             raise BadInput(f"train.ema_decay={self.ema_decay}: must be in [0, 1)")
+        if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
+            raise BadInput(f"train.checkpoint_minutes={self.checkpoint_minutes}: must be at least 0, or null")
         if self.finetune is not None and self.finetune.augment is not None:
             self.finetune.augment.check(self.task.image_shape, self.task.train.images.dtype)
 
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
         network = self.network(self.task.image_shape, self.task.n_classes)
-        if self._channels_last(network):
+        if self.channels_last(network):
             network = network.to(memory_format=torch.channels_last)
         return network.to(self.device)
 
@@ -115,6 +96,7 @@ class Learner:
         past_steps: int = 0,
         snapshot: bool = False,
         on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
+        checkpoint: Checkpoint | None = None,
     ) -> Fit:
         """Train a fresh network on the labelled rows of `pool`.
 
@@ -124,126 +106,33 @@ class Learner:
             past_steps: steps of all earlier rounds, on which the published average goes on counting.
             snapshot: keep the pair of networks that LHD compares. Training itself is the same either way.
             on_epoch: told the number of every finished epoch and its online accuracy.
+            checkpoint: goes on from the state it holds, if any, and keeps that of this round every so often.
 
         Raises:
             Diverged: a loss was not finite.
         """
         with seeded(rng, self.device):
-            return self._fit(pool, rng, past_steps, snapshot, on_epoch)
+            fitting = Fitting(self, pool, rng, past_steps, snapshot)
+            if checkpoint and (state := checkpoint.load()) is not None:
+                fitting.load_state_dict(state)
+            while fitting.epoch():
+                try:
+                    on_epoch(fitting.epochs, fitting.accuracy)
+                except Stopped:
+                    if checkpoint:
+                        checkpoint.keep(fitting.state_dict, now=True)
+                    raise
+                if checkpoint:
+                    checkpoint.keep(fitting.state_dict)
+            return fitting.result()
 
-    def _fit(
-        self,
-        pool: Pool,
-        rng: torch.Generator,
-        past_steps: int,
-        wants_snapshot: bool,
-        on_epoch: Callable[[int, float], None],
-    ) -> Fit:
-        ids = pool.labelled_ids()
-        rows = pool.source_N[ids], pool.labels(ids)
-        epochs = steps = restarts = 0
-        while True:
-            watch = SnapshotWatch(self.falling_epochs) if wants_snapshot else None
-            training = self._begin(pool, rows, rng, past_steps + steps)
-            done = self._descend(training, epochs, self.max_epochs - epochs, watch, on_epoch)
-            epochs, steps = epochs + len(training.accuracies), steps + training.steps
-            if done:
-                break
-            restarts += 1
-
-        snapshot = watch.keep(training) if watch else None
-        fitted = self._fitted(pool, training, snapshot)
-        pseudo = None
-        if self.finetune is not None and (pseudo := self.finetune.choose(fitted, pool)) is not None:
-            tuning = self._continue(training, pool, self.finetune.rows(fitted, pool, pseudo), rng)
-            self._descend(tuning, epochs, self.max_epochs, None, on_epoch, restarts=False)
-            epochs, steps = epochs + len(tuning.accuracies), steps + tuning.steps
-            fitted = self._fitted(pool, tuning, snapshot, fine_tuned=True)
-        fitted.seconds = 0.0  # passes made so far were part of training
-        return Fit(
-            fitted, epochs, steps, restarts, training.accuracies[-1], watch.epoch if watch else None, pseudo
-        )
-
-    def _begin(
-        self, pool: Pool, rows: tuple[Tensor, Tensor], rng: torch.Generator, past_steps: int
-    ) -> Training:
-        network = self.new_network()
-        if self.own_ema:
-            # Drawn aside, so that the network's own dropout and restarts are those of every other run of this seed.
-            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-                torch.manual_seed(torch.initial_seed() ^ (past_steps + 1))
-                start = self.new_network()
-            ema = EMA(network, self.ema_decay, start=start, past_steps=past_steps)
-        else:
-            ema = EMA(network, self.ema_decay)
-        return self._training(network, ema, pool, rows, rng, self.lr, None)
-
-    def _continue(
-        self, training: Training, pool: Pool, rows: tuple[Tensor, Tensor], rng: torch.Generator
-    ) -> Training:
-        assert self.finetune is not None
-        lr = self.lr * self.finetune.lr_factor
-        return self._training(training.network, training.ema, pool, rows, rng, lr, self.finetune.augment)
-
-    def _training(
-        self,
-        network: nn.Module,
-        ema: EMA,
-        pool: Pool,
-        rows: tuple[Tensor, Tensor],
-        rng: torch.Generator,
-        lr: float,
-        augment: Augment | None,
-    ) -> Training:
-        return Training(
-            network,
-            ema,
-            pool.images_M,
-            *rows,
-            self._prepare(network),
-            lr=lr,
-            batch_size=self.batch_size,
-            clip=self.clip,
-            rng=rng,
-            augment=augment,
-        )
-
-    def _descend(
-        self,
-        training: Training,
-        before: int,
-        cap: int,
-        watch: SnapshotWatch | None,
-        on_epoch: Callable[[int, float], None],
-        restarts: bool = True,
-    ) -> bool:
-        """Train until the rule says stop, or to the cap: True. Where a restart is due: False."""
-        while True:
-            accuracy = training.epoch()
-            n = len(training.accuracies)
-            on_epoch(before + n, accuracy)
-            if watch:
-                watch.look(training)
-            if n >= cap:
-                return True
-            if restarts and n % self.restart_every == 0 and accuracy < self.restart_below:
-                return False
-            if self.stop(training.accuracies, training.ema_accuracy):
-                return True
-
-    def _prepare(self, network: nn.Module) -> Standardise:
-        task = self.task
-        return Standardise(task.mean, task.std, task.image_shape, self._channels_last(network), self.device)
-
-    def _fitted(
-        self, pool: Pool, training: Training, snapshot: Pair | None, fine_tuned: bool = False
-    ) -> Fitted:
-        prepare = self._prepare(training.network)
-        return Fitted(
-            training.pair, pool.images_M, prepare, self.score_batch_size, snapshot, fine_tuned=fine_tuned
-        )
-
-    def _channels_last(self, network: nn.Module) -> bool:
+    def channels_last(self, network: nn.Module) -> bool:
+        """Tell whether batches for `network` are to be laid out with channels last."""
         # Not on the CPU: there, torch 2.14.1's channels-last convolutions of fewer than 8 channels write past
         # their buffers in the backward pass when run on one thread.
         return self.device.type == "cuda" and any(isinstance(m, nn.Conv2d) for m in network.modules())
+
+    def prepare(self, network: nn.Module) -> Standardise:
+        """Return the map from stored images to what `network` takes."""
+        task = self.task
+        return Standardise(task.mean, task.std, task.image_shape, self.channels_last(network), self.device)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hetal.learner import Fit
+from hetal.fitting import Fit
 from hetal.metrics import area_under_curve, classification_metrics
 from hetal.record import Record
 from hetal.rounds import Bought, Round

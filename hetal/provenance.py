@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import inspect
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_object
 
 import hetal
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
 
+# Packages whose arithmetic a result is made of.
+ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
-def provenance(device: torch.device) -> dict[str, Any]:
-    """Describe the code and the machine a run used, as plain JSON values."""
+# What shows results and cannot change them.
+SHOWS = ("cli.py", "display.py", "figure.py", "sweep.py", "tracking.py")
+
+# Environment variables whose values must not be written anywhere, by a part of their name.
+SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+def made_by(config: Mapping[str, Any]) -> dict[str, str]:
+    """Say what computes the run of `config`; where two answers differ, so may the bits.
+
+    Args:
+        config: the resolved config; the files its targets are defined in count as code.
+    """
+    versions = {name: _version(name) or "unknown" for name in ARITHMETIC}
+    return {"hetal": f"{hetal.__version__} ({_code(frozenset(_targets(config)))})", **versions}
+
+
+def source() -> dict[str, Any]:
+    """Describe the state of hetal's own checkout, as plain JSON values; null where there is none."""
     return {
-        "hetal": hetal.__version__,
         "commit": _git("rev-parse", "HEAD"),
         "diff": _git("diff", "HEAD"),
         "untracked": _git("ls-files", "--others", "--exclude-standard"),
+    }
+
+
+def session(device: torch.device) -> dict[str, Any]:
+    """Describe the moment and the machine of one start, as plain JSON values."""
+    return {
+        "started": time.strftime("%FT%T%z"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "machine": {
@@ -36,6 +67,32 @@ def provenance(device: torch.device) -> dict[str, Any]:
     }
 
 
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node["_target_"]
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _targets(item)
+
+
+@functools.cache
+def _code(targets: frozenset[str]) -> str:
+    """Hash the source files of hetal that results depend on, and those that define `targets`."""
+    package = Path(hetal.__file__).parent
+    files = {path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in SHOWS}
+    for target in targets:
+        module = inspect.getmodule(get_object(target))
+        if module is not None and module.__file__ is not None and not module.__name__.startswith("hetal."):
+            files.add(Path(module.__file__))
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: (path.name, str(path))):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def _git(*command: str) -> str | None:
     """Ask git about hetal's own checkout; None where hetal was not installed from one."""
     folder = Path(hetal.__file__).parent
@@ -45,7 +102,13 @@ def _git(*command: str) -> str | None:
         done = subprocess.run(["git", "-C", str(folder.parent), *command], capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.decode(errors="replace").rstrip("\n") if done.returncode == 0 else None
+    if done.returncode:
+        return None
+    said = done.stdout.decode(errors="replace").rstrip("\n")
+    for name, value in os.environ.items():
+        if len(value) >= 8 and any(part in name.upper() for part in SECRET):
+            said = said.replace(value, f"<{name}>")
+    return said
 
 
 def _version(name: str) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from pydantic import ConfigDict
 from torch import Tensor
 
 START = -1  # the "round" in which the start set was bought
@@ -30,6 +32,8 @@ class Round:
         bought_per_class: how many carry each label.
         seconds: wall time by phase.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     round: int
     n_labelled: int

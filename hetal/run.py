@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 
 from hetal.display import Display
 from hetal.errors import Diverged
+from hetal.interrupt import SafeStop
 from hetal.measure import bought, measure, summarise
 from hetal.record import Record
 from hetal.rng import stream
@@ -15,22 +17,28 @@ from hetal.setup import Setup
 from hetal.tracking import Tracker
 
 
-def run(setup: Setup, record: Record, tracker: Tracker, display: Display) -> None:
-    """Run what `record` does not hold yet, and leave it finished.
+def run(setup: Setup, record: Record, tracker: Tracker, display: Display, stop: SafeStop) -> dict[str, Any]:
+    """Run what `record` does not hold yet, and return the summary of all of it.
 
     Args:
         setup: an experiment whose pool has nothing bought.
         record: held by this process; what it holds is bought again, not computed again.
         tracker: shown every round once.
         display: told of every epoch and round.
+        stop: asked after every epoch.
 
     Raises:
+        Stopped: `stop` was asked to.
         Diverged: a loss was not finite; says the round, the epoch and the learning rate.
     """
     pool, oracle, budget, seed = setup.pool, setup.oracle, setup.budget, setup.seed
     record.start(bought(setup, setup.start_ids))
     for purchase in record.bought:
         pool.reveal(purchase.ids, purchase.labels)
+
+    def on_epoch(epoch: int, accuracy: float) -> None:
+        display.epoch(epoch, accuracy)
+        stop.check()
 
     for t in range(len(record.rounds), budget.n_rounds):
         began = time.perf_counter()
@@ -40,7 +48,8 @@ def run(setup: Setup, record: Record, tracker: Tracker, display: Display) -> Non
                 stream(seed, "fit", t),
                 past_steps=record.steps,
                 snapshot=setup.strategy.reads_snapshot,
-                on_epoch=display.epoch,
+                on_epoch=on_epoch,
+                checkpoint=record.checkpoint(t, setup.learner.checkpoint_minutes),
             )
         except Diverged as error:
             raise Diverged(f"round {t}, {error}") from None
@@ -58,4 +67,4 @@ def run(setup: Setup, record: Record, tracker: Tracker, display: Display) -> Non
         pool.reveal(purchase.ids, purchase.labels)
         tracker.log(row)
         display.round(row)
-    record.finish(summarise(record, oracle.clean_share))
+    return summarise(record, oracle.clean_share)

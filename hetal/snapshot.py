@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 
+from hetal.checkpoint import State
 from hetal.fitted import Pair
 from hetal.training import Training
 
@@ -42,3 +43,16 @@ class SnapshotWatch:
             self.pair = copy.deepcopy(training.pair)
             self.epoch = len(training.accuracies)
         return self.pair
+
+    def state_dict(self) -> State:
+        """Return what was seen so far, and the pair if it was taken."""
+        pair = self.pair and [self.pair.online.state_dict(), self.pair.ema.state_dict()]
+        return {"epoch": self.epoch, "falls": self._falls, "gap": self._gap, "pair": pair}
+
+    def load_state_dict(self, state: State, like: Pair) -> None:
+        """Go on from where `state_dict` was taken; `like` is a pair of networks of the same shape."""
+        self.epoch, self._falls, self._gap = state["epoch"], state["falls"], state["gap"]
+        if state["pair"] is not None:
+            self.pair = copy.deepcopy(like)
+            self.pair.online.load_state_dict(state["pair"][0])
+            self.pair.ema.load_state_dict(state["pair"][1])

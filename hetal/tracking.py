@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, record: Record, base_rate: float) -> None:
-        """Begin, or go on with, the run that `record` keeps; `base_rate` is the pool's share of clean rows."""
+        """Begin, or go on with, the run that `record` keeps, and show what is on record and not shown yet.
+
+        `base_rate` is the pool's share of clean rows.
+        """
 
     @abstractmethod
     def log(self, row: Round) -> None:
@@ -46,7 +50,10 @@ class NullTracker(Tracker):
 
 
 class WandbTracker(Tracker):
-    """One Weights & Biases run per run, with the number of labels as x axis.
+    """One Weights & Biases run per run, with the number of labels as x axis and the round as step.
+
+    The record is the truth, and W&B a copy of it, in which every round is there exactly once however often the run
+    was killed: an offline log is written anew from the record; online, what the server lacks is sent.
 
     Args:
         project: W&B project.
@@ -72,6 +79,9 @@ class WandbTracker(Tracker):
 
         self._base_rate = base_rate
         choices = record.choices
+        if self.mode == "offline":
+            for old in (record.dir / "wandb").glob("offline-run-*"):
+                shutil.rmtree(old, ignore_errors=True)
         try:
             self._run = wandb.init(
                 project=self.project,
@@ -97,6 +107,8 @@ class WandbTracker(Tracker):
             raise BadInput(f"tracker.mode={self.mode}: W&B says: {' '.join(str(error).split())}") from None
         self._run.define_metric("n_labelled", hidden=True)
         self._run.define_metric("*", step_metric="n_labelled")
+        for row in record.rounds[self._run.starting_step :]:
+            self.log(row)
 
     def log(self, row: Round) -> None:
         """Log one history row."""
@@ -104,7 +116,8 @@ class WandbTracker(Tracker):
         values.pop("bought_per_class")
         flat = {k: v for k, v in values.items() if v is not None and not isinstance(v, dict)}
         seconds = {f"seconds/{phase}": s for phase, s in row.seconds.items()}
-        self._run.log({**flat, **seconds, "base_rate": self._base_rate})
+        # Committed at once: a row that waits for the next one would be lost in a kill.
+        self._run.log({**flat, **seconds, "base_rate": self._base_rate}, step=row.round, commit=True)
 
     def finish(self, summary: dict[str, Any] | None) -> None:
         """Write the summary and close the run; without one, the run is marked as failed."""
@@ -120,5 +133,4 @@ class WandbTracker(Tracker):
             return None
         if self.mode == "online":
             return str(self._run.url)
-        # An interrupted run has one folder a session; sync puts them together in order.
-        return f"wandb sync {Path(self._run.settings.sync_dir).parent}/offline-run-*"
+        return f"wandb sync {Path(self._run.settings.sync_dir)}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from hetal.checkpoint import State
 from hetal.ema import EMA
 from hetal.errors import Diverged
 from hetal.fitted import Pair, Standardise, split
@@ -73,6 +74,26 @@ class Training:
     def pair(self) -> Pair:
         """The network and its average, as they are now."""
         return Pair(self.network, self.ema.network)
+
+    def state_dict(self) -> State:
+        """Return what the next epoch depends on, the generators apart."""
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "rows": [self._source_L, self._labels_L],
+            "accuracies": self.accuracies,
+            "losses": self.losses,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from where `state_dict` was taken, on the same rows."""
+        self.network.load_state_dict(state["network"])
+        self.ema.load_state_dict(state["ema"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.accuracies, self.losses = list(state["accuracies"]), list(state["losses"])
+        self.steps = state["steps"]
 
     def epoch(self) -> float:
         """Train on every row once and return the online accuracy: the share that was right when it came up.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import open_dict
+from omegaconf import DictConfig, open_dict
 
 from hetal.cli import launch
 
@@ -34,14 +34,19 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def run_here(*overrides: object, root: Path) -> float:
-    """Compose the real configs and run them in this process."""
+def composed(*overrides: object, root: Path) -> DictConfig:
+    """Compose the real configs, as Hydra does for a single run."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", [f"root={root}", *map(str, overrides)], return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
-    return launch(cfg)
+    return cfg
+
+
+def run_here(*overrides: object, root: Path) -> float:
+    """Run the real configs in this process."""
+    return launch(composed(*overrides, root=root)).area_under_curve
 
 
 def command(*overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None):

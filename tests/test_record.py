@@ -3,18 +3,23 @@
 import contextlib
 import dataclasses
 import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hetal import provenance
 from hetal.errors import BadInput
-from hetal.record import Record, identity
+from hetal.identity import what_counts
+from hetal.provenance import made_by
+from hetal.record import Record
 from hetal.rounds import Bought, Round
 
 CONFIG = {
-    "alg": {"_target_": "a"},
+    "alg": {"_target_": "hetal.algs.random.Random"},
     "data": {"root": "/x", "download": True, "n_train": 5},
     "noise": {"factor": 4},
     "mult": {"factor": 4},
@@ -43,7 +48,14 @@ def purchase(*ids):
 
 def row(t, n_bought):
     values = {f.name: 0 for f in dataclasses.fields(Round)}
-    return Round(**{**values, "round": t, "n_bought": n_bought, "steps": 7, "seconds": {"train": 1.0}})
+    changed = {
+        "round": t,
+        "n_bought": n_bought,
+        "steps": 7,
+        "seconds": {"train": 1.0},
+        "bought_per_class": None,
+    }
+    return Round(**{**values, **changed})
 
 
 @pytest.fixture
@@ -80,14 +92,14 @@ def test_what_is_written_is_read_back(written, tmp_path):
     ids=str,
 )
 def test_identity_ignores_what_cannot_change_a_result(change, tmp_path):
-    assert identity({**config(tmp_path), **change}) == identity(config(tmp_path))
+    assert what_counts({**config(tmp_path), **change}) == what_counts(config(tmp_path))
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"seed": 1},
-        {"alg": {"_target_": "b"}},
+        {"alg": {"_target_": "hetal.algs.badge.Badge"}},
         {"noise": {"factor": 8}},
         {"data": {**CONFIG["data"], "n_train": 6}},
     ],
@@ -122,15 +134,128 @@ def test_queries_beyond_the_rounds_are_dropped(written, tmp_path):
     assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3]]
 
 
-@pytest.mark.parametrize("name", ["rounds.jsonl", "queries.npz"])
+@pytest.mark.parametrize("name", ["queries.npz", "provenance.json"])
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:-20], lambda b: b"", lambda b: b"\0" * len(b), lambda b: b"x"]
 )
 def test_damage_is_named_and_never_read_as_truth(name, damage, written, tmp_path):
     path = written.dir / name
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(BadInput, match=name):
+    with pytest.raises(BadInput, match=f"{name} is damaged .*force=true"):
         make(tmp_path)
+
+
+def test_a_torn_last_line_costs_one_round_and_no_more(written, tmp_path):
+    path = written.dir / "rounds.jsonl"
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(1, len(whole)):
+        path.write_bytes(whole[:length])
+        found = make(tmp_path)
+        assert found.rounds == written.rounds[: int(length >= first)]
+        assert bool(found.notes) == (length != first)
+        assert [len(b.ids) for b in found.bought] == [2, 3][: 2 * len(found.rounds)]
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"\0" * 300, b"x", b'{"round": 0, "accuracy": 1}\n', b"{}\n", b"\n"]
+)
+def test_rounds_that_are_more_than_torn_are_refused(damaged, written, tmp_path):
+    (written.dir / "rounds.jsonl").write_bytes(damaged)
+    with pytest.raises(BadInput, match=r"rounds\.jsonl is damaged \(line 1.*force=true"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\0", b"[]", b"3", b'{"n_rounds": 7}', b'{"final_accuracy": 0.5}'])
+def test_a_damaged_summary_is_made_again(damaged, written, tmp_path):
+    (written.dir / "summary.json").write_bytes(damaged)
+    found = make(tmp_path)
+    assert found.summary is None
+    assert len(found.rounds) == 2
+    assert "summary.json" in found.notes[0]
+
+
+def test_rounds_without_provenance_are_refused(written, tmp_path):
+    (written.dir / "provenance.json").unlink()
+    with pytest.raises(BadInput, match="is missing, which says what made the rounds"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hetal", "torch", "device"])
+def test_what_other_code_began_is_refused_and_shown(name, written, tmp_path):
+    path = written.dir / "provenance.json"
+    about = json.loads(path.read_text())
+    about["made_by"][name] = "0.0.1"
+    path.write_text(json.dumps(about))
+    again = make(tmp_path)
+    with (
+        pytest.raises(BadInput, match=rf"was begun by {name} 0\.0\.1; this is {name} .*force=true"),
+        again.hold(CPU, "data"),
+    ):
+        pass
+    assert json.loads(path.read_text()) == about
+    with again.hold(CPU, "data", force=True):
+        assert again.rounds == []
+
+
+def test_code_is_hetals_and_that_of_the_targets(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    own = tmp_path / "own_score.py"
+    codes = []
+    for text in ("def score(p): return p[:, 0]", "def score(p): return p[:, 1]"):
+        own.write_text(text)
+        provenance._code.cache_clear()
+        codes.append(made_by({"alg": {"score": {"_target_": "own_score.score"}}})["hetal"])
+    assert len({*codes, made_by({})["hetal"]}) == 3
+
+
+def test_secrets_stay_out_of_provenance(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef")
+    monkeypatch.setattr(
+        provenance.subprocess,
+        "run",
+        lambda *_, **__: SimpleNamespace(returncode=0, stdout=b"+key = 0123456789abcdef"),
+    )
+    monkeypatch.setattr(provenance.Path, "exists", lambda path: True)
+    assert provenance.source()["diff"] == "+key = <WANDB_API_KEY>"
+
+
+def test_a_folder_deleted_while_it_is_written(tmp_path):
+    record = make(tmp_path)
+    with record.hold(CPU, "data"):
+        shutil.rmtree(record.dir)
+        with pytest.raises(BadInput, match="was deleted"):
+            record.append(row(0, 0), purchase())
+    assert not record.dir.exists()
+
+
+def test_a_folder_deleted_and_begun_by_another(tmp_path):
+    first, second = make(tmp_path), make(tmp_path)
+    with first.hold(CPU, "data"):
+        shutil.rmtree(first.dir)
+        with second.hold(CPU, "data"):
+            second.start(purchase(4, 2))
+            second.append(row(0, 3), purchase(9, 1, 3))
+            with pytest.raises(BadInput, match=r"taken over by process \d+"):
+                first.append(row(0, 0), purchase())
+    assert make(tmp_path).rounds == second.rounds
+
+
+def test_a_file_system_without_locks_gets_a_lock_file(tmp_path, monkeypatch):
+    class NoLocks:
+        def __init__(self, path):
+            pass
+
+        def acquire(self, timeout):
+            raise NotImplementedError
+
+    monkeypatch.setattr("hetal.files.filelock.FileLock", NoLocks)
+    first, second = make(tmp_path), make(tmp_path)
+    held = pytest.raises(BadInput, match="being written by process")
+    with first.hold(CPU, "data"), held, second.hold(CPU, "data"):
+        pass
+    with second.hold(CPU, "data"):
+        pass
 
 
 @settings(max_examples=200, deadline=None)
@@ -141,7 +266,10 @@ def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
     with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
         record.append(row(0, 3), purchase(9, 1, 3))
-    path = record.dir / data.draw(st.sampled_from(["rounds.jsonl", "queries.npz"]))
+        record.finish({"n_rounds": 1, "final_accuracy": 0.5})
+    path = record.dir / data.draw(
+        st.sampled_from(["rounds.jsonl", "queries.npz", "provenance.json", "summary.json"])
+    )
     content = bytearray(path.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
@@ -159,9 +287,10 @@ def test_one_writer_and_who_it_is(tmp_path):
 
 
 def test_force_starts_again(written, tmp_path):
-    written.finish({"area_under_curve": 0.5})
+    summary = {"area_under_curve": 0.5, "n_rounds": 2}
+    (written.dir / "summary.json").write_text(json.dumps(summary))
     again = make(tmp_path)
-    assert again.summary == {"area_under_curve": 0.5}
+    assert again.summary == summary
     with again.hold(CPU, "data", force=True):
         assert again.rounds == []
         assert again.summary is None

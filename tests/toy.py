@@ -19,6 +19,7 @@ PAPER = {
     "ema_decay": 0.999,
     "own_ema": False,
     "falling_epochs": 5,
+    "checkpoint_minutes": None,
 }
 
 

@@ -1,0 +1,439 @@
+"""Break runs in every way we can think of, and see that the same command always ends in the same bits.
+
+    python -m tests.faults              # the whole of it, some 15 minutes on two cores
+    python -m tests.faults --kills 10 --operations 10 --damages 10
+
+Every run is a process of its own, forked from one that has torch imported already. A run that was broken is started
+again with the same settings until it ends; then rounds (but for timings), purchases, summary and config must equal,
+byte for byte, those of a run that nothing happened to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+# Imported once, for all processes that are forked from here.
+import torch
+import torch._dynamo
+
+import hetal.algs.lhd
+import hetal.build
+import hetal.data.digits
+import hetal.display
+import hetal.files
+import hetal.finetune
+import hetal.noise.diverse
+import hetal.run
+import hetal.setup
+from hetal.cli import launch, plainly
+from tests.command_line import composed
+
+torch.set_num_threads(1)
+
+SMALL = [
+    "device=cpu", "tracker=none", "n_start=40", "n_query=20", "n_end=100", "train.max_epochs=30", "data.n_train=200",
+]  # fmt: skip
+KEEP = "train.checkpoint_minutes=0"
+TUNE = "finetune=pseudo_label finetune.confidence=0.3 finetune.min_rows=1 train.max_epochs=6"
+RESNET = "model=resnet model.widths=[4,4,4,4] train.max_epochs=3"
+MIX = [
+    "alg=random noise=blank",
+    "alg=confidence noise=diverse",
+    "alg=margin train=published",
+    f"alg=entropy {KEEP}",
+    "alg=coreset noise=blank",
+    "alg=badge",
+    f"alg=badge {TUNE}",
+    "alg=bald model=mlp_dropout",
+    f"alg=lhd {KEEP}",
+    f"alg=lhd {TUNE} {KEEP}",
+    f"alg=lhd_published {RESNET} {KEEP}",
+    "alg=lhd_loss noise=diverse train.restart_every=3 train.restart_below=0.5",
+    f"alg=lhd_hidden noise=clean mult=0 {KEEP}",
+    f"alg=lhd_published finetune=published finetune.confidence=0.3 finetune.min_rows=1 train.max_epochs=5 {KEEP}",
+]
+
+counts: Counter[str] = Counter()
+
+
+class Process:
+    """A run in a forked process.
+
+    Args:
+        line: overrides.
+        root: where it writes.
+        fault: called in the new process before it begins.
+    """
+
+    def __init__(self, line: str, root: Path, fault: Callable[[], None] = lambda: None) -> None:
+        self.said = Path(tempfile.mkstemp(dir=root.parent, prefix="said-")[1])
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 70
+            try:
+                out = os.open(self.said, os.O_WRONLY)
+                os.dup2(out, 1)
+                os.dup2(out, 2)
+                fault()
+                plainly(launch)(composed(*SMALL, *line.split(), root=root))
+                code = 0
+            except SystemExit as error:
+                code = int(error.code or 0)
+            except KeyboardInterrupt:
+                code = 128 + signal.SIGINT  # before there was anything to stop
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+
+    def wait(self) -> tuple[int, str]:
+        """Return its exit status (negative: the signal that ended it) and what it said."""
+        _, status = os.waitpid(self.pid, 0)
+        text = self.said.read_text(errors="replace")
+        self.said.unlink()
+        return os.waitstatus_to_exitcode(status), text
+
+    def kill_after(self, seconds: float, number: int = signal.SIGKILL) -> tuple[int, str]:
+        time.sleep(seconds)
+        os.kill(self.pid, number)  # not waited for yet, so the id is still its own
+        return self.wait()
+
+
+def left(root: Path) -> dict[str, object]:
+    """Return what the one run under `root` left, without timings and places."""
+    (folder,) = (path.parent for path in root.glob("*/*/provenance.json"))
+    rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    summary = json.loads((folder / "summary.json").read_text())
+    for timed in [*rounds, summary]:
+        del timed["seconds"]
+    config = (folder / ".hydra" / "config.yaml").read_text().splitlines()
+    config = [line for line in config if not line.startswith(("root:", "force:"))]
+    scraps = sorted(path.name for path in folder.iterdir() if path.name not in (".lock", ".lock.soft"))
+    return {
+        "rounds": json.dumps(rounds),
+        "summary": json.dumps(summary),
+        "queries": (folder / "queries.npz").read_bytes(),
+        "config": config,
+        "files": scraps,
+    }
+
+
+def run_to_the_end(line: str, root: Path) -> None:
+    code, said = Process(line, root).wait()
+    if code:
+        raise AssertionError(f"{line}: ended with {code}:\n{said}")
+
+
+def must_equal(root: Path, reference: dict[str, object], what: str) -> None:
+    found = left(root)
+    for name, value in reference.items():
+        if found[name] != value:
+            raise AssertionError(f"{what}: {name} differ:\n{value!r}\n{found[name]!r}")
+    counts["ends compared, equal in all"] += 1
+
+
+@contextmanager
+def folder():
+    with tempfile.TemporaryDirectory(prefix="hetal-faults-") as name:
+        (Path(name) / "out").mkdir()
+        yield Path(name) / "out"
+
+
+def reference(line: str, _made: dict = {}) -> tuple[dict[str, object], float]:  # noqa: B006 (a cache)
+    """Return what `line` leaves when nothing happens to it, and how long it takes."""
+    if line not in _made:
+        with folder() as root:
+            began = time.perf_counter()
+            run_to_the_end(line, root)
+            _made[line] = left(root), time.perf_counter() - began
+    return _made[line]
+
+
+def kills(n: int, rng: random.Random) -> None:
+    """Kill runs at random times, each again and again until it ends by itself."""
+    while counts["kills at a random time"] < n:
+        line = rng.choice(MIX)
+        expected, seconds = reference(line)
+        number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+        with folder() as root:
+            for _ in range(rng.randint(1, 4)):
+                code, said = Process(line, root).kill_after(rng.uniform(0, seconds), number)
+                if code == 0:
+                    break
+                if code not in (-number, 128 + number):
+                    raise AssertionError(f"{line}: signal {number} ended in {code}:\n{said}")
+                counts["kills at a random time"] += 1
+                counts["  of them SIGTERM or SIGINT"] += number != signal.SIGKILL
+                counts["  of them stopped at a safe point"] += code > 0
+            run_to_the_end(line, root)
+            must_equal(root, expected, line)
+
+
+class Operation:
+    """Makes the k-th write, flush, rename or removal of a process fail, in one of several ways."""
+
+    WAYS = ("killed before", "killed after", "torn", "disk full", "input/output error")
+
+    def __init__(self, k: int, way: str) -> None:
+        self.k = k
+        self.way = way
+        self.count = 0
+
+    def __call__(self) -> None:
+        for name in ("fsync", "replace", "unlink"):
+            setattr(os, name, self.around(getattr(os, name)))
+        hetal.files.open = self.open  # type: ignore[attr-defined]
+
+    def due(self) -> bool:
+        self.count += 1
+        return self.count == self.k
+
+    def around(self, real):
+        def call(*args, **kwargs):
+            if not self.due():
+                return real(*args, **kwargs)
+            self.fail()
+            result = real(*args, **kwargs)
+            os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return call
+
+    def fail(self) -> None:
+        if self.way in ("killed before", "torn"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.way == "disk full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.way == "input/output error":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def open(self, path, mode):
+        file = open(path, mode)  # noqa: SIM115 (handed on)
+        if self.due():
+            if self.way == "torn":
+                real = file.write
+
+                def write(content):
+                    real(bytes(content)[: len(content) // 2])
+                    file.flush()
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+                return _Torn(write, file)
+            file.close()
+            self.fail()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return file
+
+
+class _Torn:
+    """A file of which only half of the first write arrives."""
+
+    def __init__(self, write, file) -> None:
+        self.write = write
+        self.writelines = lambda parts: write(b"".join(parts))
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def operations(n: int | None, rng: random.Random) -> None:
+    """Fail at each single file operation of a run, in every way; or at `n` of them."""
+    line = f"alg=lhd {KEEP} train.max_epochs=2"
+    expected, _ = reference(line)
+    cases = [(k, way) for k in range(1, 200) for way in Operation.WAYS]
+    if n is not None:
+        cases = rng.sample([case for case in cases if case[0] < 60], n)
+    beyond = 200
+    for k, way in cases:
+        if k >= beyond:
+            continue
+        with folder() as root:
+            code, said = Process(line, root, Operation(k, way)).wait()
+            if code == 0:
+                # An error in a removal of what may be absent, or more operations than the run has.
+                if way.startswith("killed"):
+                    beyond = k
+                    continue
+            elif code == 1 and (
+                "cannot" in said and said.rstrip().count("\n") < 8 and "Traceback" not in said
+            ):
+                counts["file operations failed, said in a line"] += 1
+            elif code == -signal.SIGKILL:
+                counts["kills within a file operation"] += 1
+            else:
+                raise AssertionError(f"operation {k}, {way}: ended with {code}:\n{said}")
+            run_to_the_end(line, root)
+            must_equal(root, expected, f"operation {k}, {way}")
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda b: b"",
+    "half": lambda b: b[: len(b) // 2],
+    "a byte short": lambda b: b[:-1],
+    "zeros": lambda b: bytes(len(b)),
+    "no file of its kind": lambda b: b"\x93 nonsense \xff",
+    "twice as long": lambda b: b + b,
+}
+
+
+def damages(n: int | None, rng: random.Random) -> None:
+    """Damage each file that a stopped or finished run has left, in every way; or `n` of them."""
+    line = f"alg=lhd {KEEP}"
+    expected, seconds = reference(line)
+    with folder() as stopped, folder() as finished:
+        while True:
+            Process(line, stopped).kill_after(rng.uniform(0.4, 0.9) * seconds)
+            names = {path.name for path in stopped.glob("*/*/*")}
+            if {"rounds.jsonl", "round.ckpt"} <= names and "summary.json" not in names:
+                break
+            shutil.rmtree(stopped)
+            stopped.mkdir()
+        run_to_the_end(line, finished)
+        cases = [
+            (before, path.relative_to(before), name)
+            for before in (stopped, finished)
+            for path in sorted(before.rglob("*"))
+            if path.is_file() and path.name != "curve.png"
+            for name in DAMAGES
+        ]
+        for before, path, name in cases if n is None else rng.sample(cases, n):
+            what = f"{path.name} of a {'stopped' if before == stopped else 'finished'} run: {name}"
+            with folder() as root:
+                shutil.copytree(before, root, dirs_exist_ok=True)
+                damaged = root / path
+                damaged.write_bytes(DAMAGES[name](damaged.read_bytes()))
+                code, said = Process(line, root).wait()
+                if code == 1 and path.name in said and "Traceback" not in said:
+                    counts["files damaged, named and refused"] += 1
+                    run_to_the_end(f"{line} force=true", root)
+                    expected_now = dict(expected)
+                elif code == 0:
+                    counts["files damaged, mended or of no matter"] += 1
+                    expected_now = dict(expected)
+                    if before == finished and path.name in ("config.yaml", "overrides.yaml"):
+                        del expected_now["config"]  # for people; a finished run is not written to
+                    expected_now.pop("files")  # a dead process's holder note may be there still
+                else:
+                    raise AssertionError(f"{what}: ended with {code}:\n{said}")
+                must_equal(root, expected_now, what)
+
+
+def races(n: int, rng: random.Random) -> None:
+    """Start several processes on one run at once, kill some; one at a time may write."""
+    line = f"alg=badge {KEEP}"
+    expected, seconds = reference(line)
+    for _ in range(n):
+        with folder() as root:
+            for _ in range(2):
+                processes = [Process(line, root) for _ in range(4)]
+                time.sleep(rng.uniform(0, 2 * seconds))
+                os.kill(rng.choice(processes).pid, signal.SIGKILL)
+                for process in processes:
+                    code, said = process.wait()
+                    if code not in (0, -signal.SIGKILL) and not (code == 1 and "is being written by" in said):
+                        raise AssertionError(f"a race ended with {code}:\n{said}")
+                    counts["  turned away"] += code == 1
+                counts["races of four processes"] += 1
+            run_to_the_end(line, root)
+            must_equal(root, expected, "race")
+
+
+def full_disk(n: int, rng: random.Random) -> None:
+    """Run on a file system that fills up; make room, and run again."""
+    line = f"alg=badge {KEEP}"
+    expected, _ = reference(line)
+    with folder() as place:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True, text=True
+        )
+        if mounted.returncode:
+            print(f"no full disk: {mounted.stderr.strip()}")
+            return
+        try:
+            for _ in range(n):
+                root = place / "out"
+                root.mkdir()
+                ballast = place / "ballast"
+                ballast.write_bytes(bytes(4 * 2**20 - rng.randrange(40_000, 1_000_000)))
+                code, said = Process(line, root).wait()
+                if code:
+                    if code != 1 or "No space left on device" not in said or "Traceback" in said:
+                        raise AssertionError(f"a full disk ended in {code}:\n{said}")
+                    counts["disks filled up"] += 1
+                ballast.unlink()
+                run_to_the_end(line, root)
+                must_equal(root, expected, "full disk")
+                shutil.rmtree(root)
+        finally:
+            subprocess.run(["umount", str(place)], check=True)
+
+
+def deletions(n: int, rng: random.Random) -> None:
+    """Delete a run's folder while it is written."""
+    line = f"alg=badge {KEEP}"
+    expected, seconds = reference(line)
+    for _ in range(n):
+        with folder() as root:
+            process = Process(line, root)
+            while not list(root.glob("*/*/provenance.json")):
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.5 * seconds))
+            shutil.rmtree(root / "default", ignore_errors=True)
+            code, said = process.wait()
+            if code != 1 or not ("was deleted" in said or "cannot write" in said) or "Traceback" in said:
+                raise AssertionError(f"a deleted folder ended in {code}:\n{said}")
+            counts["folders deleted while written"] += 1
+            shutil.rmtree(root / "default", ignore_errors=True)
+            run_to_the_end(line, root)
+            must_equal(root, expected, "deleted folder")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=200, help="kills at random times")
+    parser.add_argument("--operations", type=int, help="file operations to fail; all unless given")
+    parser.add_argument("--damages", type=int, help="files to damage; all in every way unless given")
+    parser.add_argument("--others", type=int, default=10, help="races, full disks, deleted folders")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    rng = random.Random(options.seed)
+    kills(options.kills, rng)
+    operations(options.operations, rng)
+    damages(options.damages, rng)
+    races(options.others, rng)
+    full_disk(options.others, rng)
+    deletions(options.others, rng)
+    for name, n in counts.items():
+        print(f"{n:6,} {name}")
+    print(f"all survived, {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
