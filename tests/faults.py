@@ -81,7 +81,7 @@ class Process:
     """
 
     def __init__(self, line: str, root: Path, fault: Callable[[], None] = lambda: None) -> None:
-        self.said = Path(tempfile.mkstemp(dir=root.parent, prefix="said-")[1])
+        self.said = Path(tempfile.mkstemp(prefix="hetal-said-")[1])
         self.pid = os.fork()
         if self.pid == 0:
             code = 70
@@ -262,7 +262,7 @@ class _Torn:
 
 def operations(n: int | None, rng: random.Random) -> None:
     """Fail at each single file operation of a run, in every way; or at `n` of them."""
-    line = f"alg=lhd {KEEP} train.max_epochs=2"
+    line = f"alg=lhd {KEEP} train.max_epochs=2 n_end=60"
     expected, _ = reference(line)
     cases = [(k, way) for k in range(1, 200) for way in Operation.WAYS]
     if n is not None:
@@ -389,7 +389,7 @@ def full_disk(n: int, rng: random.Random) -> None:
                 must_equal(root, expected, "full disk")
                 shutil.rmtree(root)
         finally:
-            subprocess.run(["umount", str(place)], check=True)
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def deletions(n: int, rng: random.Random) -> None:
