@@ -26,6 +26,7 @@ PLAIN = {
     "device": str,
     "force": bool,
     "fail_fast": bool,
+    "profile": bool,
 }
 
 

@@ -96,10 +96,12 @@ def launch(cfg: DictConfig) -> Outcome:
     from hetal.display import Display, show_finished, show_skipped
     from hetal.figure import draw_curve
     from hetal.interrupt import SafeStop
+    from hetal.layout import lacks_bfloat16
     from hetal.provenance import made_by
     from hetal.record import Record
     from hetal.run import run
     from hetal.setup import prepare
+    from hetal.tracing import Trace
 
     console = Console()
     config = _resolved(cfg)
@@ -133,15 +135,18 @@ def launch(cfg: DictConfig) -> Outcome:
     stop = SafeStop(also=has_failed if in_sweep and cfg.fail_fast else lambda: False)
     with stop, record.hold(device, data=setup.fingerprint, force=cfg.force):
         summary = None
+        trace = Trace(record.dir if cfg.profile else None)
         tracker.start(record, setup.oracle.clean_share)
         try:
             with Display(record.title, setup.budget, console) as display:
+                if setup.learner.precision == "bf16" and lacks_bfloat16(device):
+                    display.note("train.precision=bf16 is slow here: this device computes it in software")
                 if absent := setup.absent_classes:
                     display.note(f"the start set holds no label of class {', '.join(map(str, absent))}")
                 for note in record.notes:
                     display.note(note)
                 display.resume(record.rounds)
-                summary = run(setup, record, tracker, display, stop)
+                summary = run(setup, record, tracker, display, stop, trace)
         finally:
             tracker.finish(summary)
         draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")

@@ -161,7 +161,9 @@ class Fitting:
     def _is_over(self) -> bool:
         rules, n = self._learner, len(self._training.accuracies)
         at_cap = (self.epochs if self._trained is None else n) >= rules.max_epochs
-        return at_cap or rules.stop(self._training.accuracies, self._training.ema_accuracy)
+        return at_cap or rules.stop(
+            self._training.accuracies, self._training.steps, self._training.ema_accuracy
+        )
 
     def _finish(self) -> None:
         """Go from training to fine-tuning where there is one, else to the end."""
@@ -189,6 +191,8 @@ class Fitting:
                 torch.manual_seed(torch.initial_seed() ^ (steps + 1))
                 start = learner.new_network()
         ema = EMA(network, learner.ema_decay, start=start, past_steps=steps if learner.own_ema else 0)
+        if learner.compile:
+            network.compile()
         self._watch = SnapshotWatch(learner.falling_epochs) if self._wants_snapshot else None
         ids = self._pool.labelled_ids()
         self._train(network, ema, self._pool.source_N[ids], self._pool.labels(ids), learner.lr, None)

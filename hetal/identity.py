@@ -21,6 +21,7 @@ NOT_IDENTITY = (
     "root",
     "force",
     "fail_fast",
+    "profile",
     "data.root",
     "data.download",
     "train.checkpoint_minutes",

@@ -18,6 +18,7 @@ from hetal.errors import BadInput, Stopped
 from hetal.finetune import PseudoLabel
 from hetal.fitted import Standardise, seeded
 from hetal.fitting import Fit, Fitting
+from hetal.layout import InBfloat16, arrange, takes_channels_last
 from hetal.pool import Pool
 from hetal.stopping import Threshold
 from hetal.task import Task
@@ -46,6 +47,9 @@ class Learner:
         own_ema: start the average from its own random weights and count steps over all rounds.
         falling_epochs: the snapshot pair is taken at the end of this many epochs in a row in which the
             online accuracy fell towards (or below) the average's; else after the last epoch.
+        precision: "fp32"; or "bf16", in which products of matrices and convolutions are computed in bfloat16
+            and everything that is kept stays in float32.
+        compile: compile the network's training step with torch.compile; on CUDA only, where it pays.
         checkpoint_minutes: keep the state of a round on disk every so many minutes, and when stopped; 0 is
             after every epoch, None never. Changes no result.
     """
@@ -65,6 +69,8 @@ class Learner:
     ema_decay: float
     own_ema: bool
     falling_epochs: int
+    precision: str
+    compile: bool
     checkpoint_minutes: float | None
 
     def __post_init__(self) -> None:
@@ -76,6 +82,12 @@ class Learner:
                 raise BadInput(f"train.{name}={getattr(self, name)}: must be at least 1")
         if not 0 <= self.ema_decay < 1:
             raise BadInput(f"train.ema_decay={self.ema_decay}: must be in [0, 1)")
+        if self.precision not in ("fp32", "bf16"):
+            raise BadInput(f"train.precision={self.precision}: must be fp32 or bf16")
+        if self.precision == "bf16" and self.device.type == "mps":
+            raise BadInput("train.precision=bf16: not on device=mps; there is fp32")
+        if self.compile and self.device.type != "cuda":
+            raise BadInput(f"train.compile=true: only on device=cuda, not on {self.device.type}")
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
             raise BadInput(f"train.checkpoint_minutes={self.checkpoint_minutes}: must be at least 0, or null")
         if self.finetune is not None and self.finetune.augment is not None:
@@ -84,9 +96,9 @@ class Learner:
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
         network = self.network(self.task.image_shape, self.task.n_classes)
-        if self.channels_last(network):
-            network = network.to(memory_format=torch.channels_last)
-        return network.to(self.device)
+        if self.precision == "bf16":
+            network = InBfloat16(network)
+        return arrange(network.to(self.device))
 
     def fit(
         self,
@@ -126,13 +138,7 @@ class Learner:
                     checkpoint.keep(fitting.state_dict)
             return fitting.result()
 
-    def channels_last(self, network: nn.Module) -> bool:
-        """Tell whether batches for `network` are to be laid out with channels last."""
-        # Not on the CPU: there, torch 2.14.1's channels-last convolutions of fewer than 8 channels write past
-        # their buffers in the backward pass when run on one thread.
-        return self.device.type == "cuda" and any(isinstance(m, nn.Conv2d) for m in network.modules())
-
     def prepare(self, network: nn.Module) -> Standardise:
         """Return the map from stored images to what `network` takes."""
         task = self.task
-        return Standardise(task.mean, task.std, task.image_shape, self.channels_last(network), self.device)
+        return Standardise(task.mean, task.std, task.image_shape, takes_channels_last(network), self.device)

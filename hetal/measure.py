@@ -37,8 +37,7 @@ def measure(
     """
     score_seconds = fit.fitted.seconds
     began = time.perf_counter()
-    device = setup.pool.device
-    probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images.to(device)).probs
+    probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
     # On the CPU, once a round: MPS has no float64.
     tested = classification_metrics(probs.cpu(), setup.task.test.labels)
     n_bought = len(purchase.ids)

@@ -25,7 +25,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omeg
 ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
 # What shows results and cannot change them.
-SHOWS = ("cli.py", "display.py", "figure.py", "sweep.py", "tracking.py")
+SHOWS = ("bench.py", "cli.py", "display.py", "figure.py", "sweep.py", "tracing.py", "tracking.py")
 
 # Environment variables whose values must not be written anywhere, by a part of their name.
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")

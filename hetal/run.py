@@ -14,10 +14,13 @@ from hetal.measure import bought, measure, summarise
 from hetal.record import Record
 from hetal.rng import stream
 from hetal.setup import Setup
+from hetal.tracing import Trace
 from hetal.tracking import Tracker
 
 
-def run(setup: Setup, record: Record, tracker: Tracker, display: Display, stop: SafeStop) -> dict[str, Any]:
+def run(
+    setup: Setup, record: Record, tracker: Tracker, display: Display, stop: SafeStop, trace: Trace
+) -> dict[str, Any]:
     """Run what `record` does not hold yet, and return the summary of all of it.
 
     Args:
@@ -26,6 +29,7 @@ def run(setup: Setup, record: Record, tracker: Tracker, display: Display, stop: 
         tracker: shown every round once.
         display: told of every epoch and round.
         stop: asked after every epoch.
+        trace: told where epochs end and queries are made.
 
     Raises:
         Stopped: `stop` was asked to.
@@ -38,6 +42,7 @@ def run(setup: Setup, record: Record, tracker: Tracker, display: Display, stop: 
 
     def on_epoch(epoch: int, accuracy: float) -> None:
         display.epoch(epoch, accuracy)
+        trace.epoch(epoch)
         stop.check()
 
     for t in range(len(record.rounds), budget.n_rounds):
@@ -55,11 +60,10 @@ def run(setup: Setup, record: Record, tracker: Tracker, display: Display, stop: 
             raise Diverged(f"round {t}, {error}") from None
         trained = time.perf_counter()
         n = budget.n_to_buy(t)
-        ids = (
-            setup.strategy.query(fit.fitted, pool, n, stream(seed, "query", t))
-            if n
-            else torch.empty(0).long()
-        )
+        ids = torch.empty(0).long()
+        if n:
+            with trace.query():
+                ids = setup.strategy.query(fit.fitted, pool, n, stream(seed, "query", t))
         queried = time.perf_counter()
         purchase = bought(setup, ids)
         row = measure(t, setup, fit, purchase, train_seconds=trained - began, query_seconds=queried - trained)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Setup:
     """One experiment, ready to run.
 
     Attributes:
-        task: its test set is what networks are tested on.
+        task: its test set, with images on the device, is what networks are tested on.
         pool: nothing bought yet.
         oracle: answers queries.
         budget: rounds and purchases.
@@ -91,6 +92,7 @@ def prepare(
     task = data(rng=stream(seed, "data"))
     noisy = noise(task.train, task.n_classes, stream(seed, "noise"))
     budget = Budget(n_start, n_query, n_end, n_rows=len(noisy))
+    task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
     learner = train(network=model, task=task, finetune=finetune, device=device)
     with seeded(stream(seed, "check"), device):
         strategy.check(learner.new_network())

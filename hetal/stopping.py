@@ -20,11 +20,12 @@ class Threshold:
     accuracy: float
     ema_accuracy: float
 
-    def __call__(self, accuracies: Sequence[float], ema_accuracy: Callable[[], float]) -> bool:
+    def __call__(self, accuracies: Sequence[float], steps: int, ema_accuracy: Callable[[], float]) -> bool:
         """Tell whether to stop.
 
         Args:
             accuracies: online train accuracy of every epoch so far, in [0, 1].
+            steps: optimiser steps so far.
             ema_accuracy: computes the EMA network's train accuracy now; costs a pass, so it is asked last.
         """
         return accuracies[-1] >= self.accuracy and ema_accuracy() >= self.ema_accuracy
@@ -36,11 +37,13 @@ class Plateau(Threshold):
 
     Contradictory labels on one image put 0.99 out of reach, and the paper's rule then always trains to its
     cap. This one also stops when the mean accuracy of the last `patience` epochs exceeds that of the
-    `patience` epochs before by less than `min_gain`.
+    `patience` epochs before by less than `min_gain`, and training has had `min_steps` steps: with few labels an
+    epoch is a few steps, and a small gain no sign of having learnt.
 
     Args:
         patience: epochs in each of the two windows, at least 1.
         min_gain: smallest rise in mean accuracy that counts as progress.
+        min_steps: optimiser steps before which a plateau stops nothing.
 
     Raises:
         BadInput: `patience` is under 1.
@@ -48,16 +51,17 @@ class Plateau(Threshold):
 
     patience: int
     min_gain: float
+    min_steps: int
 
     def __post_init__(self) -> None:
         if self.patience < 1:
             raise BadInput(f"train.stop.patience={self.patience}: must be at least 1")
 
-    def __call__(self, accuracies: Sequence[float], ema_accuracy: Callable[[], float]) -> bool:
+    def __call__(self, accuracies: Sequence[float], steps: int, ema_accuracy: Callable[[], float]) -> bool:
         """Tell whether to stop; arguments as in `Threshold`."""
         n = self.patience
-        if len(accuracies) >= 2 * n:
+        if len(accuracies) >= 2 * n and steps >= self.min_steps:
             gain = (sum(accuracies[-n:]) - sum(accuracies[-2 * n : -n])) / n
             if gain < self.min_gain:
                 return True
-        return super().__call__(accuracies, ema_accuracy)
+        return super().__call__(accuracies, steps, ema_accuracy)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from hetal.adam import Adam
 from hetal.checkpoint import State
 from hetal.ema import EMA
 from hetal.errors import Diverged
@@ -67,7 +68,7 @@ class Training:
         self._rng = rng
         self._augment = augment
         self._parameters = [p for p in network.parameters() if p.requires_grad]
-        self._optimiser = torch.optim.Adam(self._parameters, lr=lr, fused=True)
+        self._optimiser = Adam(self._parameters, lr)
         self._ema_accuracy: float | None = None
 
     @property
@@ -109,17 +110,22 @@ class Training:
         loss_sum = torch.zeros((), device=order.device)
         for rows in order.split(BATCHES_PER_GATHER * self._batch_size):
             x, y = self._gather(rows), self._labels_L[rows]
+            answers = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
                 logits, _ = self.network(x_B)
                 loss = cross_entropy(logits, y_B)
-                self._optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_value_(self._parameters, self._clip)
-                self._optimiser.step()
+                gradients = list(
+                    torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+                )
+                torch._foreach_clamp_min_(gradients, -self._clip)
+                torch._foreach_clamp_max_(gradients, self._clip)
+                self._optimiser.step(gradients)
                 self.ema.update()
                 self.steps += 1
-                n_right += (logits.detach().argmax(1) == y_B).sum()
-                loss_sum += loss.detach() * len(y_B)
+                answers.append(logits.detach())
+            logits_R = torch.cat(answers)
+            n_right += (logits_R.argmax(1) == y).sum()
+            loss_sum += cross_entropy(logits_R, y, reduction="sum")
         sums: list[float] = torch.stack([n_right.float(), loss_sum]).tolist()
         accuracy, loss_mean = sums[0] / n, sums[1] / n
         self.accuracies.append(accuracy)

@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # Imported once, for all processes that are forked from here.
+import numpy as np
 import torch
 import torch._dynamo
 
@@ -123,13 +124,14 @@ def left(root: Path) -> dict[str, object]:
     summary = json.loads((folder / "summary.json").read_text())
     for timed in [*rounds, summary]:
         del timed["seconds"]
-    config = (folder / ".hydra" / "config.yaml").read_text().splitlines()
+    config = (folder / ".hydra" / "config.yaml").read_text(errors="replace").splitlines()
     config = [line for line in config if not line.startswith(("root:", "force:"))]
+    queries = np.load(folder / "queries.npz")
     scraps = sorted(path.name for path in folder.iterdir() if path.name not in (".lock", ".lock.soft"))
     return {
         "rounds": json.dumps(rounds),
         "summary": json.dumps(summary),
-        "queries": (folder / "queries.npz").read_bytes(),
+        "queries": {name: queries[name].tobytes() for name in queries.files},
         "config": config,
         "files": scraps,
     }
@@ -145,7 +147,7 @@ def must_equal(root: Path, reference: dict[str, object], what: str) -> None:
     found = left(root)
     for name, value in reference.items():
         if found[name] != value:
-            raise AssertionError(f"{what}: {name} differ:\n{value!r}\n{found[name]!r}")
+            raise AssertionError(f"{what}: {name} differ:\n{value!s:.2000}\n{found[name]!s:.2000}")
     counts["ends compared, equal in all"] += 1
 
 
@@ -210,9 +212,10 @@ class Operation:
             if not self.due():
                 return real(*args, **kwargs)
             self.fail()
-            result = real(*args, **kwargs)
-            os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return real(*args, **kwargs)
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
 
         return call
 
@@ -420,16 +423,23 @@ def main() -> None:
     parser.add_argument("--operations", type=int, help="file operations to fail; all unless given")
     parser.add_argument("--damages", type=int, help="files to damage; all in every way unless given")
     parser.add_argument("--others", type=int, default=10, help="races, full disks, deleted folders")
+    parser.add_argument("--only", help="one kind of fault")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     began = time.perf_counter()
     rng = random.Random(options.seed)
-    kills(options.kills, rng)
-    operations(options.operations, rng)
-    damages(options.damages, rng)
-    races(options.others, rng)
-    full_disk(options.others, rng)
-    deletions(options.others, rng)
+    for inject, n in (
+        (damages, options.damages),
+        (races, options.others),
+        (full_disk, options.others),
+        (deletions, options.others),
+        (kills, options.kills),
+        (operations, options.operations),
+    ):
+        if options.only not in (None, inject.__name__):
+            continue
+        print(f"{time.perf_counter() - began:5.0f} s  {inject.__name__}", flush=True)
+        inject(n, rng)
     for name, n in counts.items():
         print(f"{n:6,} {name}")
     print(f"all survived, {time.perf_counter() - began:.0f} s")

@@ -19,6 +19,8 @@ PAPER = {
     "ema_decay": 0.999,
     "own_ema": False,
     "falling_epochs": 5,
+    "precision": "fp32",
+    "compile": False,
     "checkpoint_minutes": None,
 }
 

@@ -1,0 +1,59 @@
+"""How numbers are laid out and how wide they are: what makes convolutions fast without changing what is computed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# On the CPU, torch 2.14.1's channels-last convolutions of fewer channels than this write past their buffers in the
+# backward pass when run on one thread.
+FEWEST_CHANNELS = 8
+
+
+class InBfloat16(nn.Module):
+    """A network whose matrix products and convolutions are computed in bfloat16; it takes and gives float32.
+
+    Args:
+        network: forward(x) -> (logits, features).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and features in float32."""
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits, features = self.network(x)
+        return logits.float(), features.float()
+
+
+def arrange(network: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out with channels last, where that is faster and safe; in place."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and _is_safe(module):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def takes_channels_last(network: nn.Module) -> bool:
+    """Tell whether batches for `network` are to be laid out with channels last: as its first convolution is."""
+    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    return first is not None and _is_safe(first)
+
+
+def _is_safe(convolution: nn.Conv2d) -> bool:
+    fewest = min(convolution.in_channels, convolution.out_channels)
+    return convolution.weight.device.type == "cuda" or fewest >= FEWEST_CHANNELS
+
+
+def lacks_bfloat16(device: torch.device) -> bool:
+    """Tell whether `device` computes bfloat16 in software, many times slower than float32."""
+    if device.type == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, bool] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # absent from older versions of torch
+    return device.type == "cpu" and not any(
+        capabilities.get(name, True) for name in ("avx512_bf16", "amx_bf16")
+    )
