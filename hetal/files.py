@@ -48,13 +48,28 @@ def make_folder(path: Path) -> None:
     """Make a folder and its parents, durably; it may exist.
 
     Raises:
-        OSError: it cannot be made.
+        BadInput: it cannot be made.
     """
-    absent = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    if os.name == "posix":
-        for folder in absent:
-            _sync_folder(folder.parent)
+    try:
+        absent = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        if os.name == "posix":
+            for folder in absent:
+                _sync_folder(folder.parent)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file; it may be absent.
+
+    Raises:
+        BadInput: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 @contextmanager

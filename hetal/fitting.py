@@ -137,7 +137,7 @@ class Fitting:
         if self._watch:
             self._watch.load_state_dict(state["watch"], self._training.pair)
         if state["over"]:
-            self._fitted = self._read()
+            self._fitted = self.read()
         self._rng.set_state(state["rng"])
         torch.set_rng_state(state["torch"])
         if self._device_rng:
@@ -172,7 +172,7 @@ class Fitting:
             self._trained = self.accuracy
             if self._watch:
                 self._watch.keep(self._training)
-        fitted = self._read()
+        fitted = self.read()
         if not tuned and finetune is not None and (pseudo := finetune.choose(fitted, self._pool)) is not None:
             self._steps += self._training.steps
             self._pseudo = pseudo
@@ -227,7 +227,8 @@ class Fitting:
             augment=augment,
         )
 
-    def _read(self) -> Fitted:
+    def read(self) -> Fitted:
+        """Return the networks as they are now."""
         return Fitted(
             self._training.pair,
             self._pool.images_M,

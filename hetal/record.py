@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 from hetal.checkpoint import Checkpoint
 from hetal.contents import AGAIN, About, read_contents
 from hetal.errors import BadInput
-from hetal.files import locked, make_folder, write_atomically, write_json, write_text
+from hetal.files import locked, make_folder, remove, write_atomically, write_json, write_text
 from hetal.identity import identify
 from hetal.provenance import made_by, session, source
 from hetal.rounds import START, Bought, Round
@@ -99,17 +99,15 @@ class Record:
         """
         try:
             make_folder(self.dir)
-        except OSError as error:
-            raise BadInput(
-                f"root={self.config['root']}: cannot write {self.dir}: {error.strerror or error}"
-            ) from None
+        except BadInput as error:
+            raise BadInput(f"root={self.config['root']}: {error}") from None
         with locked(self.dir / ".lock", lambda: f"{self.dir} is being written by {self._who_holds()}"):
             holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
             self._holder = json.dumps({**holder, "token": uuid.uuid4().hex})
             try:
                 write_text(self.dir / ".holder.json", self._holder)
                 for scrap in self.dir.glob(".*.tmp"):
-                    scrap.unlink(missing_ok=True)
+                    remove(scrap)
                 if force:
                     self._forget()
                 self._load()
@@ -117,7 +115,8 @@ class Record:
                 yield self
             finally:
                 if self._is_ours():
-                    (self.dir / ".holder.json").unlink(missing_ok=True)
+                    with suppress(OSError):  # it says who held the record last, and no more
+                        (self.dir / ".holder.json").unlink()
 
     def start(self, bought: Bought) -> None:
         """Enter the start set, unless it is there already."""
@@ -132,7 +131,7 @@ class Record:
         self._write_queries()
         lines = [json.dumps(dataclasses.asdict(r), allow_nan=False) for r in self.rounds]
         write_text(self.dir / "rounds.jsonl", "\n".join(lines) + "\n")
-        (self.dir / "round.ckpt").unlink(missing_ok=True)
+        remove(self.dir / "round.ckpt")
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Enter the summary: the run is finished."""
@@ -175,7 +174,7 @@ class Record:
 
     def _forget(self) -> None:
         for old in OUTPUTS:
-            (self.dir / old).unlink(missing_ok=True)
+            remove(self.dir / old)
         shutil.rmtree(self.dir / "wandb", ignore_errors=True)
 
     def _load(self) -> None:

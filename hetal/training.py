@@ -117,8 +117,7 @@ class Training:
                 gradients = list(
                     torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
                 )
-                torch._foreach_clamp_min_(gradients, -self._clip)
-                torch._foreach_clamp_max_(gradients, self._clip)
+                clip_by_value(gradients, self._clip)
                 self._optimiser.step(gradients)
                 self.ema.update()
                 self.steps += 1
@@ -155,3 +154,13 @@ class Training:
         if self._augment is not None:
             images = self._augment(images, self._rng)
         return self._prepare(images)
+
+
+def clip_by_value(tensors: list[Tensor], most: float) -> None:
+    """Clamp every element to +-`most`, in place."""
+    if tensors[0].is_cuda:  # two launches in all
+        torch._foreach_clamp_min_(tensors, -most)
+        torch._foreach_clamp_max_(tensors, most)
+    else:  # one pass over memory
+        for tensor in tensors:
+            tensor.clamp_(-most, most)

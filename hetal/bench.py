@@ -1,0 +1,253 @@
+"""How fast this machine trains and scores, beside its own limits: `python -m hetal.bench`.
+
+Every speed is the best of a few repetitions, since what else a machine does can only make it slower. The data are
+made up and have the shape of real ones, so nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.profiler import profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from hetal.algs.badge import BADGE
+from hetal.device import pick_device
+from hetal.display import Display
+from hetal.errors import BadInput
+from hetal.files import write_json
+from hetal.fitting import Fitting
+from hetal.interrupt import SafeStop
+from hetal.layout import lacks_bfloat16
+from hetal.learner import Learner
+from hetal.models.mlp import MLP
+from hetal.models.resnet import ResNet
+from hetal.models.vgg import VGG
+from hetal.noise.class_ import corrupt
+from hetal.pool import Pool
+from hetal.record import Record
+from hetal.rng import stream
+from hetal.run import run
+from hetal.setup import prepare
+from hetal.stopping import Plateau, Threshold
+from hetal.task import Examples, Task
+from hetal.tracing import Trace
+from hetal.tracking import NullTracker
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": partial(MLP, widths=[256], dropout=0.0),
+    "resnet": partial(ResNet, widths=[16, 32, 64, 128], blocks=[2, 2, 2, 2]),
+    "resnet18": partial(ResNet, widths=[64, 128, 256, 512], blocks=[2, 2, 2, 2]),
+    "vgg": partial(VGG, widths=[64, 128, 256, 512, 512], convolutions=[2, 2, 3, 3, 3]),
+}
+NEVER = Threshold(accuracy=2.0, ema_accuracy=2.0)
+
+
+def best(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """Return the shortest wall time of `work`, repeated for about `seconds` and at least twice after one warm-up."""
+    shortest, began, n = float("inf"), time.perf_counter(), -1
+    while n < 2 or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        work()
+        if device.type != "cpu":
+            torch.get_device_module(device).synchronize()
+        n += 1
+        if n:
+            shortest = min(shortest, time.perf_counter() - start)
+    return shortest
+
+
+def limits(device: torch.device, seconds: float) -> dict[str, float]:
+    """Measure what no network can exceed: products of matrices in GFLOP/s, copies in GB/s read and written."""
+    n = 1024 if device.type == "cpu" else 8192
+    found = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        if name == "fp32" or not lacks_bfloat16(device):
+            a = torch.randn(n, n, device=device, dtype=dtype)
+            found[f"gemm_{name}_gflops"] = 2 * n**3 / best(partial(torch.matmul, a, a), device, seconds) / 1e9
+    a = torch.randn(2**26, device=device)
+    b = torch.empty_like(a)
+    found["copy_gb_per_s"] = 2 * a.numel() * 4 / best(lambda: b.copy_(a), device, seconds) / 1e9
+    return found
+
+
+def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
+    """Return images of `n_classes` blurred prototypes: something that can be learnt, but not at once."""
+    rng = torch.Generator().manual_seed(0)
+    prototypes = torch.randn(n_classes, *shape, generator=rng) * 25
+    labels = torch.arange(n) % n_classes
+    images = prototypes[labels] + 60 * torch.randn(n, *shape, generator=rng) + 128
+    examples = Examples(images.clamp(0, 255).to(torch.uint8), labels)
+    return Task(
+        examples, Examples(examples.images[:1000], labels[:1000]), n_classes, mean=(128.0,), std=(64.0,)
+    )
+
+
+def learner(name: str, task: Task, device: torch.device, precision: str = "fp32", **rules: Any) -> Learner:
+    """Return the paper's learner of the network called `name`."""
+    paper: dict[str, Any] = {
+        "lr": 1e-4, "batch_size": 64, "score_batch_size": 1024, "clip": 0.1, "max_epochs": 500, "stop": NEVER,
+        "restart_every": 50, "restart_below": 0.2, "ema_decay": 0.999, "own_ema": False, "falling_epochs": 5,
+        "compile": False, "checkpoint_minutes": None,
+    }  # fmt: skip
+    return Learner(NETWORKS[name], task, None, device, precision=precision, **{**paper, **rules})
+
+
+def speed(
+    name: str, shape: tuple[int, ...], precision: str, device: torch.device, seconds: float
+) -> dict[str, float]:
+    """Measure training and scoring of one network in images per second, and what they compute for each."""
+    n = 64 * (20 if name == "mlp" or device.type != "cpu" else 2)
+    task = made_up(n, shape)
+    rules = learner(name, task, device, precision)
+    pool = Pool(task.train.images.to(device), torch.arange(n))
+    pool.reveal(torch.arange(n), task.train.labels)
+    fitting = Fitting(rules, pool, stream(0, "fit"), past_steps=0, snapshot=False)
+    train = n / best(fitting.epoch, device, seconds)
+    fitted = fitting.read()
+    score = n / best(lambda: fitted.outputs(fitted.networks.online, pool.images_M), device, seconds)
+    with FlopCounterMode(display=False) as training:
+        fitting.epoch()
+    with FlopCounterMode(display=False) as scoring:
+        fitted.outputs(fitted.networks.online, pool.images_M)
+    return {
+        "train_images_per_s": train,
+        "score_images_per_s": score,
+        "train_flops_per_image": training.get_total_flops() / n,
+        "score_flops_per_image": scoring.get_total_flops() / n,
+    }
+
+
+def standard_run(device: torch.device) -> dict[str, float]:
+    """Time a run of the size of Fashion-MNIST with 4,000 clean images, class noise, mult=4, MLP, BADGE, six queries.
+
+    Returns:
+        Seconds by phase; `rest` is what no phase counts: data, record, display.
+    """
+    task = made_up(4000, (1, 28, 28))
+    began = time.perf_counter()
+    setup = prepare(
+        data=lambda rng: task,
+        noise=partial(corrupt, factor=4, noisy_class=1, n_templates=100),
+        model=NETWORKS["mlp"],
+        train=lambda network, task, finetune, device: learner(
+            "mlp", task, device, stop=Plateau(0.99, 0.80, patience=10, min_gain=0.005, min_steps=1000)
+        ),
+        finetune=None,
+        strategy=BADGE(),
+        n_start=200,
+        n_query=200,
+        n_end=1400,
+        seed=0,
+        device=device,
+    )
+    with tempfile.TemporaryDirectory() as root:
+        config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
+        record = Record(config, {"alg": "badge", "data": "made_up", "noise": "class", "model": "mlp"})
+        quiet = Console(file=io.StringIO())
+        with record.hold(device, setup.fingerprint), Display("", setup.budget, quiet) as display:
+            summary = run(setup, record, NullTracker(), display, SafeStop(), Trace(None))
+    whole = time.perf_counter() - began
+    seconds: dict[str, float] = summary["seconds"]
+    return {**seconds, "rest": whole - sum(seconds.values()), "whole": whole}
+
+
+def outside(device: torch.device) -> float:
+    """Return the share of an MLP's training time that is not spent in operations, but in Python and autograd."""
+    task = made_up(1280, (1, 28, 28))
+    pool = Pool(task.train.images.to(device), torch.arange(1280))
+    pool.reveal(torch.arange(1280), task.train.labels)
+    fitting = Fitting(learner("mlp", task, device), pool, stream(0, "fit"), past_steps=0, snapshot=False)
+    fitting.epoch()
+    with profile() as traced:
+        began = time.perf_counter()
+        fitting.epoch()
+        wall = time.perf_counter() - began
+    kind = "self_cpu_time_total" if device.type == "cpu" else "self_device_time_total"
+    inside = sum(getattr(e, kind) for e in traced.key_averages() if e.key.startswith("aten::")) / 1e6
+    return float(max(0.0, 1 - inside / wall))
+
+
+def report(device: torch.device, seconds: float, networks: list[str], console: Console) -> dict[str, Any]:
+    """Measure everything, print it, and return it as plain values."""
+    found: dict[str, Any] = {
+        "torch": torch.__version__,
+        "machine": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "limits": limits(device, seconds),
+        "networks": {},
+    }
+    console.print(
+        ", ".join(f"{key} {found[key]}" for key in ("device", "cpu", "threads", "torch")), highlight=False
+    )
+    rates = found["limits"]
+    console.print(
+        ", ".join(f"{key[5:9]} products {rate:,.0f} GFLOP/s" for key, rate in rates.items() if "gemm" in key)
+        + f", copies {rates['copy_gb_per_s']:.1f} GB/s",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("network", "images", "precision"):
+        table.add_column(name)
+    for name in ("train img/s", "of products", "score img/s", "of products"):
+        table.add_column(name, justify="right")
+    for name in networks:
+        for precision in ("fp32",) if lacks_bfloat16(device) else ("fp32", "bf16"):
+            for shape in ((1, 28, 28), (3, 32, 32)):
+                rate = speed(name, shape, precision, device, seconds)
+                size = "x".join(map(str, shape))
+                found["networks"][f"{name} {size} {precision}"] = rate
+                gemm = rates[f"gemm_{precision}_gflops"] * 1e9
+                cells = [name, size, precision]
+                for work in ("train", "score"):
+                    per_s = rate[f"{work}_images_per_s"]
+                    cells += [f"{per_s:,.0f}", f"{per_s * rate[f'{work}_flops_per_image'] / gemm:.0%}"]
+                table.add_row(*cells)
+    console.print(table)
+    found["standard_run_seconds"] = phases = standard_run(device)
+    found["outside_operations"] = outside(device)
+    console.print(
+        f"a standard run: {phases['whole']:.1f} s: "
+        + ", ".join(f"{name} {s:.2f}" for name, s in phases.items() if name != "whole")
+        + f"; {found['outside_operations']:.0%} of an MLP's training is outside operations",
+        highlight=False,
+    )
+    return found
+
+
+def main() -> None:
+    """Measure this machine."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hetal.bench", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU, as in a run")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["mlp", "resnet"])
+    parser.add_argument("--json", type=Path, help="write what was measured to this file")
+    options = parser.parse_args()
+    try:
+        device = pick_device(options.device, options.threads)
+        found = report(device, options.seconds, options.networks, Console())
+        if options.json:
+            write_json(options.json, found)
+    except BadInput as error:
+        parser.exit(1, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
