@@ -128,17 +128,18 @@ def test_threshold_asks_for_the_average_last():
     def never():
         raise AssertionError("the average's accuracy costs a pass")
 
-    assert not rule([0.5], never)
-    assert rule([0.5, 0.99], lambda: 0.80)
-    assert not rule([0.99], lambda: 0.79)
+    assert not rule([0.5], 9, never)
+    assert rule([0.5, 0.99], 9, lambda: 0.80)
+    assert not rule([0.99], 9, lambda: 0.79)
 
 
 def test_plateau_compares_two_windows():
-    rule = Plateau(0.99, 0.80, patience=2, min_gain=0.09)
-    assert not rule([0.1, 0.1, 0.1], lambda: 0.0)  # too short to tell
-    assert rule([0.1, 0.3, 0.25, 0.3], lambda: 0.0)  # mean 0.2, then 0.275
-    assert not rule([0.1, 0.3, 0.3, 0.3], lambda: 0.0)  # mean 0.2, then 0.3
-    assert rule([0.99], lambda: 0.9)
+    rule = Plateau(0.99, 0.80, patience=2, min_gain=0.09, min_steps=8)
+    assert not rule([0.1, 0.1, 0.1], 8, lambda: 0.0)  # too short to tell
+    assert rule([0.1, 0.3, 0.25, 0.3], 8, lambda: 0.0)  # mean 0.2, then 0.275
+    assert not rule([0.1, 0.3, 0.25, 0.3], 7, lambda: 0.0)  # a step too early
+    assert not rule([0.1, 0.3, 0.3, 0.3], 8, lambda: 0.0)  # mean 0.2, then 0.3
+    assert rule([0.99], 1, lambda: 0.9)
 
 
 def test_stops_by_rule_and_counts_epochs():
@@ -234,6 +235,9 @@ def test_convolutional_networks_train_on_images_of_any_channels():
         ({"batch_size": 0}, "train.batch_size"),
         ({"max_epochs": 0}, "train.max_epochs"),
         ({"ema_decay": 1.0}, "train.ema_decay"),
+        ({"precision": "fp16"}, "train.precision=fp16: must be fp32 or bf16"),
+        ({"compile": True}, "train.compile=true: only on device=cuda, not on cpu"),
+        ({"checkpoint_minutes": -1}, "train.checkpoint_minutes=-1: must be at least 0"),
     ],
 )
 def test_refuses_settings_out_of_range(change, names):
@@ -243,4 +247,4 @@ def test_refuses_settings_out_of_range(change, names):
 
 def test_plateau_refuses_no_patience():
     with pytest.raises(BadInput, match="patience"):
-        Plateau(0.99, 0.8, patience=0, min_gain=0.1)
+        Plateau(0.99, 0.8, patience=0, min_gain=0.1, min_steps=0)

@@ -1,0 +1,60 @@
+"""The measurements run and add up; what they say of speed is not tested."""
+
+import json
+
+import pytest
+import torch
+from rich.console import Console
+
+from hetal import bench
+from hetal.tracing import Trace
+from tests.command_line import TOY, only, run_here
+
+CPU = torch.device("cpu")
+
+
+def test_speed_counts_what_a_network_computes():
+    found = bench.speed("mlp", (1, 4, 4), "fp32", CPU, 0.01)
+    multiplied = 16 * 256 + 256 * 10
+    assert found["score_flops_per_image"] == 2 * multiplied
+    # Backwards: every weight's gradient, and the gradient of what the last layer read.
+    assert found["train_flops_per_image"] == 2 * (2 * multiplied + 256 * 10)
+    assert found["train_images_per_s"] > 0
+
+
+def test_a_report_is_plain_values_that_add_up(monkeypatch, capsys):
+    monkeypatch.setattr(
+        bench, "made_up", lambda n, shape, n_classes=10, real=bench.made_up: real(min(n, 1400), shape)
+    )
+    monkeypatch.setattr(bench, "speed", lambda *_: {
+        f"{work}_{what}": 1.0 for work in ("train", "score") for what in ("images_per_s", "flops_per_image")
+    })  # fmt: skip
+    real = bench.learner
+    monkeypatch.setattr(bench, "learner", lambda *a, **k: real(*a, **{**k, "max_epochs": 2}))
+    found = bench.report(CPU, 0.01, ["mlp"], Console())
+    json.dumps(found)
+    phases = found["standard_run_seconds"]
+    assert sum(s for name, s in phases.items() if name != "whole") == pytest.approx(phases["whole"])
+    assert 0 <= found["outside_operations"] < 1
+    assert "a standard run" in capsys.readouterr().out
+
+
+def test_profile_leaves_traces_and_changes_nothing(tmp_path):
+    longer = [*TOY, "train.max_epochs=5"]
+    run_here(*longer, root=tmp_path / "plain")
+    run_here(*longer, "profile=true", root=tmp_path / "traced")
+    plain, traced = only(tmp_path / "plain"), only(tmp_path / "traced")
+    assert plain.name == traced.name
+    assert (plain / "queries.npz").read_bytes() == (traced / "queries.npz").read_bytes()
+    left = {path.name for path in traced.iterdir()} - {path.name for path in plain.iterdir()}
+    assert left == {f"trace-{part}.{end}" for part in ("train", "query") for end in ("json", "txt")}
+    for part, operation in (("train", "_fused_adam_"), ("query", "addmm")):
+        assert operation in (traced / f"trace-{part}.txt").read_text()
+        assert json.loads((traced / f"trace-{part}.json").read_text())["traceEvents"]
+
+
+def test_a_trace_of_nothing_traces_nothing(tmp_path):
+    trace = Trace(None)
+    trace.epoch(1)
+    with trace.query():
+        pass
