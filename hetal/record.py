@@ -136,6 +136,7 @@ class Record:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Enter the summary: the run is finished."""
         self._check_ours()
+        remove(self.dir / "round.ckpt")
         write_json(self.dir / "summary.json", summary)
         self.summary = dict(summary)
 
