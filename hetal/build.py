@@ -25,6 +25,7 @@ PLAIN = {
     "threads": int,
     "device": str,
     "force": bool,
+    "dry_run": bool,
     "fail_fast": bool,
     "profile": bool,
 }

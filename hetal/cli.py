@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import signal
 import sys
 from collections.abc import Callable
@@ -37,16 +38,18 @@ class Outcome:
     """What a run came to.
 
     Attributes:
-        area_under_curve: of the learning curve, in [0, 1].
-        final_accuracy: in [0, 1].
+        state: "done", or "skipped" where it was finished already; in a dry run "to run" or "to continue" instead.
         folder: the record.
-        ran: whether anything was left to run.
+        area_under_curve: of the learning curve, in [0, 1]; NaN where there is none yet.
+        final_accuracy: in [0, 1], or None.
+        expected_seconds: of what a dry run would do, from finished runs that differ in nothing but the seed; or None.
     """
 
-    area_under_curve: float
-    final_accuracy: float
+    state: str
     folder: Path
-    ran: bool
+    area_under_curve: float = math.nan
+    final_accuracy: float | None = None
+    expected_seconds: float | None = None
 
 
 def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float]:
@@ -93,7 +96,7 @@ def launch(cfg: DictConfig) -> Outcome:
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
     from hetal.build import build, check_config
     from hetal.device import pick_device
-    from hetal.display import Display, show_finished, show_skipped
+    from hetal.display import Display, show_dry, show_finished, show_skipped
     from hetal.figure import draw_curve
     from hetal.interrupt import SafeStop
     from hetal.layout import lacks_bfloat16
@@ -114,7 +117,13 @@ def launch(cfg: DictConfig) -> Outcome:
     record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
     if not cfg.force and record.summary is not None:
         show_skipped(console, record, made_by(config), brief=in_sweep)
-        return _outcome(record, ran=False)
+        return _outcome(record, "skipped")
+    if cfg.dry_run:
+        outcome = Outcome(
+            "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
+        )
+        show_dry(console, record, outcome.state, outcome.expected_seconds)
+        return outcome
 
     parts = build(config)
     device = pick_device(parts["device"], parts["threads"])
@@ -152,10 +161,10 @@ def launch(cfg: DictConfig) -> Outcome:
         draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")
         record.finish(summary)
     show_finished(console, record.rounds, summary, record.dir, tracker.where())
-    return _outcome(record, ran=True)
+    return _outcome(record, "done")
 
 
-def _outcome(record: Record, ran: bool) -> Outcome:
+def _outcome(record: Record, state: str) -> Outcome:
     summary = record.summary
     assert summary is not None
-    return Outcome(summary["area_under_curve"], summary["final_accuracy"], record.dir, ran)
+    return Outcome(state, record.dir, float(summary["area_under_curve"]), float(summary["final_accuracy"]))

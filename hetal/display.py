@@ -145,6 +145,12 @@ def show_skipped(console: Console, record: Record, made_by: Mapping[str, str], b
         show_finished(console, record.rounds, record.summary, record.dir, None)
 
 
+def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
+    """Say what a dry run would do."""
+    about = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
+    console.print(f"{record.title}  {state}: {record.dir}{about}", highlight=False, soft_wrap=True)
+
+
 def show_finished(
     console: Console, rounds: list[Round], summary: dict[str, Any], folder: Path, where: str | None
 ) -> None:

@@ -20,6 +20,7 @@ NOT_IDENTITY = (
     "name",
     "root",
     "force",
+    "dry_run",
     "fail_fast",
     "profile",
     "data.root",

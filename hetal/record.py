@@ -9,6 +9,7 @@ public record), `queries.npz` (every row bought), `summary.json` once finished, 
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import os
 import platform
@@ -143,6 +144,19 @@ class Record:
     def checkpoint(self, t: int, minutes: float | None) -> Checkpoint:
         """Return where round `t` keeps its state every so many minutes, see `hetal.checkpoint`."""
         return Checkpoint(self.dir / "round.ckpt", t, minutes)
+
+    def expected(self) -> float | None:
+        """Return the seconds that are left to run, to judge by finished runs of the same name but for the seed."""
+        title = self.title.replace(" ", "-")
+        prefix = title[: title.rindex("-s")]
+        rest = []
+        for path in self.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
+            with suppress(BadInput):
+                found = read_contents(path.parent)
+                times = [sum(row.seconds.values()) for row in found.rounds]
+                if found.summary is not None:
+                    rest.append(sum(times[len(self.rounds) :]))
+        return sum(rest) / len(rest) if rest else None
 
     def changed(self, now: Mapping[str, str]) -> str | None:
         """Say in what `now`, see `made_by`, differs from what began this record; None where in nothing."""

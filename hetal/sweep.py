@@ -35,6 +35,9 @@ OmegaConf.register_new_resolver(
     "sweep_id", lambda: f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}", use_cache=True, replace=True
 )
 
+# States of jobs that want no attention.
+FINE = ("done", "skipped", "to run", "to continue")
+
 # The sweep whose jobs this process starts, if any.
 _started_here: Path | None = None
 
@@ -77,7 +80,7 @@ class Sweep(Callback):
         left = [job for job in self._planned if tuple(job) not in known]
         jobs += [{"overrides": job, "state": "not started"} for job in left]
         show_jobs(Console(), jobs)
-        return all(job["state"] in ("done", "skipped") for job in jobs)
+        return all(job["state"] in FINE for job in jobs)
 
 
 def run_job(main: Callable[[], Any], fail_fast: bool) -> float:
@@ -129,9 +132,10 @@ def run_job(main: Callable[[], Any], fail_fast: bool) -> float:
         write(state="stopped")
         raise
     write(
-        state="done" if outcome.ran else "skipped",
-        accuracy=outcome.final_accuracy,
+        state=outcome.state,
         folder=str(outcome.folder),
+        **({} if outcome.final_accuracy is None else {"accuracy": outcome.final_accuracy}),
+        **({} if outcome.expected_seconds is None else {"expected_seconds": outcome.expected_seconds}),
     )
     return float(outcome.area_under_curve)
 
@@ -158,13 +162,13 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     table.add_column("state")
     table.add_column("accuracy", justify="right")
     table.add_column("seconds", justify="right")
-    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in ("done", "skipped")]
+    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in FINE]
     for job in listed:
         table.add_row(
             " ".join(o for o in job["overrides"] if o not in common) or " ".join(job["overrides"]),
             job["state"] + (f": {job['error']}" if "error" in job else ""),
             f"{job['accuracy']:.1%}" if "accuracy" in job else "",
-            f"{job['seconds']:.1f}" if "seconds" in job else "",
+            f"{job['seconds']:.1f}" if job["state"] in ("done", "failed", "stopped") else "",
         )
     if listed:
         console.print(table)
@@ -173,7 +177,13 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
         f"{len(jobs)} jobs: " + ", ".join(f"{n} {state}" for state, n in counts.items()),
         highlight=False,
     )
-    if any(state not in ("done", "skipped") for state in counts):
+    planned = [job for job in jobs if job["state"] in ("to run", "to continue")]
+    if known := [job["expected_seconds"] for job in planned if "expected_seconds" in job]:
+        minutes = sum(known) / len(known) * len(planned) / 60
+        console.print(
+            f"about {minutes:,.0f} minutes of work, from finished runs of the same settings", highlight=False
+        )
+    if any(state not in FINE for state in counts):
         console.print("the same command runs what is missing", highlight=False)
 
 
