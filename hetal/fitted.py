@@ -56,7 +56,9 @@ class Standardise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map (n, *image_shape) uint8 or float32 to the same shape in float32."""
-        return images.to(torch.float32, memory_format=self._format).sub(self._mean).mul_(self._scale)
+        x = images.to(torch.float32, memory_format=self._format)
+        centred = x.sub(self._mean) if x is images else x.sub_(self._mean)
+        return centred.mul_(self._scale)
 
 
 class Fitted:

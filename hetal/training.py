@@ -17,8 +17,9 @@ from hetal.fitted import Pair, Standardise, split
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
-# Batches gathered, augmented and standardised in one go: amortises small-tensor overhead at bounded memory.
-BATCHES_PER_GATHER = 64
+# Numbers gathered, augmented and standardised in one go: many small batches at once, as each operation has its price,
+# but no more than caches hold and allocators reuse.
+NUMBERS_PER_GATHER = 2**20
 
 
 class Training:
@@ -70,6 +71,8 @@ class Training:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = Adam(self._parameters, lr)
         self._ema_accuracy: float | None = None
+        batches = NUMBERS_PER_GATHER // (batch_size * images_M[0].numel())
+        self._rows_per_gather = batch_size * min(max(batches, 1), 64)
 
     @property
     def pair(self) -> Pair:
@@ -108,7 +111,7 @@ class Training:
         order = torch.randperm(n, generator=self._rng).to(self._labels_L.device)
         n_right = torch.zeros((), dtype=torch.long, device=order.device)
         loss_sum = torch.zeros((), device=order.device)
-        for rows in order.split(BATCHES_PER_GATHER * self._batch_size):
+        for rows in split(order, self._rows_per_gather):
             x, y = self._gather(rows), self._labels_L[rows]
             answers = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
@@ -144,7 +147,7 @@ class Training:
         network.eval()
         rows = torch.arange(len(self._labels_L), device=self._labels_L.device)
         n_right = torch.zeros((), dtype=torch.long, device=rows.device)
-        for batch in rows.split(BATCHES_PER_GATHER * self._batch_size):
+        for batch in rows.split(self._rows_per_gather):
             logits, _ = network(self._prepare(self._images_M.index_select(0, self._source_L[batch])))
             n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
         return int(n_right) / len(rows)

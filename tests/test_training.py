@@ -12,6 +12,7 @@ from hetal.layout import FEWEST_CHANNELS, InBfloat16, arrange, lacks_bfloat16, t
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.rng import stream
+from hetal.task import Examples, Task
 from hetal.training import clip_by_value
 from tests.toy import blobs, labelled_pool, make_learner
 
@@ -41,6 +42,21 @@ def test_clipping_is_torchs():
     clip_by_value(gradients, 0.5)
     assert all(torch.equal(p.grad, g) for p, g in zip(parameters, gradients, strict=True))
     assert max(float(g.abs().max()) for g in gradients) == 0.5
+
+
+def test_how_much_is_gathered_at_once_changes_nothing_and_leaves_no_row_alone(monkeypatch):
+    rng = torch.Generator().manual_seed(0)
+    examples = Examples(
+        torch.randint(0, 256, (17, 1, 8, 8), dtype=torch.uint8, generator=rng), torch.arange(17) % 3
+    )
+    task = Task(examples, examples, 3, mean=(128.0,), std=(64.0,))
+    weights = []
+    for numbers in (2**20, 1):  # all 17 rows, then a batch of 8 and one of 9
+        monkeypatch.setattr("hetal.training.NUMBERS_PER_GATHER", numbers)
+        learner = make_learner(task, network=lambda shape, n: ResNet(shape, n, [4, 4, 4, 4], [1, 1, 1, 1]))
+        fit = learner.fit(labelled_pool(task, 17), stream(0, "fit"))
+        weights.append([p.tolist() for p in fit.fitted.networks.online.parameters()])
+    assert weights[0] == weights[1]
 
 
 def test_a_parameter_that_nothing_reads_is_left_alone():
