@@ -40,6 +40,7 @@ from hetal.setup import Setup, prepare
 from tests.command_line import REPOSITORY, composed, records, run_here
 
 CPU = torch.device("cpu")
+GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
 class Rows(Dataset):
@@ -159,15 +160,15 @@ def faster(rows: Rows, batch_size: int) -> int:
     return min(times, key=lambda workers: times[workers])
 
 
-def training(name: str, n: int, precision: str, threads: int, epochs: int) -> Line:
-    """Train for some epochs on n images of 3x32x32."""
-    task = made_up(n, (3, 32, 32))
-    rows = Rows(task.train.images, task.train.labels, (128.0,) * 3, (64.0,) * 3)
+def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads: int, epochs: int) -> Line:
+    """Train for some epochs on n images."""
+    task = made_up(n, shape)
+    rows = Rows(task.train.images, task.train.labels, (128.0,) * shape[0], (64.0,) * shape[0])
     workers = faster(rows, 64)
     pool = Pool(task.train.images, torch.arange(n))
     pool.reveal(torch.arange(n), task.train.labels)
     fitting = Fitting(learner(name, task, CPU, precision), pool, stream(0, "fit"), 0, False)
-    network, batches = NETWORKS[name]((3, 32, 32), 10), loader(rows, 64, True, workers)
+    network, batches = NETWORKS[name](shape, 10), loader(rows, 64, True, workers)
 
     def ours() -> None:
         torch.set_num_threads(threads)
@@ -180,7 +181,8 @@ def training(name: str, n: int, precision: str, threads: int, epochs: int) -> Li
 
     slow, fast = alternately(plain, ours)
     note = f"{n * epochs / slow:,.0f} and {n * epochs / fast:,.0f} images/s; {threads} thread{'s' * (threads > 1)}"
-    return Line(f"train {name}, 3x32x32, {precision}", slow, fast, note=note)
+    size = "x".join(map(str, shape))
+    return Line(f"train {name}, {size}, {precision}", slow, fast, note=note)
 
 
 def scoring(name: str, n: int, threads: int) -> Line:
@@ -273,10 +275,11 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     has_bf16 = not lacks_bfloat16(CPU)
     measures: list[Callable[[], Line]] = [
-        lambda: training("mlp", 2048, "fp32", 1, 5),
-        lambda: training("mlp", 2048, "fp32", 2, 5),
-        lambda: training("resnet", 512, "fp32", 2, 1),
-        *([lambda: training("resnet", 512, "bf16", 2, 1)] if has_bf16 else []),
+        lambda: training("mlp", 2048, GREY, "fp32", 1, 10),
+        lambda: training("mlp", 2048, COLOUR, "fp32", 1, 5),
+        lambda: training("mlp", 2048, COLOUR, "fp32", 2, 5),
+        lambda: training("resnet", 512, COLOUR, "fp32", 2, 2),
+        *([lambda: training("resnet", 512, COLOUR, "bf16", 2, 2)] if has_bf16 else []),
         lambda: scoring("mlp", 4000, 1),
         lambda: scoring("resnet", 1000, 2),
         lambda: whole_run(
