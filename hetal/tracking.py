@@ -103,7 +103,7 @@ class WandbTracker(Tracker):
                     console="off",
                 ),
             )
-        except wandb.errors.Error as error:
+        except Exception as error:  # errors of its service process are of no public class
             raise BadInput(f"tracker.mode={self.mode}: W&B says: {' '.join(str(error).split())}") from None
         self._run.define_metric("n_labelled", hidden=True)
         self._run.define_metric("*", step_metric="n_labelled")

@@ -16,11 +16,16 @@ from tests.mock_wandb import serving
 LINE = [o for o in TOY if not o.startswith("tracker")] + ["train.max_epochs=100", "n_end=160"]
 
 
+def without_service(env: dict) -> dict:
+    """Leave out the service of a test that ran in this process before: it would outlive a killed run."""
+    return {**{key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}, **env}
+
+
 def start(env: dict, *overrides: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "launch.py"), *LINE, *overrides],
         cwd=REPOSITORY,
-        env={**os.environ, **env},
+        env=without_service(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -53,7 +58,7 @@ def test_every_round_is_there_once_through_kills_and_resumes(mode, number, tmp_p
             (line,) = [line.split(None, 1)[1] for line in said.splitlines() if line.startswith("W&B")]
             wandb, *rest = line.split()
             subprocess.run(
-                [Path(sys.executable).parent / wandb, *rest], env={**os.environ, **server.env}, check=True
+                [Path(sys.executable).parent / wandb, *rest], env=without_service(server.env), check=True
             )
         (run,) = server.runs.values()
         record = [json.loads(line) for line in (only(tmp_path) / "rounds.jsonl").read_text().splitlines()]
