@@ -58,7 +58,10 @@ def test_every_round_is_there_once_through_kills_and_resumes(mode, number, tmp_p
             (line,) = [line.split(None, 1)[1] for line in said.splitlines() if line.startswith("W&B")]
             wandb, *rest = line.split()
             subprocess.run(
-                [Path(sys.executable).parent / wandb, *rest], env=without_service(server.env), check=True
+                [Path(sys.executable).parent / wandb, *rest],
+                env=without_service(server.env),
+                check=True,
+                cwd=tmp_path,
             )
         (run,) = server.runs.values()
         record = [json.loads(line) for line in (only(tmp_path) / "rounds.jsonl").read_text().splitlines()]
