@@ -3,7 +3,8 @@
 import hydra
 from omegaconf import DictConfig
 
-from hetal.cli import Outcome, launch, plainly
+from hetal.cli import launch, plainly
+from hetal.sweep import Outcome
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -18,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from hetal.errors import BadInput
-from hetal.sweep import has_failed, run_job
+from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
     from hetal.record import Record
@@ -31,25 +28,6 @@ def factor_of(mult: Any) -> Any:
 
 # Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
 OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
-
-    Attributes:
-        state: "done", or "skipped" where it was finished already; in a dry run "to run" or "to continue" instead.
-        folder: the record.
-        area_under_curve: of the learning curve, in [0, 1]; NaN where there is none yet.
-        final_accuracy: in [0, 1], or None.
-        expected_seconds: of what a dry run would do, from finished runs that differ in nothing but the seed; or None.
-    """
-
-    state: str
-    folder: Path
-    area_under_curve: float = math.nan
-    final_accuracy: float | None = None
-    expected_seconds: float | None = None
 
 
 def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float]:
@@ -76,7 +54,12 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
     return wrapped
 
 
-def _resolved(cfg: DictConfig) -> dict[str, Any]:
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """Return `cfg` as plain values, all interpolations resolved.
+
+    Raises:
+        BadInput: a value is missing or refers to one that does not exist.
+    """
     try:
         config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -107,7 +90,7 @@ def launch(cfg: DictConfig) -> Outcome:
     from hetal.tracing import Trace
 
     console = Console()
-    config = _resolved(cfg)
+    config = resolved(cfg)
     check_config(config)
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
@@ -116,6 +99,8 @@ def launch(cfg: DictConfig) -> Outcome:
     }
     record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
     if not cfg.force and record.summary is not None:
+        if not (record.dir / "curve.png").exists():
+            draw_curve(record.rounds, record.summary["base_rate"], record.title, record.dir / "curve.png")
         show_skipped(console, record, made_by(config), brief=in_sweep)
         return _outcome(record, "skipped")
     if cfg.dry_run:
@@ -142,12 +127,12 @@ def launch(cfg: DictConfig) -> Outcome:
         device=device,
     )
     stop = SafeStop(also=has_failed if in_sweep and cfg.fail_fast else lambda: False)
+    trace = Trace(record.dir if cfg.profile else None)
     with stop, record.hold(device, data=setup.fingerprint, force=cfg.force):
         summary = None
-        trace = Trace(record.dir if cfg.profile else None)
-        tracker.start(record, setup.oracle.clean_share)
         try:
-            with Display(record.title, setup.budget, console) as display:
+            tracker.start(record, setup.oracle.clean_share)
+            with trace, Display(record.title, setup.budget, console) as display:
                 if setup.learner.precision == "bf16" and lacks_bfloat16(device):
                     display.note("train.precision=bf16 is slow here: this device computes it in software")
                 if absent := setup.absent_classes:

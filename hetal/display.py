@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from hetal.figure import draw_curve
 from hetal.pool import Budget
 from hetal.record import Record
 from hetal.rounds import Round
@@ -139,8 +138,6 @@ def show_skipped(console: Console, record: Record, made_by: Mapping[str, str], b
     if changed := record.changed(made_by):
         line += f"\nnote: it {changed}"
     console.print(line, highlight=False, soft_wrap=True)
-    if not (record.dir / "curve.png").exists():
-        draw_curve(record.rounds, record.summary["base_rate"], record.title, record.dir / "curve.png")
     if not brief:
         show_finished(console, record.rounds, record.summary, record.dir, None)
 

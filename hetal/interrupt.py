@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -59,4 +59,5 @@ class SafeStop:
         if self._signal is not None:  # the second time it is meant at once
             raise Stopped(number)
         self._signal = number
-        print("stopping after this epoch; once more stops at once", file=sys.stderr, flush=True)
+        # Straight to the descriptor: what is interrupted may be in the middle of a print.
+        os.write(2, b"stopping after this epoch; once more stops at once\n")

@@ -188,8 +188,8 @@ class Record:
         write_json(self.dir / "provenance.json", dataclasses.asdict(about))
 
     def _forget(self) -> None:
-        for old in OUTPUTS:
-            remove(self.dir / old)
+        for old in [*(self.dir / name for name in OUTPUTS), *self.dir.glob("trace-*")]:
+            remove(old)
         shutil.rmtree(self.dir / "wandb", ignore_errors=True)
 
     def _load(self) -> None:

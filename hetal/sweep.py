@@ -15,6 +15,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hetal.errors import BadInput, Stopped
+from hetal.files import make_folder, write_json
 
 # More jobs than this are counted, and only those that need attention are listed.
 LISTED = 40
@@ -55,11 +58,9 @@ class Sweep(Callback):
         global _started_here
         self._folder = Path(str(config.hydra.sweep.dir)).expanduser()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            print(
-                f"error: root={config.root}: cannot write {self._folder}: {error.strerror}", file=sys.stderr
-            )
+            make_folder(self._folder)
+        except BadInput as error:
+            print(f"error: root={config.root}: {error}", file=sys.stderr)
             raise SystemExit(1) from None
         _started_here = self._folder
         self._planned = _planned(config)
@@ -76,22 +77,53 @@ class Sweep(Callback):
             return True
         self._reported = True
         jobs = read_jobs(self._folder)
+        if not jobs:  # Hydra has refused the settings, and said so
+            self._leave_nothing()
+            return False
         known = {tuple(job["overrides"]) for job in jobs}
         left = [job for job in self._planned if tuple(job) not in known]
         jobs += [{"overrides": job, "state": "not started"} for job in left]
         show_jobs(Console(), jobs)
         return all(job["state"] in FINE for job in jobs)
 
+    def _leave_nothing(self) -> None:
+        (self._folder / "multirun.yaml").unlink(missing_ok=True)
+        with suppress(OSError):  # where they are empty
+            for folder in (self._folder, self._folder.parent):
+                folder.rmdir()
 
-def run_job(main: Callable[[], Any], fail_fast: bool) -> float:
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        state: "done", or "skipped" where it was finished already; in a dry run "to run" or "to continue" instead.
+        folder: the record.
+        area_under_curve: of the learning curve, in [0, 1]; NaN where there is none yet.
+        final_accuracy: in [0, 1], or None.
+        expected_seconds: of what a dry run would do, see `Record.expected`; or None.
+    """
+
+    state: str
+    folder: Path
+    area_under_curve: float = math.nan
+    final_accuracy: float | None = None
+    expected_seconds: float | None = None
+
+
+def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float:
     """Run one job of a sweep and write down what became of it.
 
     Args:
-        main: returns the job's `Outcome`.
+        main: the job.
         fail_fast: where a job has failed, run no other.
 
     Returns:
         The area under the learning curve; NaN where the job failed or was not run.
+
+    Raises:
+        BadInput: the sweep's folder cannot be written.
     """
     hydra = HydraConfig.get()
     folder = Path(str(hydra.sweep.dir)).expanduser()
@@ -102,9 +134,7 @@ def run_job(main: Callable[[], Any], fail_fast: bool) -> float:
 
     def write(**what: Any) -> None:
         job.update(what, seconds=round(time.monotonic() - began, 2))
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(json.dumps(job))
-        beside.replace(path)
+        write_json(path, job)
 
     if fail_fast and has_failed():
         return math.nan
@@ -137,7 +167,7 @@ def run_job(main: Callable[[], Any], fail_fast: bool) -> float:
         **({} if outcome.final_accuracy is None else {"accuracy": outcome.final_accuracy}),
         **({} if outcome.expected_seconds is None else {"expected_seconds": outcome.expected_seconds}),
     )
-    return float(outcome.area_under_curve)
+    return outcome.area_under_curve
 
 
 def has_failed() -> bool:
@@ -180,9 +210,7 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     planned = [job for job in jobs if job["state"] in ("to run", "to continue")]
     if known := [job["expected_seconds"] for job in planned if "expected_seconds" in job]:
         minutes = sum(known) / len(known) * len(planned) / 60
-        console.print(
-            f"about {minutes:,.0f} minutes of work, from finished runs of the same settings", highlight=False
-        )
+        console.print(f"about {minutes:,.0f} minutes of work, to judge by finished runs", highlight=False)
     if any(state not in FINE for state in counts):
         console.print("the same command runs what is missing", highlight=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from torch.profiler import profile
 
@@ -15,7 +16,7 @@ FIRST_EPOCH, LAST_EPOCH = 2, 4
 
 
 class Trace:
-    """Traces some epochs and the query of the first round that this process runs.
+    """Traces some epochs and the query of the first round that this process runs; as a context, it surely ends.
 
     It leaves `trace-train.json` and `trace-query.json`, for https://ui.perfetto.dev or chrome://tracing, and beside
     each a table of the operations that took the most time, as `.txt`.
@@ -28,6 +29,14 @@ class Trace:
         self._folder = folder
         self._training: profile | None = None
         self._queried = False
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_training()
 
     def epoch(self, epoch: int) -> None:
         """Take note that `epoch` of a round has ended."""

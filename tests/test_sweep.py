@@ -1,5 +1,6 @@
 """Sweeps: what is said of each job, what is skipped, that no job leaves anything to the next."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -11,7 +12,10 @@ import pytest
 
 from tests.command_line import REPOSITORY, TOY, command, records
 
-pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
+needs_joblib = pytest.mark.skipif(
+    importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None,
+    reason="needs hydra-joblib-launcher",
+)
 
 
 def purchases(root):
@@ -48,6 +52,25 @@ def test_a_sweep_that_cannot_be_written_is_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("mistake", ["alg=random,badgee", "n_strat=5"])
+def test_a_sweep_that_hydra_refuses_leaves_nothing_and_promises_nothing(mistake, tmp_path):
+    done = command("-m", "seed=0,1", mistake, *TOY, f"root={tmp_path}")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert mistake.split("=")[0] in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_is_left_and_runs_nothing(tmp_path):
+    command(*TOY, "alg=badge", "seed=0", f"root={tmp_path}")
+    before = records(tmp_path)
+    done = command("-m", "alg=badge,lhd", "seed=0,1", *TOY, "dry_run=true", f"root={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert "4 jobs: 1 skipped, 3 to run" in done.stdout
+    assert "minutes of work" in done.stdout
+    assert records(tmp_path) == before
+
+
 def test_an_interrupted_sweep_says_what_is_missing(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "launch.py", "-m", "seed=range(9)", *TOY, "train.max_epochs=200", f"root={tmp_path}"],
@@ -65,6 +88,7 @@ def test_an_interrupted_sweep_says_what_is_missing(tmp_path):
     assert "the same command runs what is missing" in said
 
 
+@needs_joblib
 def test_neither_the_jobs_before_nor_the_number_of_workers_change_a_bit(tmp_path):
     """Alone, as the last of nine jobs in one process, and among two workers: equal rounds and purchases."""
     sweep = ["-m", "alg=random,badge,lhd", "model=mlp_dropout", "train=published", "seed=1,2,0", *TOY]
@@ -83,6 +107,7 @@ def test_neither_the_jobs_before_nor_the_number_of_workers_change_a_bit(tmp_path
     assert purchases(alone)[name] == purchases(one)[name]
 
 
+@needs_joblib
 def test_one_failure_stops_the_jobs_of_other_workers(tmp_path):
     done = command(
         "-m", "n_start=40,5000", "seed=range(5)", *[o for o in TOY if not o.startswith("n_start")],
@@ -94,6 +119,7 @@ def test_one_failure_stops_the_jobs_of_other_workers(tmp_path):
     assert "not started" in done.stdout
 
 
+@needs_joblib
 def test_a_killed_worker_is_a_died_job(tmp_path):
     process = subprocess.Popen(
         [

@@ -30,7 +30,7 @@ from torchvision import transforms
 
 from hetal.bench import NETWORKS, learner, limits, made_up
 from hetal.build import build
-from hetal.cli import _resolved
+from hetal.cli import resolved
 from hetal.fitting import Fitting
 from hetal.layout import lacks_bfloat16
 from hetal.noise.class_ import corrupt
@@ -213,7 +213,7 @@ def scoring(name: str, n: int, threads: int) -> Line:
 
 
 def setup_of(*overrides: str, root: Path) -> Setup:
-    parts = build(_resolved(composed(*overrides, root=root)))
+    parts = build(resolved(composed(*overrides, root=root)))
     given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
     return prepare(**{name: parts[name] for name in given}, strategy=parts["alg"], device=CPU)
 
