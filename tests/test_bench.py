@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 import torch
 from rich.console import Console
 
@@ -34,8 +33,9 @@ def test_a_report_is_plain_values_that_add_up(monkeypatch, capsys):
     found = bench.report(CPU, 0.01, ["mlp"], Console())
     json.dumps(found)
     phases = found["standard_run_seconds"]
-    assert sum(s for name, s in phases.items() if name != "whole") == pytest.approx(phases["whole"])
-    assert 0 <= found["outside_operations"] < 1
+    assert min(phases.values()) > 0  # the rest is what no phase counts: negative if one were counted twice
+    assert phases["train"] < phases["whole"]
+    assert 0 < found["outside_operations"] < 1
     assert "a standard run" in capsys.readouterr().out
 
 
@@ -51,6 +51,14 @@ def test_profile_leaves_traces_and_changes_nothing(tmp_path):
     for part, operation in (("train", "_fused_adam_"), ("query", "addmm")):
         assert operation in (traced / f"trace-{part}.txt").read_text()
         assert json.loads((traced / f"trace-{part}.json").read_text())["traceEvents"]
+
+
+def test_a_trace_that_is_cut_short_lets_the_next_begin(tmp_path):
+    for _ in range(2):
+        with Trace(tmp_path) as trace:
+            trace.epoch(1)
+        assert (tmp_path / "trace-train.json").exists()
+        (tmp_path / "trace-train.json").unlink()
 
 
 def test_a_trace_of_nothing_traces_nothing(tmp_path):

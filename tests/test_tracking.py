@@ -70,7 +70,8 @@ def test_every_round_is_there_once_through_kills_and_resumes(mode, number, tmp_p
         assert [row["_step"] for row in run.history] == list(range(7))
         assert run.exit_code == 0
         assert run.summary["final_accuracy"] == record[-1]["accuracy"]
-        assert run.config["alg"]["value" if "value" in run.config["alg"] else "_target_"]
+        assert run.config["alg"] == {"_target_": "hetal.algs.badge.BADGE"}
+        assert run.config["seed"] == 0
         assert run.about["groupName"].startswith("badge digits class x4 mlp")
         key = server.env["WANDB_API_KEY"].encode()
         assert not [path for path in tmp_path.rglob("*") if path.is_file() and key in path.read_bytes()]
