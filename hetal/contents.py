@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hetal.errors import BadInput
 from hetal.files import read_npz
+from hetal.provenance import Session
 from hetal.rounds import START, Bought, Round
 
 AGAIN = "force=true starts again"
@@ -41,7 +42,7 @@ class About:
     choices: dict[str, str]
     made_by: dict[str, str]
     source: dict[str, str | None]
-    sessions: list[dict[str, Any]]
+    sessions: list[Session]
 
 
 @dataclass(frozen=True)

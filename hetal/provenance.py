@@ -10,6 +10,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,21 +51,43 @@ def source() -> dict[str, Any]:
     }
 
 
-def session(device: torch.device) -> dict[str, Any]:
-    """Describe the moment and the machine of one start, as plain JSON values."""
-    return {
-        "started": time.strftime("%FT%T%z"),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "machine": {
-            "host": platform.node(),
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        },
-    }
+@dataclass(frozen=True)
+class Machine:
+    """What a session ran on."""
+
+    host: str
+    system: str
+    cores: int | None
+    threads: int
+    cpu: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """One start of a run: when, with which packages, on what machine."""
+
+    started: str
+    python: str
+    packages: dict[str, str | None]
+    machine: Machine
+
+
+def session(device: torch.device) -> Session:
+    """Describe the moment and the machine of this start."""
+    return Session(
+        started=time.strftime("%FT%T%z"),
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        machine=Machine(
+            host=platform.node(),
+            system=platform.platform(),
+            cores=os.cpu_count(),
+            threads=torch.get_num_threads(),
+            cpu=torch.backends.cpu.get_cpu_capability(),
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        ),
+    )
 
 
 def _targets(node: Any) -> Iterator[str]:

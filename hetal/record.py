@@ -177,7 +177,7 @@ class Record:
         if changed := self.changed(made):
             raise BadInput(f"{self.dir} {changed}; {AGAIN}")
         now = session(device)
-        if about.sessions and (was := about.sessions[-1]["machine"]["cpu"]) != now["machine"]["cpu"]:
+        if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
         about = dataclasses.replace(about, sessions=[*about.sessions, now])
         self._about, self.id = about, about.id
