@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from hetal.algs.badge import BADGE
+import hetal
+from hetal.build import build
+from hetal.cli import resolved
 from hetal.device import pick_device
 from hetal.display import Display
 from hetal.errors import BadInput
@@ -32,27 +34,26 @@ from hetal.fitting import Fitting
 from hetal.interrupt import SafeStop
 from hetal.layout import lacks_bfloat16
 from hetal.learner import Learner
-from hetal.models.mlp import MLP
-from hetal.models.resnet import ResNet
-from hetal.models.vgg import VGG
-from hetal.noise.class_ import corrupt
 from hetal.pool import Pool
 from hetal.record import Record
 from hetal.rng import stream
 from hetal.run import run
 from hetal.setup import prepare
-from hetal.stopping import Plateau, Threshold
 from hetal.task import Examples, Task
 from hetal.tracing import Trace
 from hetal.tracking import NullTracker
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "mlp": partial(MLP, widths=[256], dropout=0.0),
-    "resnet": partial(ResNet, widths=[16, 32, 64, 128], blocks=[2, 2, 2, 2]),
-    "resnet18": partial(ResNet, widths=[64, 128, 256, 512], blocks=[2, 2, 2, 2]),
-    "vgg": partial(VGG, widths=[64, 128, 256, 512, 512], convolutions=[2, 2, 3, 3, 3]),
-}
-NEVER = Threshold(accuracy=2.0, ema_accuracy=2.0)
+NETWORKS = ("mlp", "resnet", "resnet18", "vgg")
+CONF = Path(hetal.__file__).parent.parent / "conf"
+
+# Epochs are timed one after the other, so that no rule may end them.
+ENDLESS = ("train.max_epochs=1000000000", "train.restart_below=0", "train.stop.accuracy=2")
+
+
+def configured(*overrides: str) -> dict[str, Any]:
+    """Build the parts of a run from the configs that runs use."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return build(resolved(compose("config", list(overrides))))
 
 
 def best(work: Callable[[], object], device: torch.device, seconds: float) -> float:
@@ -95,14 +96,11 @@ def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
     )
 
 
-def learner(name: str, task: Task, device: torch.device, precision: str = "fp32", **rules: Any) -> Learner:
-    """Return the paper's learner of the network called `name`."""
-    paper: dict[str, Any] = {
-        "lr": 1e-4, "batch_size": 64, "score_batch_size": 1024, "clip": 0.1, "max_epochs": 500, "stop": NEVER,
-        "restart_every": 50, "restart_below": 0.2, "ema_decay": 0.999, "own_ema": False, "falling_epochs": 5,
-        "compile": False, "checkpoint_minutes": None,
-    }  # fmt: skip
-    return Learner(NETWORKS[name], task, None, device, precision=precision, **{**paper, **rules})
+def learner(name: str, task: Task, device: torch.device, precision: str = "fp32") -> Learner:
+    """Return the paper's learner of the network called `name`, with no rule that ends its training."""
+    parts = configured(f"model={name}", f"train.precision={precision}", *ENDLESS)
+    made: Learner = parts["train"](network=parts["model"], task=task, finetune=None, device=device)
+    return made
 
 
 def speed(
@@ -138,21 +136,12 @@ def standard_run(device: torch.device) -> dict[str, float]:
     """
     task = made_up(4000, (1, 28, 28))
     began = time.perf_counter()
-    setup = prepare(
-        data=lambda rng: task,
-        noise=partial(corrupt, factor=4, noisy_class=1, n_templates=100),
-        model=NETWORKS["mlp"],
-        train=lambda network, task, finetune, device: learner(
-            "mlp", task, device, stop=Plateau(0.99, 0.80, patience=10, min_gain=0.005, min_steps=1000)
-        ),
-        finetune=None,
-        strategy=BADGE(),
-        n_start=200,
-        n_query=200,
-        n_end=1400,
-        seed=0,
-        device=device,
-    )
+    parts = configured("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
+    given = {
+        name: parts[name]
+        for name in ("noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
+    }
+    setup = prepare(data=lambda rng: task, strategy=parts["alg"], device=device, **given)
     with tempfile.TemporaryDirectory() as root:
         config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
         record = Record(config, {"alg": "badge", "data": "made_up", "noise": "class", "model": "mlp"})

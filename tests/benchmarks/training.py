@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hetal.bench import NETWORKS, learner, limits, made_up
+from hetal.bench import learner, limits, made_up
 from hetal.build import build
 from hetal.cli import resolved
 from hetal.fitting import Fitting
@@ -167,8 +167,9 @@ def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads:
     workers = faster(rows, 64)
     pool = Pool(task.train.images, torch.arange(n))
     pool.reveal(torch.arange(n), task.train.labels)
-    fitting = Fitting(learner(name, task, CPU, precision), pool, stream(0, "fit"), 0, False)
-    network, batches = NETWORKS[name](shape, 10), loader(rows, 64, True, workers)
+    rules = learner(name, task, CPU, precision)
+    fitting = Fitting(rules, pool, stream(0, "fit"), 0, False)
+    network, batches = rules.network(shape, 10), loader(rows, 64, True, workers)
 
     def ours() -> None:
         torch.set_num_threads(threads)
@@ -193,8 +194,9 @@ def scoring(name: str, n: int, threads: int) -> Line:
     workers = faster(rows, 1000)
     pool = Pool(noisy.images_M, noisy.source_N)
     pool.reveal(torch.arange(64), noisy.labels_N[:64])
-    fitting = Fitting(learner(name, task, CPU), pool, stream(0, "fit"), 0, False)
-    network, batches = NETWORKS[name]((3, 32, 32), 10), loader(rows, 1000, False, workers)
+    rules = learner(name, task, CPU)
+    fitting = Fitting(rules, pool, stream(0, "fit"), 0, False)
+    network, batches = rules.network((3, 32, 32), 10), loader(rows, 1000, False, workers)
 
     def ours() -> None:
         torch.set_num_threads(threads)
