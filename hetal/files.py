@@ -76,6 +76,9 @@ def remove(path: Path) -> None:
 def locked(path: Path, held: Callable[[], str]) -> Iterator[None]:
     """Hold the lock file `path` for a while. A lock that a process left when it died is no longer held.
 
+    Where the file system has no locks, the existence of a file is the lock; whether one that a dead process left is
+    taken over is then up to the version of filelock (4.2 does, on the machine that it died on).
+
     Args:
         path: in an existing folder, which may be on a file system that machines share.
         held: says who holds it.

@@ -51,9 +51,8 @@ def lacks_bfloat16(device: torch.device) -> bool:
     """Tell whether `device` computes bfloat16 in software, many times slower than float32."""
     if device.type == "cuda":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities: dict[str, bool] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # absent from older versions of torch
-    return device.type == "cpu" and not any(
-        capabilities.get(name, True) for name in ("avx512_bf16", "amx_bf16")
-    )
+    if device.type != "cpu":
+        return False
+    # Older versions of torch cannot tell; they get the benefit of the doubt.
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return not any(capabilities.get(name, True) for name in ("avx512_bf16", "amx_bf16"))

@@ -49,7 +49,7 @@ class Learner:
             online accuracy fell towards (or below) the average's; else after the last epoch.
         precision: "fp32"; or "bf16", in which products of matrices and convolutions are computed in bfloat16
             and everything that is kept stays in float32.
-        compile: compile the network's training step with torch.compile; on CUDA only, where it pays.
+        compile: compile the network under training with torch.compile; on CUDA only.
         checkpoint_minutes: keep the state of a round on disk every so many minutes, and when stopped; 0 is
             after every epoch, None never. Changes no result.
     """
