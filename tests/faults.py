@@ -431,6 +431,9 @@ def main() -> None:
     parser.add_argument("--only", help="one kind of fault")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored where a shell started this in the background
     began = time.perf_counter()
     rng = random.Random(options.seed)
     for inject, n in (
