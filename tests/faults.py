@@ -1,6 +1,6 @@
 """Break runs in every way we can think of, and see that the same command always ends in the same bits.
 
-    python -m tests.faults              # the whole of it, some 15 minutes on two cores
+    python -m tests.faults              # the whole of it, half an hour
     python -m tests.faults --kills 10 --operations 10 --damages 10
 
 Every run is a process of its own, forked from one that has torch imported already. A run that was broken is started
