@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hetal.fitting import Fit
+from hetal.memory import peak_mb
 from hetal.metrics import area_under_curve, classification_metrics
 from hetal.record import Record
 from hetal.rounds import Bought, Round
@@ -68,6 +69,7 @@ def measure(
             "select": round(max(query_seconds - score_seconds, 0.0), 4),
             "test": round(time.perf_counter() - began, 4),
         },
+        peak_memory_mb=peak_mb(setup.pool.device),
     )
 
 

@@ -26,7 +26,18 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omeg
 ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
 # What shows results and cannot change them.
-SHOWS = ("bench.py", "cli.py", "display.py", "figure.py", "sweep.py", "tracing.py", "tracking.py")
+SHOWS = (
+    "bench.py",
+    "cli.py",
+    "dashboard.py",
+    "display.py",
+    "figure.py",
+    "memory.py",
+    "report",
+    "sweep.py",
+    "tracing.py",
+    "tracking.py",
+)
 
 # Environment variables whose values must not be written anywhere, by a part of their name.
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")

@@ -10,6 +10,9 @@ from torch import Tensor
 
 START = -1  # the "round" in which the start set was bought
 
+# The fields that describe the machine, not the result: they differ between two runs of one config.
+MEASURED = ("seconds", "peak_memory_mb")
+
 
 @dataclass(frozen=True)
 class Round:
@@ -31,6 +34,7 @@ class Round:
         n_distinct: distinct images among them.
         bought_per_class: how many carry each label.
         seconds: wall time by phase.
+        peak_memory_mb: most memory held at once in the round, in MiB, see `hetal.memory`; null where not known.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -54,6 +58,7 @@ class Round:
     n_distinct: int | None
     bought_per_class: list[int] | None
     seconds: dict[str, float]
+    peak_memory_mb: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from hetal.display import Display
 from hetal.errors import Diverged
 from hetal.interrupt import SafeStop
 from hetal.measure import bought, measure, summarise
+from hetal.memory import forget_peak
 from hetal.record import Record
 from hetal.rng import stream
 from hetal.setup import Setup
@@ -46,6 +47,7 @@ def run(
         stop.check()
 
     for t in range(len(record.rounds), budget.n_rounds):
+        forget_peak(pool.device)
         began = time.perf_counter()
         try:
             fit = setup.learner.fit(

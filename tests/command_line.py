@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from hetal.cli import launch
+from hetal.rounds import MEASURED
 
 REPOSITORY = Path(__file__).parent.parent
 CONF = REPOSITORY / "conf"
@@ -62,11 +63,11 @@ def command(*overrides: object, cwd: Path | None = None, env: dict[str, str] | N
 
 
 def records(root: Path) -> dict[str, list[dict]]:
-    """Return the rounds of every run under `root` without their timings, by folder name."""
+    """Return the rounds of every run under `root` without what the machine adds, by folder name."""
     found = {}
     for path in sorted(root.rglob("rounds.jsonl")):
         rounds = [json.loads(line) for line in path.read_text().splitlines()]
-        found[path.parent.name] = [{k: v for k, v in r.items() if k != "seconds"} for r in rounds]
+        found[path.parent.name] = [{k: v for k, v in r.items() if k not in MEASURED} for r in rounds]
     return found
 
 

@@ -43,6 +43,7 @@ import hetal.noise.diverse
 import hetal.run
 import hetal.setup
 from hetal.cli import launch, plainly
+from hetal.rounds import MEASURED
 from tests.command_line import composed
 
 torch.set_num_threads(1)
@@ -124,7 +125,8 @@ def left(root: Path) -> dict[str, object]:
     rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
     summary = json.loads((folder / "summary.json").read_text())
     for timed in [*rounds, summary]:
-        del timed["seconds"]
+        for name in MEASURED:
+            timed.pop(name, None)
     config = (folder / ".hydra" / "config.yaml").read_text(errors="replace").splitlines()
     config = [line for line in config if not line.startswith(("root:", "force:"))]
     queries = np.load(folder / "queries.npz")
