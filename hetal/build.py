@@ -24,6 +24,7 @@ PLAIN = {
     "seed": int,
     "threads": int,
     "device": str,
+    "jobs_per_gpu": int,
     "force": bool,
     "dry_run": bool,
     "fail_fast": bool,

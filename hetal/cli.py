@@ -15,19 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from hetal.errors import BadInput
+from hetal.resolvers import factor_of
 from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
     from hetal.record import Record
-
-
-def factor_of(mult: Any) -> Any:
-    """Return the noise factor that `mult=2.5` or `mult.factor=2.5` asks for; a number stands for itself."""
-    return mult.factor if isinstance(mult, DictConfig) else mult
-
-
-# Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
-OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
 
 
 def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float]:
@@ -78,16 +70,13 @@ def launch(cfg: DictConfig) -> Outcome:
     """
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
     from hetal.build import build, check_config
+    from hetal.conduct import conduct
     from hetal.device import pick_device
-    from hetal.display import Display, show_dry, show_finished, show_skipped
+    from hetal.display import show_dry, show_skipped
     from hetal.figure import draw_curve
-    from hetal.interrupt import SafeStop
-    from hetal.layout import lacks_bfloat16
+    from hetal.gpus import one_gpu
     from hetal.provenance import made_by
     from hetal.record import Record
-    from hetal.run import run
-    from hetal.setup import prepare
-    from hetal.tracing import Trace
 
     console = Console()
     config = resolved(cfg)
@@ -111,41 +100,9 @@ def launch(cfg: DictConfig) -> Outcome:
         return outcome
 
     parts = build(config)
-    device = pick_device(parts["device"], parts["threads"])
-    tracker = parts["tracker"]
-    setup = prepare(
-        data=parts["data"],
-        noise=parts["noise"],
-        model=parts["model"],
-        train=parts["train"],
-        finetune=parts["finetune"],
-        strategy=parts["alg"],
-        n_start=parts["n_start"],
-        n_query=parts["n_query"],
-        n_end=parts["n_end"],
-        seed=parts["seed"],
-        device=device,
-    )
-    stop = SafeStop(also=has_failed if in_sweep and cfg.fail_fast else lambda: False)
-    trace = Trace(record.dir if cfg.profile else None)
-    with stop, record.hold(device, data=setup.fingerprint, force=cfg.force):
-        summary = None
-        try:
-            tracker.start(record, setup.oracle.clean_share)
-            with trace, Display(record.title, setup.budget, console) as display:
-                if setup.learner.precision == "bf16" and lacks_bfloat16(device):
-                    display.note("train.precision=bf16 is slow here: this device computes it in software")
-                if absent := setup.absent_classes:
-                    display.note(f"the start set holds no label of class {', '.join(map(str, absent))}")
-                for note in record.notes:
-                    display.note(note)
-                display.resume(record.rounds)
-                summary = run(setup, record, tracker, display, stop, trace)
-        finally:
-            tracker.finish(summary)
-        draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")
-        record.finish(summary)
-    show_finished(console, record.rounds, summary, record.dir, tracker.where())
+    chosen = pick_device(parts["device"], parts["threads"])
+    with one_gpu(chosen, parts["jobs_per_gpu"], lambda said: console.print(said, style="dim")) as device:
+        conduct(parts, record, device, console, also=has_failed if in_sweep and cfg.fail_fast else None)
     return _outcome(record, "done")
 
 

@@ -17,6 +17,7 @@ NOT_IDENTITY = (
     "mult",
     "tracker",
     "device",
+    "jobs_per_gpu",
     "name",
     "root",
     "force",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import json
 import math
-import os
 import sys
 import time
 import traceback
@@ -24,7 +23,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -33,10 +32,6 @@ from hetal.files import make_folder, write_json
 
 # More jobs than this are counted, and only those that need attention are listed.
 LISTED = 40
-
-OmegaConf.register_new_resolver(
-    "sweep_id", lambda: f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}", use_cache=True, replace=True
-)
 
 # States of jobs that want no attention.
 FINE = ("done", "skipped", "to run", "to continue")

@@ -140,9 +140,10 @@ def area(runs: list[dict]) -> np.ndarray:
 
 
 def interval(values: np.ndarray) -> str:
-    """Return mean and 95% t-interval."""
+    """Return mean and 95% t-interval, in bold where it leaves out 0."""
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return f"{values.mean():+.1f} ({values.mean() - half:+.1f} to {values.mean() + half:+.1f})"
+    said = f"{values.mean():+.1f} ({values.mean() - half:+.1f} to {values.mean() + half:+.1f})"
+    return f"**{said}**" if abs(values.mean()) > half else said
 
 
 def main() -> None:
@@ -163,7 +164,7 @@ def main() -> None:
         "# Do faster settings change what is found?",
         "",
         "Written by `python -m tests.benchmarks.equivalence`. Accuracies and shares in percent; differences in "
-        "percentage points, paired by seed, with 95% t-intervals over seeds.",
+        "percentage points, paired by seed, with 95% t-intervals over seeds, bold where they leave out 0.",
         "",
     ]
     for comparison in COMPARISONS:

@@ -1,0 +1,75 @@
+"""One run from its parts to its record, with everything that watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from hetal.display import Display, show_finished
+from hetal.figure import draw_curve
+from hetal.interrupt import SafeStop
+from hetal.layout import lacks_bfloat16
+from hetal.record import Record
+from hetal.run import run
+from hetal.setup import prepare
+from hetal.tracing import Trace
+
+
+def conduct(
+    parts: Mapping[str, Any],
+    record: Record,
+    device: torch.device,
+    console: Console,
+    also: Callable[[], bool] | None = None,
+) -> None:
+    """Run the experiment of `parts`, or what is missing of it, and finish its record.
+
+    Args:
+        parts: see `hetal.build.build`.
+        record: not finished.
+        device: where to compute.
+        console: where to show how it goes.
+        also: a reason to stop that is no signal, asked after every epoch.
+
+    Raises:
+        BadInput: the parts do not fit together, or the record cannot be held or written.
+        Stopped: it was asked to stop; all finished rounds are on record.
+        Diverged: a loss was not finite.
+    """
+    tracker = parts["tracker"]
+    setup = prepare(
+        data=parts["data"],
+        noise=parts["noise"],
+        model=parts["model"],
+        train=parts["train"],
+        finetune=parts["finetune"],
+        strategy=parts["alg"],
+        n_start=parts["n_start"],
+        n_query=parts["n_query"],
+        n_end=parts["n_end"],
+        seed=parts["seed"],
+        device=device,
+    )
+    stop = SafeStop(also=also or (lambda: False))
+    trace = Trace(record.dir if parts["profile"] else None)
+    with stop, record.hold(device, data=setup.fingerprint, force=parts["force"]):
+        summary = None
+        try:
+            tracker.start(record, setup.oracle.clean_share)
+            with trace, Display(record.title, setup.budget, console) as display:
+                if setup.learner.precision == "bf16" and lacks_bfloat16(device):
+                    display.note("train.precision=bf16 is slow here: this device computes it in software")
+                if absent := setup.absent_classes:
+                    display.note(f"the start set holds no label of class {', '.join(map(str, absent))}")
+                for note in record.notes:
+                    display.note(note)
+                display.resume(record.rounds)
+                summary = run(setup, record, tracker, display, stop, trace)
+        finally:
+            tracker.finish(summary)
+        draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")
+        record.finish(summary)
+    show_finished(console, record.rounds, summary, record.dir, tracker.where())

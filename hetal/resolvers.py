@@ -1,0 +1,42 @@
+"""Values that configs compute: `${factor_of:...}`, `${sweep_id:}` and `${jobs_at_once:...}`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def factor_of(mult: Any) -> Any:
+    """Return the noise factor that `mult=2.5` or `mult.factor=2.5` asks for; a number stands for itself."""
+    return mult.factor if isinstance(mult, DictConfig) else mult
+
+
+def sweep_id() -> str:
+    """Return a name for the sweep that this process starts."""
+    return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}"
+
+
+def jobs_at_once(device: str, threads: int, jobs_per_gpu: int) -> int:
+    """Return how many jobs this machine can run side by side.
+
+    Args:
+        device: where jobs compute; "auto" is a GPU where there is one.
+        threads: that each job computes with, where it computes on the CPU.
+        jobs_per_gpu: that share one GPU.
+    """
+    import joblib
+    import torch
+
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.cuda.device_count() * jobs_per_gpu
+    cores: int = joblib.cpu_count()
+    return max(cores // max(threads, 1), 1)
+
+
+# Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
+OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
+OmegaConf.register_new_resolver("sweep_id", sweep_id, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)

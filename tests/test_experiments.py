@@ -1,0 +1,77 @@
+"""Every study in conf/experiment is a sweep whose jobs compose, and which one override scales down."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from hetal.build import build, check_config
+from hetal.cli import resolved
+from hetal.identity import identify
+from tests.command_line import CONF, REPOSITORY, TOY, command, composed, options, records
+
+
+def values(study: str) -> dict[str, list[str]]:
+    """Return what a study sweeps over: the values of each setting, as a user would type them."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", [f"+experiment={study}"], return_hydra_config=True)
+    parser = OverridesParser.create()
+    params = [parser.parse_override(f"{k}={v}") for k, v in cfg.hydra.sweeper.params.items()]
+    return {p.key_or_group: [str(v) for v in p.sweep_string_iterator()] for p in params}
+
+
+def test_the_readme_counts_the_jobs_of_every_study():
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    said = {study: int(n.replace(",", "")) for study, n in rows}
+    assert said == {s: math.prod(map(len, values(s).values())) for s in options("experiment")}
+
+
+@pytest.mark.parametrize("study", options("experiment"))
+def test_every_value_of_a_study_composes_and_is_another_run(study, tmp_path):
+    swept = values(study)
+    assert len(swept.pop("seed")) > 1
+    assert swept
+    for setting, given in swept.items():
+        assert len(given) > 1
+        folders = set()
+        for value in given:
+            config = resolved(composed(f"+experiment={study}", f"{setting}={value}", root=tmp_path))
+            check_config(config)
+            build(config)
+            assert config["name"] == study
+            folders.add(identify(config, dict.fromkeys(("alg", "data", "noise", "model"), "")).dir)
+        assert len(folders) == len(given)
+
+
+def test_a_study_runs_scaled_down_by_overrides_of_what_it_sweeps(tmp_path):
+    small = [o for o in TOY if not o.startswith("data")]
+    line = ["-m", "+experiment=ablation", "data=digits", "noise=class", "seed=0", *small, f"root={tmp_path}"]
+    planned = command(*line, "dry_run=true")
+    assert "6 jobs: 6 to run" in planned.stdout
+    assert not records(tmp_path)
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    assert "6 jobs: 6 done" in done.stdout
+    folders = list((tmp_path / "ablation").glob("*/summary.json"))
+    assert len(folders) == 6
+    assert all(json.loads(path.read_text())["n_rounds"] == 3 for path in folders)
+
+
+def test_tab_completes_names_of_options():
+    line = "python launch.py +experiment=ab"
+    script = f"""
+        eval "$(python launch.py -sc install=bash)"
+        COMP_LINE="{line}" COMP_POINT={len(line)} COMP_WORDS=(python launch.py +experiment = ab) COMP_CWORD=4
+        hydra_bash_completion
+        echo "${{COMPREPLY[@]}}"
+    """
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    assert done.stdout.split() == ["+experiment=ablation"], done.stderr
