@@ -71,8 +71,9 @@ def main() -> None:
         "",
         f"Written by `python -m tests.benchmarks.sweep` on {os.cpu_count()} CPU cores: {options.jobs} toy jobs of "
         f"three rounds, {options.at_once} at once by `hydra/launcher=parallel`, in processes that run one job after "
-        "the other. Overhead is what a job takes of its core beyond training, scoring, selecting and testing: composing the "
-        "config twice, data, noise, the record's files, the figure, the tracker, and its share of the start.",
+        "the other. Overhead is what a job takes of its core beyond training, scoring, selecting and testing: "
+        "composing the config twice, data, noise, the record's files, the figure, the tracker, and its share of "
+        "the start.",
         "",
         "| tracker | wall | runs finished | work of a job | overhead of a job | processes left |",
         "|---|---|---|---|---|---|",
