@@ -20,12 +20,24 @@ class CoreSet(QueryStrategy):
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids, farthest first; once every row lies on a centre, ids at random from what is left."""
-        images, _ = pool.distinct()
-        centers = fitted.features_MD[pool.source_N[pool.labelled_ids()].unique()]
-        picks = k_center(fitted.features_MD[images], min(n, len(images)), centers=centers, fill=False)
-        ids = pool.lowest_rows_showing(images[picks])
-        left = pool.unlabelled_ids()
-        left = left[~torch.isin(left, ids)]
-        # Not the lowest: rows are in the order of the data, and noise comes last.
-        left = left[torch.randperm(len(left), generator=rng).to(left.device)]
-        return torch.cat([ids, left[: n - len(ids)]])
+        return farthest_rows(fitted.features_MD, pool, n, rng)
+
+
+def farthest_rows(points_MD: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+    """Return n unlabelled ids by greedy k-centre, with all that is labelled as centres.
+
+    Args:
+        points_MD: a point for each distinct image of the pool.
+        pool: at least n rows of it unlabelled.
+        n: how many to choose.
+        rng: chooses among what is left once every row lies on a centre.
+    """
+    images, _ = pool.distinct()
+    centers = points_MD[pool.source_N[pool.labelled_ids()].unique()]
+    picks = k_center(points_MD[images], min(n, len(images)), centers=centers, fill=False)
+    ids = pool.lowest_rows_showing(images[picks])
+    left = pool.unlabelled_ids()
+    left = left[~torch.isin(left, ids)]
+    # Not the lowest: rows are in the order of the data, and noise comes last.
+    left = left[torch.randperm(len(left), generator=rng).to(left.device)]
+    return torch.cat([ids, left[: n - len(ids)]])
