@@ -34,6 +34,7 @@ SHOWS = (
     "display.py",
     "figure.py",
     "gpus.py",
+    "launchers.py",
     "memory.py",
     "report",
     "resolvers.py",

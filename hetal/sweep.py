@@ -29,6 +29,7 @@ from rich.table import Table
 
 from hetal.errors import BadInput, Stopped
 from hetal.files import make_folder, write_json
+from hetal.launchers import prepare_launcher
 
 # More jobs than this are counted, and only those that need attention are listed.
 LISTED = 40
@@ -53,9 +54,13 @@ class Sweep(Callback):
         global _started_here
         self._folder = Path(str(config.hydra.sweep.dir)).expanduser()
         try:
-            make_folder(self._folder)
+            prepare_launcher(config.hydra)
+            try:
+                make_folder(self._folder)
+            except BadInput as error:
+                raise BadInput(f"root={config.root}: {error}") from None
         except BadInput as error:
-            print(f"error: root={config.root}: {error}", file=sys.stderr)
+            print(f"error: {error}", file=sys.stderr)
             raise SystemExit(1) from None
         _started_here = self._folder
         self._planned = _planned(config)
