@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hetal.record import Record
 
 
-def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float]:
+def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float | None]:
     """Make a Hydra task of `main`: its objective is the area under the curve, its errors are one line.
 
     A mistake of the user ends a single run with status 1; in a sweep it ends one job. An interrupted run ends with
@@ -30,7 +30,7 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
     """
 
     @functools.wraps(main)
-    def wrapped(cfg: DictConfig) -> float:
+    def wrapped(cfg: DictConfig) -> float | None:
         try:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 return run_job(lambda: main(cfg), cfg.fail_fast)

@@ -4,7 +4,6 @@ one Slurm job does not end the wait for the others.
 
 from __future__ import annotations
 
-import math
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -62,6 +61,6 @@ def _wait_for_every_job() -> None:
             try:
                 return super().results()
             except (FailedJobError, UncompletedJobError):
-                return [JobReturn(_return_value=math.nan, status=JobStatus.COMPLETED)]
+                return [JobReturn(_return_value=None, status=JobStatus.COMPLETED)]
 
     SlurmExecutor.job_class = PatientJob

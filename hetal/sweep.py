@@ -112,7 +112,7 @@ class Outcome:
     expected_seconds: float | None = None
 
 
-def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float:
+def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float | None:
     """Run one job of a sweep and write down what became of it.
 
     Args:
@@ -120,7 +120,7 @@ def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float:
         fail_fast: where a job has failed, run no other.
 
     Returns:
-        The area under the learning curve; NaN where the job failed or was not run.
+        The area under the learning curve; None where the job failed or was not run, which a sweeper counts as failed.
 
     Raises:
         BadInput: the sweep's folder cannot be written.
@@ -137,7 +137,7 @@ def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float:
         write_json(path, job)
 
     if fail_fast and has_failed():
-        return math.nan
+        return None
     write()
     try:
         outcome = main()
@@ -152,11 +152,11 @@ def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float:
         (folder / "failed").touch()
         if fail_fast and folder == _started_here:
             raise SystemExit(1) from None
-        return math.nan
+        return None
     except Stopped as error:
         write(state="stopped")
         if error.signal is None:
-            return math.nan
+            return None
         raise
     except BaseException:
         write(state="stopped")

@@ -47,8 +47,12 @@ def slurm(*line: str) -> str:
 def start(root: Path, *overrides: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "launch.py", "-m", *overrides, *SLURM, f"root={root}"],
-        cwd=REPOSITORY, env={**os.environ, "COLUMNS": "120"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        env={**os.environ, "COLUMNS": "120"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def running_jobs(sweep: subprocess.Popen, root: Path, n: int) -> list[str]:
@@ -80,7 +84,18 @@ def test_preempted_jobs_go_on_and_end_in_the_same_records(tmp_path):
     sweep = start(tmp_path / "there", "seed=0,1", *LONG)
     low = running_jobs(sweep, tmp_path / "there", 2)
     rounds = {p: p.read_text() for p in (tmp_path / "there").glob("*/*/rounds.jsonl")}
-    slurm("sbatch", "-p", "high", "--exclusive", "-n", str(os.cpu_count()), "-o", "/dev/null", "--wrap", "sleep 3")
+    slurm(
+        "sbatch",
+        "-p",
+        "high",
+        "--exclusive",
+        "-n",
+        str(os.cpu_count()),
+        "-o",
+        "/dev/null",
+        "--wrap",
+        "sleep 3",
+    )
     said, _ = sweep.communicate(timeout=200)
     assert sweep.returncode == 0, said
     restarts = slurm("sacct", "-X", "-n", "-D", "-j", ",".join(low), "-o", "state%20")
