@@ -39,6 +39,9 @@ class Standardise:
         image_shape: (C, H, W) or (D,).
         channels_last: lay batches of images out with channels last, which convolutions prefer.
         device: where images live.
+
+    Attributes:
+        layout: how batches of images are laid out.
     """
 
     def __init__(
@@ -52,11 +55,11 @@ class Standardise:
         shape = (-1, *[1] * (len(image_shape) - 1))
         self._mean = torch.tensor(mean, device=device).reshape(shape)
         self._scale = 1 / torch.tensor(std, device=device).reshape(shape)
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map (n, *image_shape) uint8 or float32 to the same shape in float32."""
-        x = images.to(torch.float32, memory_format=self._format)
+        x = images.to(torch.float32, memory_format=self.layout)
         centred = x.sub(self._mean) if x is images else x.sub_(self._mean)
         return centred.mul_(self._scale)
 

@@ -56,10 +56,11 @@ def _wait_for_every_job() -> None:
     from submitit import SlurmExecutor, SlurmJob
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
-    class PatientJob(SlurmJob[Any]):
+    class PatientJob(SlurmJob[Any]):  # type: ignore[misc, unused-ignore]  # Any where submitit is not installed
         def results(self) -> list[Any]:
             try:
-                return super().results()
+                found: list[Any] = super().results()
+                return found
             except (FailedJobError, UncompletedJobError):
                 return [JobReturn(_return_value=None, status=JobStatus.COMPLETED)]
 

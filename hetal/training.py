@@ -21,6 +21,9 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 # but no more than caches hold and allocators reuse.
 NUMBERS_PER_GATHER = 2**20
 
+# Rows of up to this many numbers in all (256 MiB) are standardised once for a whole training, not in every epoch.
+NUMBERS_KEPT = 2**26
+
 
 class Training:
     """A network under training with its moving average.
@@ -71,6 +74,9 @@ class Training:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = Adam(self._parameters, lr)
         self._ema_accuracy: float | None = None
+        self._ready_L: Tensor | None = None  # what the network takes of every row, where it is always the same
+        if augment is None and len(source_L) * images_M[0].numel() <= NUMBERS_KEPT:
+            self._ready_L = prepare(images_M.index_select(0, source_L))
         batches = NUMBERS_PER_GATHER // (batch_size * images_M[0].numel())
         self._rows_per_gather = batch_size * min(max(batches, 1), 64)
 
@@ -148,15 +154,21 @@ class Training:
         rows = torch.arange(len(self._labels_L), device=self._labels_L.device)
         n_right = torch.zeros((), dtype=torch.long, device=rows.device)
         for batch in rows.split(self._rows_per_gather):
-            logits, _ = network(self._prepare(self._images_M.index_select(0, self._source_L[batch])))
+            logits, _ = network(self._as_stored(batch))
             n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
         return int(n_right) / len(rows)
 
     def _gather(self, rows: Tensor) -> Tensor:
+        if self._augment is None:
+            return self._as_stored(rows)
         images = self._images_M.index_select(0, self._source_L[rows])
-        if self._augment is not None:
-            images = self._augment(images, self._rng)
-        return self._prepare(images)
+        return self._prepare(self._augment(images, self._rng))
+
+    def _as_stored(self, rows: Tensor) -> Tensor:
+        if self._ready_L is not None:
+            # Which gathers fast, but forgets how images were laid out.
+            return self._ready_L.index_select(0, rows).contiguous(memory_format=self._prepare.layout)
+        return self._prepare(self._images_M.index_select(0, self._source_L[rows]))
 
 
 def clip_by_value(tensors: list[Tensor], most: float) -> None:
