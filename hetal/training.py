@@ -74,7 +74,7 @@ class Training:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = Adam(self._parameters, lr)
         self._ema_accuracy: float | None = None
-        self._ready_L: Tensor | None = None  # what the network takes of every row, where it is always the same
+        self._ready_L: Tensor | None = None  # all rows as the network takes them, where that never changes
         if augment is None and len(source_L) * images_M[0].numel() <= NUMBERS_KEPT:
             self._ready_L = prepare(images_M.index_select(0, source_L))
         batches = NUMBERS_PER_GATHER // (batch_size * images_M[0].numel())
