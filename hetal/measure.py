@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hetal.finetune import PseudoLabels
 from hetal.fitting import Fit
 from hetal.memory import peak_mb
 from hetal.metrics import area_under_curve, classification_metrics
+from hetal.pool import Oracle
 from hetal.record import Record
 from hetal.rounds import Bought, Round
 from hetal.setup import Setup
@@ -40,13 +42,8 @@ def measure(
     began = time.perf_counter()
     probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
     # On the CPU, once a round: MPS has no float64.
-    tested = classification_metrics(probs.cpu(), setup.task.test.labels)
+    tested: dict[str, Any] = classification_metrics(probs.cpu(), setup.task.test.labels)
     n_bought = len(purchase.ids)
-    pseudo_accuracy = None
-    if fit.pseudo is not None and len(fit.pseudo.ids):
-        pseudo_accuracy = float(
-            (setup.oracle.label(fit.pseudo.ids) == fit.pseudo.labels.cpu()).double().mean()
-        )
     per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
     return Round(
         round=t,
@@ -57,8 +54,7 @@ def measure(
         steps=fit.steps,
         restarts=fit.restarts,
         snapshot_epoch=fit.snapshot_epoch,
-        n_pseudo=None if fit.pseudo is None else len(fit.pseudo.ids),
-        pseudo_accuracy=pseudo_accuracy,
+        **judge(fit.pseudo, setup.oracle),
         n_bought=n_bought,
         clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
         n_distinct=len(purchase.source.unique()) if n_bought else None,
@@ -71,6 +67,25 @@ def measure(
         },
         peak_memory_mb=peak_mb(setup.pool.device),
     )
+
+
+def judge(pseudo: PseudoLabels | None, oracle: Oracle) -> dict[str, Any]:
+    """Compare pseudo-labels with hidden labels, on all rows and on clean and noisy ones apart; see `Round`."""
+    if pseudo is None:
+        return {"n_pseudo": None, "pseudo_accuracy": None}
+    ids = pseudo.ids.cpu()
+    right, is_noisy = oracle.label(ids) == pseudo.labels.cpu(), oracle.is_noisy(ids)
+    return {
+        "n_pseudo": len(ids),
+        "n_pseudo_noisy": int(is_noisy.sum()),
+        "pseudo_accuracy": _share(right),
+        "pseudo_accuracy_clean": _share(right[~is_noisy]),
+        "pseudo_accuracy_noisy": _share(right[is_noisy]),
+    }
+
+
+def _share(holds: Tensor) -> float | None:
+    return float(holds.double().mean()) if len(holds) else None
 
 
 def summarise(record: Record, base_rate: float) -> dict[str, Any]:

@@ -29,6 +29,9 @@ class Round:
         snapshot_epoch: epoch of the pair that LHD compares; null for other strategies.
         n_pseudo, pseudo_accuracy: pseudo-labelled rows fine-tuned on, and the share whose hidden label they
             match; null without fine-tuning.
+        n_pseudo_noisy: how many of them are noise; null without fine-tuning.
+        pseudo_accuracy_clean, pseudo_accuracy_noisy: the same share among clean and among noisy ones; null where
+            there are none.
         n_bought: rows bought at the end of the round.
         clean_share: share of clean rows among them.
         n_distinct: distinct images among them.
@@ -59,6 +62,9 @@ class Round:
     bought_per_class: list[int] | None
     seconds: dict[str, float]
     peak_memory_mb: float | None = None
+    n_pseudo_noisy: int | None = None
+    pseudo_accuracy_clean: float | None = None
+    pseudo_accuracy_noisy: float | None = None
 
 
 @dataclass(frozen=True)
