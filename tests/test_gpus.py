@@ -1,6 +1,5 @@
 """Places on GPUs, which on a machine without any are still files."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -12,6 +11,7 @@ import torch
 from hetal.errors import BadInput
 from hetal.gpus import one_gpu, place
 from hetal.resolvers import jobs_at_once
+from tests.processes import FORKS
 
 NAMES = ("one", "two")
 
@@ -25,8 +25,7 @@ def work(folder: Path, each: int, log: Path, seconds: float) -> None:
 
 def test_no_gpu_ever_holds_more_jobs_than_it_may(tmp_path):
     log = tmp_path / "log"
-    spawn = multiprocessing.get_context("spawn")
-    jobs = [spawn.Process(target=work, args=(tmp_path / "locks", 2, log, 0.2)) for _ in range(9)]
+    jobs = [FORKS.Process(target=work, args=(tmp_path / "locks", 2, log, 0.2)) for _ in range(9)]
     for job in jobs:
         job.start()
     for job in jobs:
@@ -56,7 +55,7 @@ def test_the_emptiest_comes_first(tmp_path):
 
 def test_the_place_of_a_killed_job_is_free(tmp_path):
     log = tmp_path / "log"
-    job = multiprocessing.get_context("spawn").Process(target=work, args=(tmp_path, 1, log, 600))
+    job = FORKS.Process(target=work, args=(tmp_path, 1, log, 600))
     job.start()
     while not log.exists() or not log.read_text():
         time.sleep(0.02)
