@@ -1,4 +1,4 @@
-"""The real command in a process of its own, and its configs composed in this one."""
+"""The real command in processes of its own, and its configs composed in this one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from omegaconf import DictConfig, open_dict
 
 from hetal.cli import launch
 from hetal.rounds import MEASURED
+from tests.processes import REPOSITORY, Launched
 
-REPOSITORY = Path(__file__).parent.parent
 CONF = REPOSITORY / "conf"
 
 # As short as a run can be that still has two queries.
@@ -50,15 +50,40 @@ def run_here(*overrides: object, root: Path) -> float:
     return launch(composed(*overrides, root=root)).area_under_curve
 
 
-def command(*overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None):
-    """Run `python launch.py` with the overrides, and return the finished process."""
+def environment(env: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a launched command, with `env` added."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **(env or {})}
+
+
+def start(*overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Launched:
+    """Start `launch.py` with the overrides in a process forked from one that has torch imported already."""
+    return Launched([*map(str, overrides)], cwd or REPOSITORY, environment(env))
+
+
+def command(
+    *overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None, fresh: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run `launch.py` with the overrides, and return the finished process.
+
+    Args:
+        overrides: the command line.
+        cwd: where it is started; in the repository unless given.
+        env: added to the environment.
+        fresh: start a new `python`, which takes seconds; else fork one that has torch imported already.
+    """
+    if not fresh:
+        process = start(*overrides, cwd=cwd, env=env)
+        said, errors = process.communicate()
+        return subprocess.CompletedProcess(
+            ["launch.py", *map(str, overrides)], process.returncode, said, errors
+        )
     return subprocess.run(
         [sys.executable, str(REPOSITORY / "launch.py"), *map(str, overrides)],
         capture_output=True,
         text=True,
         timeout=240,
         cwd=cwd or REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **(env or {})},
+        env=environment(env),
     )
 
 

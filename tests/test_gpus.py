@@ -1,6 +1,5 @@
 """Places on GPUs, which on a machine without any are still files."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -12,25 +11,29 @@ import torch
 from hetal.errors import BadInput
 from hetal.gpus import one_gpu, place
 from hetal.resolvers import jobs_at_once
+from tests.processes import FORKS
 
 NAMES = ("one", "two")
 
 
-def work(folder: Path, each: int, log: Path, seconds: float) -> None:
+def work(folder: Path, each: int, log: Path, seconds: float, company: int = 1) -> None:
+    """Hold a place until `company` jobs have had one, and `seconds` more."""
+    deadline = time.monotonic() + 120
     with place(NAMES, each, folder, lambda said: None) as i, log.open("a", buffering=1) as file:
         file.write(f"+{i}\n")
+        while log.read_text().count("+") < company and time.monotonic() < deadline:
+            time.sleep(0.02)
         time.sleep(seconds)
         file.write(f"-{i}\n")
 
 
 def test_no_gpu_ever_holds_more_jobs_than_it_may(tmp_path):
     log = tmp_path / "log"
-    spawn = multiprocessing.get_context("spawn")
-    jobs = [spawn.Process(target=work, args=(tmp_path / "locks", 2, log, 0.2)) for _ in range(9)]
+    jobs = [FORKS.Process(target=work, args=(tmp_path / "locks", 2, log, 0.2, 4)) for _ in range(9)]
     for job in jobs:
         job.start()
     for job in jobs:
-        job.join(60)
+        job.join(240)  # a machine may be slow
         assert job.exitcode == 0
     held, most = [0, 0], [0, 0]
     for line in log.read_text().split():
@@ -38,8 +41,7 @@ def test_no_gpu_ever_holds_more_jobs_than_it_may(tmp_path):
         held[i] += 1 if line[0] == "+" else -1
         most[i] = max(most[i], held[i])
     assert held == [0, 0]
-    assert max(most) <= 2
-    assert sum(most) >= 3  # and they do run side by side
+    assert most == [2, 2]  # and they do run side by side
 
 
 def test_the_emptiest_comes_first(tmp_path):
@@ -56,7 +58,7 @@ def test_the_emptiest_comes_first(tmp_path):
 
 def test_the_place_of_a_killed_job_is_free(tmp_path):
     log = tmp_path / "log"
-    job = multiprocessing.get_context("spawn").Process(target=work, args=(tmp_path, 1, log, 600))
+    job = FORKS.Process(target=work, args=(tmp_path, 1, log, 600))
     job.start()
     while not log.exists() or not log.read_text():
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The command lines people type, in processes of their own."""
+"""The command lines people type."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ QUICK = ["device=cpu", "tracker=none", "train.max_epochs=2"]
 
 
 def test_a_run_says_and_leaves_what_it_should(tmp_path):
-    done = command(*TOY, f"root={tmp_path}")
+    done = command(*TOY, f"root={tmp_path}", fresh=True)
     assert done.returncode == 0, done.stderr
     folder = only(tmp_path)
     assert {path.name for path in folder.iterdir()} == {

@@ -69,7 +69,7 @@ def test_eight_jobs_leave_the_records_of_the_basic_launcher(tmp_path):
     line = ["-m", "alg=random,badge", "noise=blank,class", "seed=0,1", *TOY]
     here = command(*line, f"root={tmp_path / 'here'}")
     assert here.returncode == 0, here.stderr
-    there = command(*line, *SLURM, f"root={tmp_path / 'there with a space'}")
+    there = command(*line, *SLURM, f"root={tmp_path / 'there with a space'}", fresh=True)
     assert there.returncode == 0, there.stderr
     assert "8 jobs: 8 done" in there.stdout
     assert len(records(tmp_path / "here")) == 8

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.command_line import REPOSITORY, TOY, command, records
+from tests.command_line import REPOSITORY, TOY, command, records, start
 
 needs_joblib = pytest.mark.skipif(
     importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None,
@@ -95,7 +95,7 @@ def test_neither_the_jobs_before_nor_the_number_of_workers_change_a_bit(tmp_path
     joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     command("alg=lhd", "model=mlp_dropout", "train=published", "seed=0", *TOY, f"root={tmp_path / 'alone'}")
     for name, how in (("one", []), ("two", joblib)):
-        done = command(*sweep, *how, f"root={tmp_path / name}")
+        done = command(*sweep, *how, f"root={tmp_path / name}", fresh=name == "two")
         assert done.returncode == 0, done.stderr
         assert "9 jobs: 9 done" in done.stdout
     alone, one, two = (tmp_path / name for name in ("alone", "one", "two"))
@@ -112,7 +112,7 @@ def test_one_failure_stops_the_jobs_of_other_workers(tmp_path):
     done = command(
         "-m", "n_start=40,5000", "seed=range(5)", *[o for o in TOY if not o.startswith("n_start")],
         "train.max_epochs=3000", "fail_fast=true", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
-        "hydra.launcher.pre_dispatch=2", f"root={tmp_path}",
+        "hydra.launcher.pre_dispatch=2", f"root={tmp_path}", fresh=True,
     )  # fmt: skip
     assert done.returncode == 1
     assert "1 failed" in done.stdout or "2 failed" in done.stdout
@@ -147,14 +147,11 @@ def test_a_sweep_killed_again_and_again_ends_in_the_same_records(tmp_path):
     whole = records(tmp_path / "whole")
     assert len(whole) == 24
     for kills in range(1, 6):
-        process = subprocess.Popen(
-            [sys.executable, "launch.py", *line, f"root={tmp_path / 'cut'}"],
-            cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        process = start(*line, f"root={tmp_path / 'cut'}")
         while len(list(tmp_path.glob("cut/*/*/summary.json"))) < 4 * kills and process.poll() is None:
             time.sleep(0.013)
-        process.kill()
-        process.wait()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     done = command(*line, f"root={tmp_path / 'cut'}")
     assert done.returncode == 0, done.stderr
     assert "24 jobs" in done.stdout

@@ -1,0 +1,73 @@
+"""`python launch.py` in processes of its own, forked from one that has torch imported already."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.warm"])
+
+
+class Launched:
+    """A `python launch.py` that has been started; it can be killed as any process can.
+
+    Args:
+        arguments: the command line.
+        cwd: where it is started.
+        env: all of its environment.
+    """
+
+    def __init__(self, arguments: list[str], cwd: Path, env: Mapping[str, str]) -> None:
+        self._said = [Path(tempfile.mkstemp(prefix="hetal-said-")[1]) for _ in range(2)]
+        self._process = FORKS.Process(target=_launch, args=(arguments, cwd, dict(env), *self._said))
+        self._process.start()
+        self.pid = self._process.pid
+        atexit.register(self.send_signal, signal.SIGKILL)  # else a failed test would wait for it at its end
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, negative where a signal ended it; None while it runs."""
+        return self._process.exitcode
+
+    poll = returncode.fget
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def communicate(self, timeout: float = 240) -> tuple[str, str]:
+        """Wait for its end and return what it wrote to stdout and stderr."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            self.send_signal(signal.SIGKILL)
+            raise subprocess.TimeoutExpired("launch.py", timeout)
+        texts = [path.read_text(errors="replace") for path in self._said]
+        for path in self._said:
+            path.unlink()
+        return texts[0], texts[1]
+
+
+def _launch(arguments: list[str], cwd: Path, env: dict[str, str], out: Path, err: Path) -> None:
+    """Be `python launch.py`."""
+    for number, path in enumerate((out, err), start=1):
+        os.dup2(os.open(path, os.O_WRONLY), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = [str(REPOSITORY / "launch.py"), *arguments]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves them out
