@@ -25,14 +25,23 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     exit_code: int | None = None
 
 
 class MockWandb:
-    """The server's memory."""
+    """The server's memory.
+
+    Attributes:
+        runs: by id.
+        takes_files: false where the server is to fail at every upload of a file.
+        received: every request's body, as it came.
+    """
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
+        self.takes_files = True
+        self.received: list[bytes] = []
         self.url = ""
         self._lock = threading.Lock()
 
@@ -83,7 +92,8 @@ class MockWandb:
         return {"model": {"id": "p", "name": given.get("project"), "entity": entity, "bucket": bucket}}
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:
-        files = [{"name": name, "uploadUrl": f"{self.url}/file"} for name in given["files"]]
+        urls = {name: f"{self.url}/upload/{given['run']}/{name}" for name in given["files"]}
+        files = [{"name": name, "uploadUrl": url} for name, url in urls.items()]
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
 
     def _bucket(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -130,16 +140,21 @@ def serving() -> Iterator[MockWandb]:
                 self.reply({})
 
         def do_PUT(self) -> None:
-            self.read()
-            self.reply({})
+            content = self.read()
+            _, _, run, name = self.path.split("/", 3)
+            if mock.takes_files:
+                mock.runs[run].files[name] = content
+            self.reply({}, 200 if mock.takes_files else 503)
 
         def read(self) -> bytes:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            mock.received.append(body)
+            return body
 
-        def reply(self, answer: dict[str, Any]) -> None:
+        def reply(self, answer: dict[str, Any], status: int = 200) -> None:
             body = json.dumps(answer).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
