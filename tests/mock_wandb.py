@@ -36,12 +36,14 @@ class MockWandb:
         runs: by id.
         takes_files: false where the server is to fail at every upload of a file.
         received: every request's body, as it came.
+        views: reports and workspaces that were saved.
     """
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.takes_files = True
         self.received: list[bytes] = []
+        self.views: list[dict[str, Any]] = []
         self.url = ""
         self._lock = threading.Lock()
 
@@ -77,6 +79,36 @@ class MockWandb:
     def _Viewer(self, given: dict[str, Any]) -> dict[str, Any]:
         viewer = {"id": "u", "entity": "mock", "username": "mock", "flags": "{}", "teams": {"edges": []}}
         return {"viewer": viewer}
+
+    def _GetDefaultEntity(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": {"id": "u", "entity": "mock"}}
+
+    def _ProjectInternalId(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "p", "internalId": "1"}}
+
+    def _GetProjects(self, given: dict[str, Any]) -> dict[str, Any]:
+        project = {
+            "id": "p",
+            "name": "hetal",
+            "entityName": "mock",
+            "createdAt": "2026-01-01",
+            "isBenchmark": False,
+            "user": None,
+        }
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": [{"node": project, "cursor": "1"}], "pageInfo": page}}
+
+    def _upsertView(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.views.append(given)
+        project = {"name": given["projectName"], "entityName": given["entityName"]}
+        user = {"username": "mock", "name": "mock", "photoUrl": None, "admin": False}
+        view = {
+            "id": f"view-{len(self.views)}", "type": given["type"], "name": given["name"],
+            "displayName": given["displayName"], "description": given["description"], "project": project,
+            "createdAt": "2026-01-01", "updatedAt": "2026-01-01", "spec": given["spec"], "previewUrl": None,
+            "user": user, "updatedBy": user, "viewCount": 0,
+        }  # fmt: skip
+        return {"upsertView": {"view": view, "inserted": True}}
 
     def _UpsertBucket(self, given: dict[str, Any]) -> dict[str, Any]:
         is_new = given["name"] not in self.runs
