@@ -1,7 +1,7 @@
 """`python -m hetal.dashboard multirun/NAME`: a W&B report that compares the strategies of a study, noise by noise.
 
 The runs must be on W&B, by `tracker.mode=online` or `wandb sync`. Which settings the study has is read from its
-records; the curves are W&B's, so that those of runs which come later appear by themselves. Each call makes a new report.
+records; the curves are W&B's, so those of runs that come later appear by themselves. Each call makes a new report.
 Needs `pip install -e '.[dashboard]'`.
 """
 
