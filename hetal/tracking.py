@@ -162,11 +162,11 @@ class WandbTracker(Tracker):
             raise BadInput(f"tracker.mode={self.mode}{given}: W&B says: {said}") from None
         run.define_metric("n_labelled", hidden=True)
         run.define_metric("*", step_metric="n_labelled")
-        if self.mode == "online":
-            for folder in (
-                earlier
-            ):  # a killed run may have sent a row and not its images; sent twice, they are there once
-                run.save(str(folder / "media" / "*" / "*"), base_path=str(folder), policy="now")
+        if earlier and self.mode == "online":
+            # What was killed may have sent a row and not its images; what is sent again replaces itself.
+            for folder in earlier:
+                shutil.copytree(folder, Path(run.dir) / "media", dirs_exist_ok=True)
+            run.save(f"{run.dir}/media/*/*", base_path=run.dir, policy="now")
         for row in rounds[run.starting_step :]:
             self._log(run, row)
         return run

@@ -176,7 +176,7 @@ def serving() -> Iterator[MockWandb]:
             _, _, run, name = self.path.split("/", 3)
             if mock.takes_files:
                 mock.runs[run].files[name] = content
-            self.reply({}, 200 if mock.takes_files else 503)
+            self.reply({}, 200 if mock.takes_files else 400)
 
         def read(self) -> bytes:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
