@@ -40,7 +40,7 @@ def sweep(options: argparse.Namespace) -> Iterator[str]:
         f"{options.jobs} toy jobs of three rounds, {options.at_once} at once by `hydra/launcher=parallel`, in "
         "processes that run one job after the other. Overhead is what a job takes of its core beyond its work: "
         "composing the config twice, data, noise, the record's files, the figure, the tracker, and its share of "
-        "the start of the processes. CPU time is that of all processes that ended with the sweep, the work "
+        "the start of the processes. CPU time is that of the processes that the sweep waited for, the work "
         "included; what else the machine does does not count in it.\n"
     )
     yield "| tracker | wall | runs finished | work of a job | overhead of a job | CPU of a job | processes left |"
@@ -156,7 +156,7 @@ def main() -> None:
     page = _read(options.out)
     for name in options.parts:
         about = f"Measured on {os.cpu_count()} CPU cores{options.note and '; ' + options.note}."
-        page[names[name]] = "\n".join([about, *PARTS[names[name]](options)])
+        page[names[name]] = "\n".join([about, "", *PARTS[names[name]](options)])
         print(page[names[name]], flush=True)
         sections = [f"## {title}\n\n{page[title]}\n" for title in PARTS if title in page]
         head = "# What a run costs beyond its work\n\nWritten by `python -m tests.benchmarks.sweep`.\n"
