@@ -58,7 +58,7 @@ def conduct(
     with stop, record.hold(device, data=setup.fingerprint, force=parts["force"]):
         summary = None
         try:
-            tracker.start(record, setup.oracle.clean_share)
+            tracker.start(record, setup)
             with trace, Display(record.title, setup.budget, console) as display:
                 if setup.learner.precision == "bf16" and lacks_bfloat16(device):
                     display.note("train.precision=bf16 is slow here: this device computes it in software")

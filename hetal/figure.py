@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
 from hetal.files import write_atomically
 from hetal.rounds import Round
 
@@ -21,8 +17,16 @@ def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) ->
         title: over the figure.
         path: PNG to write, atomically.
     """
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    # Here, since a run that has not ended, or was finished before, draws nothing.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=(8, 3.4))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(
+        left=0.085, right=0.985, top=0.9, bottom=0.14, wspace=0.25
+    )  # laying out costs as much as drawing
     accuracy, clean = figure.subplots(1, 2)
     labels = [row.n_labelled for row in rounds]
     accuracy.plot(labels, [row.accuracy for row in rounds], "o-", color="#0072b2", ms=4)

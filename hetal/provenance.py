@@ -40,6 +40,7 @@ SHOWS = (
     "resolvers.py",
     "sweep.py",
     "tracing.py",
+    "tracked.py",
     "tracking.py",
 )
 

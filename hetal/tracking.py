@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import shutil
 from abc import ABC, abstractmethod
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hetal import tracked
 from hetal.errors import BadInput
 from hetal.record import Record
 from hetal.rounds import Round
+from hetal.setup import Setup
+
+# What wandb would send of its own accord is left out: which files the run was started from, what is installed, what
+# was printed, what the machine is and how busy. `tracker.settings` can ask for any of it.
+QUIET = {
+    "silent": True,
+    "console": "off",
+    "disable_git": True,
+    "disable_code": True,
+    "save_code": False,
+    "program": "launch.py",
+    "host": "",
+    "x_disable_meta": True,
+    "x_disable_machine_info": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+    "init_timeout": 30,
+    "x_transaction_log_flush_interval": 0.5,
+}
 
 
 class Tracker(ABC):
     """Follows one run from start to finish."""
 
     @abstractmethod
-    def start(self, record: Record, base_rate: float) -> None:
-        """Begin, or go on with, the run that `record` keeps, and show what is on record and not shown yet.
-
-        `base_rate` is the pool's share of clean rows.
-        """
+    def start(self, record: Record, setup: Setup) -> None:
+        """Begin, or go on with, the run of `setup` that `record` keeps; show what is on record and not shown yet."""
 
     @abstractmethod
     def log(self, row: Round) -> None:
@@ -39,7 +59,7 @@ class Tracker(ABC):
 class NullTracker(Tracker):
     """Tracks nothing."""
 
-    def start(self, record: Record, base_rate: float) -> None:
+    def start(self, record: Record, setup: Setup) -> None:
         """Do nothing."""
 
     def log(self, row: Round) -> None:
@@ -58,79 +78,112 @@ class WandbTracker(Tracker):
     Args:
         project: W&B project.
         entity: W&B user or team; None is the account's default.
-        mode: "offline" writes to the run's folder for a later `wandb sync`; "online" uploads; "disabled".
+        mode: "offline" writes to the run's folder for a later `wandb sync`; "online" uploads; "disabled" does nothing.
+        images: how many of the images bought are shown each round; 0 shows none.
+        settings: of `wandb.Settings`, in place of hetal's own.
 
     Raises:
-        BadInput: an unknown mode.
+        BadInput: an unknown mode, or a negative number of images.
     """
 
-    def __init__(self, project: str, entity: str | None, mode: str) -> None:
+    def __init__(
+        self, project: str, entity: str | None, mode: str, images: int, settings: dict[str, Any]
+    ) -> None:
         if mode not in ("online", "offline", "disabled"):
             raise BadInput(f"tracker.mode={mode}: must be online, offline or disabled")
+        if images < 0:
+            raise BadInput(f"tracker.images={images}: must not be negative")
         self.project = project
         self.entity = entity
         self.mode = mode
-        self._run: Any = None
-        self._base_rate = 0.0
+        self.images = images
+        self.settings = settings
+        self._opening: Future[Any] | None = None
 
-    def start(self, record: Record, base_rate: float) -> None:
-        """Open the W&B run; grouped by all that a seed does not change."""
+    def start(self, record: Record, setup: Setup) -> None:
+        """Open the W&B run. That takes a second or two, and goes on while the first round trains."""
+        if self.mode == "disabled":
+            return
+        self._record, self._setup = record, setup
+        thread = ThreadPoolExecutor(1)
+        self._opening = thread.submit(self._open, tuple(record.rounds))
+        thread.shutdown(wait=False)
+        if self.mode == "online" or self.settings:
+            self._opening.result()  # no account, no server, no such setting: said before the training, not after it
+
+    def log(self, row: Round) -> None:
+        """Log one history row."""
+        if self._opening is not None:
+            self._log(self._opening.result(), row)
+
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """Write the summary and close the run; without one, the run is marked as failed."""
+        if self._opening is None or (summary is None and self._opening.exception() is not None):
+            return
+        run = self._opening.result()
+        if summary is not None:
+            run.summary.update(tracked.summary_values(self._record, summary))
+        run.finish(exit_code=0 if summary is not None else 1)
+
+    def where(self) -> str | None:
+        """Say how to upload an offline run, or where an online one is."""
+        if self._opening is None:
+            return None
+        run = self._opening.result()
+        return str(run.url) if self.mode == "online" else f"wandb sync {Path(run.settings.sync_dir)}"
+
+    def _open(self, rounds: tuple[Round, ...]) -> Any:
+        """Open the run and show of `rounds` what it lacks."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # to its makers, of errors in wandb itself
         import wandb  # a second of imports, which other trackers need not pay
 
-        self._base_rate = base_rate
-        choices = record.choices
+        record = self._record
+        earlier = list((record.dir / "wandb").glob("run-*/files/media"))
         if self.mode == "offline":
             for old in (record.dir / "wandb").glob("offline-run-*"):
                 shutil.rmtree(old, ignore_errors=True)
         try:
-            self._run = wandb.init(
+            run = wandb.init(
                 project=self.project,
                 entity=self.entity,
                 mode=self.mode,  # type: ignore[arg-type]
                 dir=record.dir,
                 id=f"{record.hash}-{record.id}",
                 resume="allow",
-                name=record.dir.name,
+                name=record.title,
                 group=record.group,
-                job_type=choices["alg"],
-                tags=[f"{group}:{choice}" for group, choice in choices.items()],
-                config={**record.config, "choice": choices},
-                settings=wandb.Settings(
-                    silent=True,
-                    init_timeout=30,
-                    x_transaction_log_flush_interval=0.5,
-                    disable_git=True,
-                    console="off",
-                ),
+                job_type=record.choices["alg"],
+                config=tracked.settings(record),
+                settings=wandb.Settings(**{**QUIET, **self.settings}),
             )
         except Exception as error:  # errors of its service process are of no public class
-            raise BadInput(f"tracker.mode={self.mode}: W&B says: {' '.join(str(error).split())}") from None
-        self._run.define_metric("n_labelled", hidden=True)
-        self._run.define_metric("*", step_metric="n_labelled")
-        for row in record.rounds[self._run.starting_step :]:
-            self.log(row)
+            given = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
+            said = " ".join(str(error).split())
+            raise BadInput(f"tracker.mode={self.mode}{given}: W&B says: {said}") from None
+        run.define_metric("n_labelled", hidden=True)
+        run.define_metric("*", step_metric="n_labelled")
+        if earlier and self.mode == "online":
+            # What was killed may have sent a row and not its images; what is sent again replaces itself.
+            for folder in earlier:
+                shutil.copytree(folder, Path(run.dir) / "media", dirs_exist_ok=True)
+            run.save(f"{run.dir}/media/*/*", base_path=run.dir, policy="now")
+        for row in rounds[run.starting_step :]:
+            self._log(run, row)
+        return run
 
-    def log(self, row: Round) -> None:
-        """Log one history row."""
-        values = dataclasses.asdict(row)
-        values.pop("bought_per_class")
-        flat = {k: v for k, v in values.items() if v is not None and not isinstance(v, dict)}
-        seconds = {f"seconds/{phase}": s for phase, s in row.seconds.items()}
+    def _log(self, run: Any, row: Round) -> None:
+        import wandb
+
+        bought = self._record.bought[: row.round + 2]  # the start set comes first
+        values = tracked.history(row, bought, self._setup.oracle.clean_share)
+        if row.bought_per_class is not None:
+            edges = np.arange(len(row.bought_per_class) + 1) - 0.5
+            values["bought_per_class"] = wandb.Histogram(np_histogram=(np.array(row.bought_per_class), edges))
+        images_M = self._setup.pool.images_M
+        if row.n_bought and self.images and tracked.are_pictures(images_M):
+            values["bought"] = [
+                wandb.Image(picture, caption=words)
+                for picture, words in tracked.sample(bought[-1], images_M, self.images)
+            ]
         # Committed at once: a row that waits for the next one would be lost in a kill.
-        self._run.log({**flat, **seconds, "base_rate": self._base_rate}, step=row.round, commit=True)
-
-    def finish(self, summary: dict[str, Any] | None) -> None:
-        """Write the summary and close the run; without one, the run is marked as failed."""
-        if self._run is None:
-            return
-        if summary is not None:
-            self._run.summary.update({k: v for k, v in summary.items() if v is not None})
-        self._run.finish(exit_code=0 if summary is not None else 1)
-
-    def where(self) -> str | None:
-        """Say how to upload an offline run, or where an online one is."""
-        if self._run is None or self.mode == "disabled":
-            return None
-        if self.mode == "online":
-            return str(self._run.url)
-        return f"wandb sync {Path(self._run.settings.sync_dir)}"
+        run.log(values, step=row.round, commit=True)

@@ -25,14 +25,25 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     exit_code: int | None = None
 
 
 class MockWandb:
-    """The server's memory."""
+    """The server's memory.
+
+    Attributes:
+        runs: by id.
+        takes_files: false where the server is to fail at every upload of a file.
+        received: every request's body, as it came.
+        views: reports and workspaces that were saved.
+    """
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
+        self.takes_files = True
+        self.received: list[bytes] = []
+        self.views: list[dict[str, Any]] = []
         self.url = ""
         self._lock = threading.Lock()
 
@@ -69,6 +80,36 @@ class MockWandb:
         viewer = {"id": "u", "entity": "mock", "username": "mock", "flags": "{}", "teams": {"edges": []}}
         return {"viewer": viewer}
 
+    def _GetDefaultEntity(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": {"id": "u", "entity": "mock"}}
+
+    def _ProjectInternalId(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "p", "internalId": "1"}}
+
+    def _GetProjects(self, given: dict[str, Any]) -> dict[str, Any]:
+        project = {
+            "id": "p",
+            "name": "hetal",
+            "entityName": "mock",
+            "createdAt": "2026-01-01",
+            "isBenchmark": False,
+            "user": None,
+        }
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": [{"node": project, "cursor": "1"}], "pageInfo": page}}
+
+    def _upsertView(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.views.append(given)
+        project = {"name": given["projectName"], "entityName": given["entityName"]}
+        user = {"username": "mock", "name": "mock", "photoUrl": None, "admin": False}
+        view = {
+            "id": f"view-{len(self.views)}", "type": given["type"], "name": given["name"],
+            "displayName": given["displayName"], "description": given["description"], "project": project,
+            "createdAt": "2026-01-01", "updatedAt": "2026-01-01", "spec": given["spec"], "previewUrl": None,
+            "user": user, "updatedBy": user, "viewCount": 0,
+        }  # fmt: skip
+        return {"upsertView": {"view": view, "inserted": True}}
+
     def _UpsertBucket(self, given: dict[str, Any]) -> dict[str, Any]:
         is_new = given["name"] not in self.runs
         run = self.runs.setdefault(given["name"], Run())
@@ -83,7 +124,8 @@ class MockWandb:
         return {"model": {"id": "p", "name": given.get("project"), "entity": entity, "bucket": bucket}}
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:
-        files = [{"name": name, "uploadUrl": f"{self.url}/file"} for name in given["files"]]
+        urls = {name: f"{self.url}/upload/{given['run']}/{name}" for name in given["files"]}
+        files = [{"name": name, "uploadUrl": url} for name, url in urls.items()]
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
 
     def _bucket(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -130,16 +172,21 @@ def serving() -> Iterator[MockWandb]:
                 self.reply({})
 
         def do_PUT(self) -> None:
-            self.read()
-            self.reply({})
+            content = self.read()
+            _, _, run, name = self.path.split("/", 3)
+            if mock.takes_files:
+                mock.runs[run].files[name] = content
+            self.reply({}, 200 if mock.takes_files else 400)
 
         def read(self) -> bytes:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            mock.received.append(body)
+            return body
 
-        def reply(self, answer: dict[str, Any]) -> None:
+        def reply(self, answer: dict[str, Any], status: int = 200) -> None:
             body = json.dumps(answer).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
