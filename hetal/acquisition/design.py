@@ -71,12 +71,12 @@ def greedy_design(
     spread_PD = x_PD @ covariance_DD
     variance_P = (spread_PD * x_PD).sum(1)
     reach_P = (spread_PD @ goal_DD * spread_PD).sum(1)
-    left_P = torch.zeros_like(w_P)
+    barred_P = torch.zeros_like(w_P)
     picks = torch.empty(n, dtype=torch.int64, device=on)
     for k in range(n):
-        pick = (w_P * reach_P / (1 + w_P * variance_P) + left_P).argmax()
+        pick = (w_P * reach_P / (1 + w_P * variance_P) + barred_P).argmax()
         picks[k] = pick
-        left_P[pick] = -torch.inf
+        barred_P[pick] = -torch.inf
         # The rank-one update of A, and of what is kept of it: variance = x'Ax and reach = x'ASAx.
         a_D = covariance_DD @ x_PD[pick]
         goal_D = goal_DD @ a_D
