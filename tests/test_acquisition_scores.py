@@ -16,6 +16,7 @@ from hetal.acquisition import (
     bald,
     confidence,
     entropy,
+    gini,
     lhd_embedding,
     margin,
     top_scores,
@@ -46,6 +47,12 @@ def test_entropy_with_zero_log_zero() -> None:
     assert_close(entropy(PROBS), torch.tensor(expected))
 
 
+def test_gini_is_the_trace_of_the_softmax_layers_information() -> None:
+    assert_close(gini(PROBS), torch.tensor([0.625, 0.0, 2 / 3, 0.46]))
+    traces = [float((p.diag() - p.outer(p)).trace()) for p in PROBS]
+    assert_close(gini(PROBS), torch.tensor(traces))
+
+
 def test_bald_is_log_2_where_sure_passes_disagree_and_0_where_passes_agree() -> None:
     probs_KMC = torch.tensor([[[1.0, 0.0], [0.5, 0.5], [0.9, 0.1]], [[0.0, 1.0], [0.5, 0.5], [0.9, 0.1]]])
     assert_close(bald(probs_KMC), torch.tensor([log(2), 0.0, 0.0]))
@@ -67,6 +74,7 @@ def test_ranges(seed: int, scale: float) -> None:
         (confidence(probs_MC), 0, 1 - 1 / 5),
         (margin(probs_MC), -1, 0),
         (entropy(probs_MC), 0, log(5)),
+        (gini(probs_MC), 0, 1 - 1 / 5),
         (bald(probs_KMC), 0, log(5)),
     )
     for score_M, low, high in ranges:
@@ -74,6 +82,7 @@ def test_ranges(seed: int, scale: float) -> None:
         assert float(score_M.min()) >= low - 1e-6
         assert float(score_M.max()) <= high + 1e-6
     assert float(bald(probs_KMC).min()) >= 0
+    assert float(gini(probs_MC).min()) >= 0
 
 
 def test_top_scores_are_the_largest_first() -> None:

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from hetal.acquisition import lhd_embedding
+from hetal.acquisition import gini, lhd_embedding
 from hetal.algs.badge import BADGE
 from hetal.algs.bald import BALD
 from hetal.algs.coreset import CoreSet
+from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.random import Random
 from hetal.algs.score import Score
@@ -120,6 +121,68 @@ def test_uncover_buys_no_image_twice_while_others_are_left():
     shown = pool.source_N[ids].tolist()
     assert len(set(shown[:13])) == 13
     assert not {0, 1} & set(shown[:13])  # they are labelled already
+
+
+def uncertainty_left(fitted, pool, bought, weight, ridge, count_rows):
+    """What a linear model that knows the labelled rows and `bought` leaves uncertain, by the definition."""
+    x, w = fitted.features_MD.double(), weight(fitted.probs_MC).double()
+    x = x / x.square().sum(1).mean().sqrt()
+    known, counted = pool.source_N[pool.labelled_ids()], pool.source_N
+    if not count_rows:
+        known, counted = known.unique(), torch.arange(len(x))
+    known = torch.cat([known, pool.source_N[bought]])
+    information = ridge * torch.eye(x.shape[1]).double() + (w[known, None] * x[known]).T @ x[known]
+    return float((w * (x @ information.inverse() * x).sum(1))[counted].sum())
+
+
+@pytest.mark.parametrize("count_rows", [False, True])
+@pytest.mark.parametrize("weight", [gini, unweighted])
+def test_fisher_leaves_least_uncertain_with_every_pick(weight, count_rows):
+    images = torch.randn(15, 2, generator=torch.Generator().manual_seed(2))
+    pool = Pool(images, torch.arange(15).repeat_interleave(torch.arange(15) % 4 + 1))
+    pool.reveal(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1]))  # image 0, and image 1 twice
+    fitted = fitted_on(pool)
+    ids = Fisher(weight, 0.1, count_rows).query(fitted, pool, 13, stream(0, "query"))
+    for k in range(12):
+        left = {
+            int(pool.source_N[i]): uncertainty_left(
+                fitted, pool, torch.cat([ids[:k], i[None]]), weight, 0.1, count_rows
+            )
+            for i in ids[k:]
+        }
+        assert left[int(pool.source_N[ids[k]])] == pytest.approx(min(left.values()), rel=1e-9)
+
+
+def test_fisher_counts_images_not_rows():
+    images = torch.randn(12, 2, generator=torch.Generator().manual_seed(2))
+    few, many = Pool(images, torch.arange(12)), Pool(images, torch.arange(12).repeat_interleave(2).repeat(5))
+    few.reveal(torch.tensor([0, 1]), torch.tensor([0, 1]))
+    many.reveal(torch.tensor([0, 1, 2, 24]), torch.tensor([0, 1, 1, 2]))  # the same two images, twice each
+    alg = strategy("fisher")
+    bought = [pool.source_N[alg.query(fitted_on(pool), pool, 6, stream(0, "query"))] for pool in (few, many)]
+    assert torch.equal(*bought)
+
+
+def test_fisher_buys_no_image_twice_while_others_are_left():
+    pool = make_pool(n=15, copies=3)
+    ids = strategy("fisher").query(fitted_on(pool), pool, 20, stream(0, "query"))
+    shown = pool.source_N[ids].tolist()
+    assert len(set(shown[:13])) == 13
+    assert not {0, 1} & set(shown[:13])  # they are labelled already
+
+
+def test_fisher_breaks_ties_at_random_not_by_the_order_of_the_data():
+    pool = Pool(torch.zeros(20, 2), torch.arange(20))
+    pool.reveal(torch.tensor([0]), torch.tensor([0]))
+    queries = {
+        int(strategy("fisher").query(fitted_on(pool), pool, 1, stream(s, "query"))) for s in range(100)
+    }
+    assert queries == set(range(1, 20))
+
+
+def test_fisher_refuses_a_ridge_that_is_not_positive():
+    with pytest.raises(BadInput, match=r"alg.ridge=0: must be positive"):
+        Fisher(gini, 0, False)
 
 
 def test_badge_starts_from_the_largest_gradient():

@@ -15,9 +15,10 @@ fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): th
 """
 
 from hetal.acquisition.covering import k_center
+from hetal.acquisition.design import greedy_design
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
 from hetal.acquisition.points import OuterProduct
-from hetal.acquisition.scores import bald, confidence, entropy, margin, top_scores
+from hetal.acquisition.scores import bald, confidence, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "bald",
     "confidence",
     "entropy",
+    "gini",
+    "greedy_design",
     "k_center",
     "kmeans_plusplus",
     "lhd_embedding",

@@ -34,6 +34,15 @@ def entropy(probs: Tensor) -> Tensor:
     return -torch.xlogy(probs, probs).sum(-1)
 
 
+def gini(probs_MC: Tensor) -> Tensor:
+    """Return 1 - sum_c p_c^2, the Gini impurity: (M, C) to (M,) in 0..1 - 1/C.
+
+    It is the trace of diag(p) - p p', the Fisher information of a softmax layer in its logits: how much a label
+    is worth to the layer. What rounding takes below 0 is 0.
+    """
+    return (1 - probs_MC.square().sum(1)).clamp(min=0)
+
+
 def bald(probs_KMC: Tensor) -> Tensor:
     """Return the mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), in nats.
 

@@ -39,3 +39,12 @@ class QueryStrategy(ABC):
             n: rows to buy.
             rng: CPU generator, the only source of randomness allowed.
         """
+
+
+def fill_up(ids: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+    """Return `ids` and, where they are fewer than n, unlabelled ids at random from what is left: (n,) int64."""
+    left = pool.unlabelled_ids()
+    left = left[~torch.isin(left, ids)]
+    # Not the lowest: rows are in the order of the data, and noise comes last.
+    left = left[torch.randperm(len(left), generator=rng).to(left.device)]
+    return torch.cat([ids, left[: n - len(ids)]])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition import k_center
-from hetal.algs.base import QueryStrategy
+from hetal.algs.base import QueryStrategy, fill_up
 from hetal.fitted import Fitted
 from hetal.pool import Pool
 
@@ -35,9 +35,4 @@ def farthest_rows(points_MD: Tensor, pool: Pool, n: int, rng: torch.Generator) -
     images, _ = pool.distinct()
     centers = points_MD[pool.source_N[pool.labelled_ids()].unique()]
     picks = k_center(points_MD[images], min(n, len(images)), centers=centers, fill=False)
-    ids = pool.lowest_rows_showing(images[picks])
-    left = pool.unlabelled_ids()
-    left = left[~torch.isin(left, ids)]
-    # Not the lowest: rows are in the order of the data, and noise comes last.
-    left = left[torch.randperm(len(left), generator=rng).to(left.device)]
-    return torch.cat([ids, left[: n - len(ids)]])
+    return fill_up(pool.lowest_rows_showing(images[picks]), pool, n, rng)
