@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from hetal.errors import BadInput
+from hetal.errors import BadInput, Held
 from hetal.resolvers import factor_of
 from hetal.sweep import Outcome, has_failed, run_job
 
@@ -101,9 +101,25 @@ def launch(cfg: DictConfig) -> Outcome:
 
     parts = build(config)
     chosen = pick_device(parts["device"], parts["threads"])
-    with one_gpu(chosen, parts["jobs_per_gpu"], lambda said: console.print(said, style="dim")) as device:
-        conduct(parts, record, device, console, also=has_failed if in_sweep and cfg.fail_fast else None)
-    return _outcome(record, "done")
+    also = has_failed if in_sweep and cfg.fail_fast else None
+
+    def say(text: str) -> None:
+        console.print(text, style="dim", highlight=False, soft_wrap=True)
+
+    while True:
+        try:
+            with one_gpu(chosen, parts["jobs_per_gpu"], say) as device:
+                conduct(parts, record, device, console, also)
+            return _outcome(record, "done")
+        except Held as held:
+            if not in_sweep:
+                raise
+            say(f"waiting: {held}")
+        # Two jobs of a sweep can be one run, as noise=clean is at any mult; so can jobs of two sweeps.
+        record.wait()
+        if record.summary is not None:
+            show_skipped(console, record, made_by(config), brief=True)
+            return _outcome(record, "skipped")
 
 
 def _outcome(record: Record, state: str) -> Outcome:

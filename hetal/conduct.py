@@ -35,7 +35,8 @@ def conduct(
         also: a reason to stop that is no signal, asked after every epoch.
 
     Raises:
-        BadInput: the parts do not fit together, or the record cannot be held or written.
+        Held: another process holds the record.
+        BadInput: the parts do not fit together, or the record cannot be written.
         Stopped: it was asked to stop; all finished rounds are on record.
         Diverged: a loss was not finite.
     """

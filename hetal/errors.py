@@ -7,6 +7,10 @@ class BadInput(Exception):
     """A mistake of the user's, or of the machine: the message names the setting, its value, what is allowed."""
 
 
+class Held(BadInput):
+    """Another process holds a record."""
+
+
 class Diverged(BadInput):
     """Training met a loss that is not a number."""
 

@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 
 from hetal.checkpoint import Checkpoint
 from hetal.contents import AGAIN, About, read_contents
-from hetal.errors import BadInput
+from hetal.errors import BadInput, Held
 from hetal.files import locked, make_folder, remove, write_atomically, write_json, write_text
 from hetal.identity import identify
 from hetal.provenance import made_by, session, source
@@ -95,14 +95,15 @@ class Record:
             force: forget what the folder holds and start again.
 
         Raises:
-            BadInput: another process holds the record; it was begun with other data, by other code or on
+            Held: another process holds the record.
+            BadInput: it was begun with other data, by other code or on
                 another kind of device; or the folder cannot be written.
         """
         try:
             make_folder(self.dir)
         except BadInput as error:
             raise BadInput(f"root={self.config['root']}: {error}") from None
-        with locked(self.dir / ".lock", lambda: f"{self.dir} is being written by {self._who_holds()}"):
+        with locked(self.dir / ".lock", self._held):
             holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
             self._holder = json.dumps({**holder, "token": uuid.uuid4().hex})
             try:
@@ -118,6 +119,11 @@ class Record:
                 if self._is_ours():
                     with suppress(OSError):  # it says who held the record last, and no more
                         (self.dir / ".holder.json").unlink()
+
+    def wait(self) -> None:
+        """Wait until no other process holds this record, and read it again."""
+        with locked(self.dir / ".lock", self._held, wait=True):
+            self._load()
 
     def start(self, bought: Bought) -> None:
         """Enter the start set, unless it is there already."""
@@ -218,6 +224,9 @@ class Record:
             raise BadInput(
                 f"{self.dir} was deleted or taken over by {self._who_holds()} while this process ran"
             )
+
+    def _held(self) -> Held:
+        return Held(f"{self.dir} is being written by {self._who_holds()}")
 
     def _who_holds(self) -> str:
         try:

@@ -108,6 +108,19 @@ def test_neither_the_jobs_before_nor_the_number_of_workers_change_a_bit(tmp_path
 
 
 @needs_joblib
+def test_jobs_that_are_one_run_wait_for_each_other(tmp_path):
+    done = command(
+        "-m", "noise=clean", "mult=0,1,2", *TOY, "train.max_epochs=200", "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=3", f"root={tmp_path}", fresh=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "3 jobs: " in done.stdout
+    assert "1 done" in done.stdout
+    assert "2 skipped" in done.stdout
+    assert len(records(tmp_path)) == 1
+
+
+@needs_joblib
 def test_one_failure_stops_the_jobs_of_other_workers(tmp_path):
     done = command(
         "-m", "n_start=40,5000", "seed=range(5)", *[o for o in TOY if not o.startswith("n_start")],
