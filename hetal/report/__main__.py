@@ -15,9 +15,10 @@ from pathlib import Path
 from hetal.errors import BadInput
 from hetal.files import make_folder, write_text
 from hetal.report.analysis import Curve, Setting, mean_ranks, settings_of
+from hetal.report.ceiling import ceiling_of, set_apart
 from hetal.report.diff import differences
 from hetal.report.figures import draw_ranks, draw_settings, looks
-from hetal.report.page import MEASURES, WITH_BASE_RATE, curves, page
+from hetal.report.page import MEASURES, WITH_BASE_RATE, WITH_CEILING, curves, page
 from hetal.report.pictures import pictures
 from hetal.report.reading import read
 from hetal.report.tables import comparison_row, curve_rows, latex, numbers_row, run_row, write_csv
@@ -80,11 +81,13 @@ def report(
     """
     began = time.monotonic()
     reading = read(folders)
-    settings = settings_of(reading.runs)
+    buying, whole = set_apart(reading.runs)
+    settings = settings_of(buying)
     if not settings:
         raise BadInput(f"{folders[0]}: no run has finished a round yet")
     make_folder(out)
-    labels = sorted({run.label for run in reading.runs})
+    labels = sorted({run.label for run in buying})
+    ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole)) is not None}
     look = looks(labels)
     drawn = curves(settings)
     for key, _, x, y, _, _ in MEASURES:
@@ -92,12 +95,13 @@ def report(
             draw_settings(
                 settings, lambda s, label, key=key: drawn[s.name, label, key],  # type: ignore[misc]
                 look, x, y, out / key.replace("_", "-"), base_rate=key in WITH_BASE_RATE,
+                ceilings=ceilings if key in WITH_CEILING else None,
             )  # fmt: skip
     ranks_svg = _ranks(settings, out)
     _tables(settings, drawn, out)
     write_csv(out / "runs.csv", map(run_row, reading.runs))
-    shown = pictures(settings, out) if with_pictures else ""
-    html = page(title, reading, settings, drawn, look, shown, ranks_svg)
+    shown = pictures(settings, look, out) if with_pictures else ""
+    html = page(title, reading, settings, drawn, look, shown, ranks_svg, ceilings)
     if again is not None:
         html = html.replace(
             "<meta charset", f'<meta http-equiv="refresh" content="{again:g}">\n<meta charset', 1

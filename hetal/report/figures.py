@@ -6,30 +6,35 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hetal.files import write_atomically
-from hetal.report.analysis import Curve, Setting
+from hetal.report.analysis import RANDOM, Curve, Setting
+from hetal.report.ceiling import Ceiling
 from hetal.report.statistics import critical_difference
 
-# Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f5539", "#5c5c5c")
+# Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
+# yellow is too pale for lines. What comes after them has the same colours, other dashes and other markers.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", "--", "-.", ":")
-MARKERS = "osD^vP*X<>"
+MARKERS = "osD^vPX<>"
 REFERENCE = "#8a8a8a"
+
+STYLE: Any = {"font.size": 8, "axes.titlesize": 9, "svg.fonttype": "path", "axes.linewidth": 0.7}
 
 Look = tuple[str, str, str]
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:
     """Return the colour, dash and marker of every strategy; random is a grey reference."""
-    rest = [label for label in labels if label != "random"]
+    rest = [label for label in labels if label != RANDOM]
     found = {
         label: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, label in enumerate(rest)
     }
-    return {**found, **({"random": (REFERENCE, "--", "")} if "random" in labels else {})}
+    return {**found, **({RANDOM: (REFERENCE, "--", "")} if RANDOM in labels else {})}
 
 
 def draw_settings(
@@ -40,43 +45,58 @@ def draw_settings(
     y: str,
     path: Path,
     base_rate: bool = False,
+    ceilings: Mapping[str, Ceiling] | None = None,
 ) -> None:
-    """Draw one small chart a setting, mean and 95% interval over seeds, as `path`.svg and .png."""
+    """Draw one small chart a setting, mean and 95% interval over seeds, as `path`.svg and .png.
+
+    Args:
+        settings: a chart each.
+        curve: gives the curve of a strategy in a setting.
+        look: of every strategy.
+        x, y: what the axes say.
+        path: without a suffix.
+        base_rate: draw the share of clean rows in the pool.
+        ceilings: what all labels at once come to, by setting; drawn where there is one.
+    """
     columns = min(len(settings), 3)
     rows = -(-len(settings) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.1 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat[len(settings) :]:
-        ax.set_axis_off()
-    shown: dict[str, Any] = {}
-    for ax, setting in zip(axes.flat, settings, strict=False):
-        counts = set()
-        for label in (label for label in look if label in setting.runs):
-            drawn = curve(setting, label)
-            colour, dash, marker = look[label]
-            (line,) = ax.plot(
-                drawn.x,
-                _percent(drawn.mean),
-                dash,
-                color=colour,
-                marker=marker,
-                markersize=3.5,
-                linewidth=1.6,
-            )
-            ax.fill_between(
-                drawn.x, _percent(drawn.low), _percent(drawn.high), color=colour, alpha=0.15, lw=0
-            )
-            shown[label] = line
-            counts |= set(drawn.n)
-        if base_rate:
-            ax.axhline(100 * setting.base_rate, color=REFERENCE, linestyle=":", linewidth=1)
-        n = str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}" if counts else "0"
-        ax.set_title(f"{setting.name}  (n = {n})", fontsize=9, loc="left")
-        _plain(ax, x, y)
-    figure.legend(
-        shown.values(), shown.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8
-    )
-    save(figure, path)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(2.9 * columns + 0.3, 2.35 * rows + 0.45), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for ax in axes.flat[len(settings) :]:
+            ax.set_axis_off()
+        shown: dict[str, Any] = {}
+        for ax, setting in zip(axes.flat, settings, strict=False):
+            here = [label for label in look if label in setting.runs]
+            counts = {n for label in here for n in curve(setting, label).n}
+            for label in reversed(here):
+                shown[label] = _line(ax, curve(setting, label), look[label])
+            if base_rate:
+                ax.axhline(100 * setting.base_rate, color="black", linestyle=":", linewidth=0.9)
+            if ceiling := (ceilings or {}).get(setting.name):
+                shown[f"all {ceiling.n_labelled:,} clean labels"] = ax.axhline(
+                    100 * ceiling.accuracy.mean, color="black", linestyle="-.", linewidth=0.8
+                )
+            n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
+            ax.set_title(f"{setting.name}  (n = {n})", loc="left")
+            _plain(ax, x, y)
+        order = [label for label in look if label in shown]
+        order += [label for label in shown if label not in look]
+        figure.legend(
+            [shown[label] for label in order], order, loc="outside lower center",
+            ncols=max(3, min(len(order), round(2.4 * columns))), frameon=False,
+        )  # fmt: skip
+        save(figure, path)
+
+
+def _line(ax: Axes, drawn: Curve, look: Look) -> Any:
+    colour, dash, marker = look
+    (line,) = ax.plot(
+        drawn.x, _percent(drawn.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
+        markevery=-(-len(drawn.x) // 12) or 1,
+    )  # fmt: skip
+    ax.fill_between(drawn.x, _percent(drawn.low), _percent(drawn.high), color=colour, alpha=0.15, lw=0)
+    return line
 
 
 def draw_ranks(ranks: Mapping[str, float], n_settings: int, path: Path) -> None:
@@ -119,7 +139,7 @@ def save(figure: Figure, path: Path) -> None:
         lambda file: figure.savefig(file, format="svg", metadata={"Date": None}),
     )
     write_atomically(
-        path.with_name(path.name + ".png"), lambda file: figure.savefig(file, format="png", dpi=150)
+        path.with_name(path.name + ".png"), lambda file: figure.savefig(file, format="png", dpi=200)
     )
 
 
@@ -128,9 +148,8 @@ def _percent(values: Sequence[float]) -> list[float]:
 
 
 def _plain(ax: Axes, x: str, y: str) -> None:
-    ax.set_xlabel(x, fontsize=8)
-    ax.set_ylabel(y, fontsize=8)
-    ax.tick_params(labelsize=8)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
     ax.grid(True, color="#e4e4e4", linewidth=0.6)
     ax.set_axisbelow(True)
     for side in ("top", "right"):
