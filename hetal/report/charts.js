@@ -2,7 +2,7 @@
 // Line charts: mean and interval of every strategy, read by pointer or arrow keys.
 const data = JSON.parse(document.getElementById("data").textContent);
 const DASH = { "-": "", "--": "6 4", "-.": "7 3 2 3", ":": "2 3" };
-const PAD = { left: 40, right: 12, top: 18, bottom: 36 };
+const PAD = { left: 40, right: 12, top: 24, bottom: 36 };
 
 function element(parent, name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -64,15 +64,17 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   element(svg, "text", { x: 0, y: 11, class: "title" }, about.y);
   const [least, most] = span(shown.flatMap((l) => series[l].n));
   element(svg, "text", { x: W - PAD.right, y: 11, "text-anchor": "end" }, `n = ${least === most ? most : `${least} to ${most}`}`);
-  const reference = (v, kind, text, under) => {
+  const reference = (v, kind, text, end, dy) => {
     if (v < y0 || v > y1) return;
     element(svg, "line", { class: kind, x1: PAD.left, x2: W - PAD.right, y1: py(v), y2: py(v) });
-    element(svg, "text", { class: "reference", x: W - PAD.right - 2, y: py(v) + (under ? 11 : -4), "text-anchor": "end" }, text);
+    const at = end ? { x: W - PAD.right - 2, "text-anchor": "end" } : { x: PAD.left + 3 };
+    return () => element(svg, "text", { class: "reference", y: py(v) + dy, ...at }, text);
   };
-  if (about.base_rate && setting.base_rate !== null) reference(setting.base_rate, "base", `pool ${percent(setting.base_rate)}`, true);
-  if (about.ceiling && setting.ceiling)
-    reference(setting.ceiling.accuracy[0], "ceiling", `all ${setting.ceiling.n_labelled.toLocaleString("en")} clean labels ${percent(setting.ceiling.accuracy[0])}, n = ${setting.ceiling.n}`, y1 - setting.ceiling.accuracy[0] < (y1 - y0) * 0.08);
+  const base = about.base_rate && setting.base_rate !== null && reference(setting.base_rate, "base", `pool ${percent(setting.base_rate)}`, true, 11);
+  const top = about.ceiling && setting.ceiling;
+  const all = top && reference(top.accuracy[0], "ceiling", `all ${top.n_labelled.toLocaleString("en")} clean labels: ${percent(top.accuracy[0])}`, false, -4);
   lines(svg, shown, series, px, py, withSeeds);
+  for (const label of [base, all]) if (label) label();
   reading(place, svg, { about, series, shown, px, W, H });
 }
 

@@ -10,7 +10,20 @@ import numpy as np
 
 from hetal.report.analysis import Comparison, Setting
 from hetal.report.figures import Look
-from hetal.report.markup import Row, about, glyph, many, number, p_value, plain, section, share, table, text
+from hetal.report.markup import (
+    Row,
+    about,
+    glyph,
+    many,
+    number,
+    p_value,
+    plain,
+    section,
+    share,
+    table,
+    text,
+    where,
+)
 
 SURE = 0.05
 
@@ -70,7 +83,7 @@ def contests(
     rows = (
         Row(
             [
-                text(c.setting), text(c.first), text(c.second), number(c.n, str(c.n)), share(c.difference, sign=True),
+                where(c.setting), text(c.first), text(c.second), number(c.n, str(c.n)), share(c.difference, sign=True),
                 number(c.effect, plain(c.effect, 2)), number(c.t_holm, p_value(c.t_holm)),
                 number(c.wilcoxon_holm, p_value(c.wilcoxon_holm)), number(c.wins, f"{c.wins}/{c.ties}/{c.losses}"),
             ],

@@ -83,6 +83,11 @@ def text(value: str) -> str:
     return f"<td>{escape(value)}</td>"
 
 
+def where(name: str) -> str:
+    """Return a cell with the name of a setting, on one line."""
+    return f"<td class='setting'>{escape(name)}</td>"
+
+
 def named(label: str, look: Look) -> str:
     """Return a cell with a strategy's marker and name."""
     return f"<td class='name'>{glyph(look)}{escape(label)}</td>"

@@ -86,8 +86,8 @@ def _strips(
         rows.append(f"<div class='name'{tag}>{glyph(look[label])}{escape(label)}</div>")
         rows.append(f"<div class='strip'{tag}>{strip}</div>")
     note = (
-        f"The first query at seed {next(iter(runs.values())).seed}, in the order of buying, with the label that each row "
-        "came with; noisy rows are framed and marked ×."
+        f"The first query at seed {next(iter(runs.values())).seed}, in the order of buying, with the label that each "
+        "row came with; noisy rows are framed and marked ×."
     )
     return (
         f"<div{about(name)}><h3>{escape(name)}</h3><div class='strips'>{''.join(rows)}</div>"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
@@ -27,9 +29,29 @@ class Drawn:
     def regions(self, run: Run) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Return x (w,), y (h,) and the class (h, w) that the last network of `run` predicts on points of the plane.
 
-        None where the run kept no network, see `keep_network` in conf/config.yaml.
+        None where the run is not finished or kept no network, see `keep_network` in conf/config.yaml.
+
+        Raises:
+            BadInput: network.pt is damaged.
         """
-        return None
+        import torch
+
+        path = run.folder / "network.pt"
+        if run.summary is None or not path.exists():
+            return None
+        network = self.learner.new_network().eval()
+        try:
+            network.load_state_dict(torch.load(path, weights_only=True))
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            raise BadInput(f"network.pt of {run.folder.name} is damaged: {error}") from None
+        (left, low), (right, high) = self.test.min(0), self.test.max(0)
+        room = 0.05 * max(right - left, high - low)
+        step = (max(right - left, high - low) + 2 * room) / GRID
+        x, y = np.arange(left - room, right + room, step), np.arange(low - room, high + room, step)
+        points = torch.from_numpy(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)).to(torch.float32)
+        with torch.inference_mode():
+            logits, _ = network(self.learner.prepare(network)(points))
+        return x, y, logits.argmax(1).numpy().reshape(len(y), len(x))
 
 
 def redraw(run: Run) -> Drawn:

@@ -8,7 +8,19 @@ from html import escape
 
 from hetal.report.analysis import Numbers
 from hetal.report.figures import Look
-from hetal.report.markup import Row, about, glyph, interval, named, number, plain, section, share, table, text
+from hetal.report.markup import (
+    Row,
+    about,
+    glyph,
+    interval,
+    named,
+    number,
+    plain,
+    section,
+    share,
+    table,
+    where,
+)
 
 # The panel's charts, in the order in which they stand beside each other.
 PANEL = ("clean_share", "cumulative", "clean_labels", "distinct")
@@ -96,7 +108,7 @@ def numbers(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
     rows = [
         Row(
             [
-                text(n.setting), named(n.label, look[n.label]), number(n.n, f"{n.n}"), share(n.area), share(n.final),
+                where(n.setting), named(n.label, look[n.label]), number(n.n, f"{n.n}"), share(n.area), share(n.final),
                 share(n.clean_share), interval(n.reach, 0), interval(n.saving, 0, sign=True),
                 number(n.reached, f"{n.reached} of {n.n}"),
             ],
@@ -123,7 +135,7 @@ def cost(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
     rows = [
         Row(
             [
-                text(n.setting), named(n.label, look[n.label]), number(n.n, f"{n.n}"),
+                where(n.setting), named(n.label, look[n.label]), number(n.n, f"{n.n}"),
                 *(number(n.seconds.get(p, math.nan), plain(n.seconds.get(p, math.nan), 2)) for p in phases),
                 _phases([n.seconds.get(p, 0.0) for p in phases], longest),
                 number(n.peak_memory_mb, plain(n.peak_memory_mb, 0)),

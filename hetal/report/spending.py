@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hetal.report.analysis import Setting
 from hetal.report.figures import Look
-from hetal.report.markup import Row, named, number, section, share, table, text
+from hetal.report.markup import Row, named, number, section, share, table, where
 from hetal.report.reading import Run
 from hetal.report.statistics import Interval, bca_interval
 
@@ -55,7 +55,7 @@ def budget(settings: Sequence[Setting], look: Mapping[str, Look]) -> str:
             rows.append(
                 Row(
                     [
-                        text(setting.name), named(label, look[label]), number(len(runs), str(len(runs))), share(clean),
+                        where(setting.name), named(label, look[label]), number(len(runs), str(len(runs))), share(clean),
                         _halves(clean.mean), share(distinct), f"<td>{_bars(total)}</td>",
                     ],
                     setting.name,
