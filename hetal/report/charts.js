@@ -31,7 +31,8 @@ function heights(setting, measure, labels, withSeeds) {
     const s = setting.series[measure][l];
     if (!s) continue;
     if (withSeeds && s.seeds.length) s.seeds.forEach((line) => line.forEach((p) => found.push(p[1])));
-    else s.mean.forEach((v, i) => found.push(v, s.low[i] ?? v, s.high[i] ?? v));
+    // An interval from two seeds may be as wide as the chart is high; it is drawn, but not made room for.
+    else s.mean.forEach((v, i) => found.push(v, ...(s.n[i] > 2 ? [s.low[i], s.high[i]] : [])));
   }
   if (about.ceiling && setting.ceiling && found.length) found.push(setting.ceiling.accuracy[0]);
   return found;
@@ -85,9 +86,10 @@ function lines(svg, shown, series, px, py, withSeeds) {
     if (withSeeds && s.seeds.length)
       for (const line of s.seeds)
         element(svg, "path", { class: "seed", d: path(line.map((p) => p[0]), line.map((p) => p[1])), stroke: colour });
-    else if (s.low.every((v) => v !== null))
+    const known = s.x.map((_, i) => i).filter((i) => s.low[i] !== null), pick = (from) => known.map((i) => from[i]);
+    if (!withSeeds && known.length > 1)
       element(svg, "path", { class: "band", fill: colour,
-        d: `${path(s.x, s.high)}${path([...s.x].reverse(), [...s.low].reverse()).replace("M", "L")}Z` });
+        d: `${path(pick(s.x), pick(s.high))}${path(pick(s.x).reverse(), pick(s.low).reverse()).replace("M", "L")}Z` });
   }
   // References lie under what they are compared with.
   for (const l of [...shown].reverse()) {

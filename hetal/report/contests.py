@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
 
-from hetal.report.analysis import Comparison, Setting
+from hetal.report.analysis import Comparison, Setting, turned
 from hetal.report.figures import Look
 from hetal.report.markup import (
     Row,
@@ -51,15 +53,7 @@ def contests(
         return section("contests", "Who beats whom", "<p>There are no two strategies to compare.</p>")
     n = len(settings)
     most = many(n, "setting")
-    matrices = _matrix(
-        "Penalties, by t-tests along the curve", penalties, n, look,
-        f"BADGE's matrix (Ash et al., ICLR 2020): at each checkpoint a paired t-test at 0.05 adds 1 / #checkpoints "
-        f"where the row beats the column; summed over {most}, so at most {n}. A small mean is good.",
-    ) + _matrix(
-        "Wins, by Wilcoxon's test of areas", _wins(pairs), n, look,
-        f"In how many of {most} the row beats the column by mean accuracy over labels: Wilcoxon's signed-rank test "
-        f"over seeds, adjusted by Holm for all pairs of a setting, at 0.05.{_powerless(pairs)}",
-    )  # fmt: skip
+    matrices = _penalties(penalties, n, look) + _differences(pairs, n, look)
     body = f"<div class='matrices'>{matrices}</div>"
     if ranks_svg:
         body += (
@@ -94,57 +88,113 @@ def contests(
     )  # fmt: skip
     caption = "First minus second, in points of mean accuracy over labels, paired by seed"
     every = (
-        f"<details><summary>All {many(len(pairs), 'pair')}</summary>{table(columns, rows, caption)}</details>"
+        f"<details><summary>Every pair ({len(pairs):,})</summary>{table(columns, rows, caption)}</details>"
     )
     note = "p-values are adjusted by Holm for all pairs of a setting; effect size is Cohen's d of paired differences."
     return section("contests", "Who beats whom", body + every, note)
 
 
-def _wins(pairs: Iterable[Comparison]) -> dict[tuple[str, str], float]:
-    """Count the settings in which one beats the other, by (winner, loser)."""
-    found: dict[tuple[str, str], float] = {}
-    for c in pairs:
-        forward, back = (c.first, c.second), (c.second, c.first)
-        for key, ahead in ((forward, c.difference.mean > 0), (back, c.difference.mean < 0)):
-            found[key] = found.get(key, 0.0) + float(c.wilcoxon_holm < SURE and ahead)
-    return found
+@dataclass
+class _Against:
+    """What one strategy came to against another over settings: differences of areas, and settings won by each test."""
+
+    differences: list[float] = field(default_factory=list)
+    by_t: int = 0
+    by_wilcoxon: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Mean difference over settings, in points."""
+        return 100 * float(np.mean(self.differences))
+
+
+def _against(pairs: Iterable[Comparison]) -> dict[tuple[str, str], _Against]:
+    found: dict[tuple[str, str], _Against] = defaultdict(_Against)
+    for pair in pairs:
+        for c in (pair, turned(pair, pair.second)):
+            if not math.isnan(c.difference.mean):
+                one = found[c.first, c.second]
+                one.differences.append(c.difference.mean)
+                one.by_t += c.t_holm < SURE and c.difference.mean > 0
+                one.by_wilcoxon += c.wilcoxon_holm < SURE and c.difference.mean > 0
+    return dict(found)
 
 
 def _powerless(pairs: Sequence[Comparison]) -> str:
-    """Say where the test cannot come out, whatever the runs say."""
+    """Say so where Wilcoxon's test cannot come out, whatever the runs say."""
     n = max(c.n for c in pairs)
     least = 2.0 ** (1 - n)
-    if n == 0 or least < SURE / max(1, len(pairs)):
+    if n == 0 or least < SURE:
         return ""
-    return f" With {many(n, 'seed')} its smallest possible p is {least:.3g} before Holm, so it may never come out."
+    return f" With {many(n, 'seed')} Wilcoxon's smallest possible p is {least:.3g}, so it cannot come out."
+
+
+def _penalties(values: Mapping[tuple[str, str], float], n: int, look: Mapping[str, Look]) -> str:
+    lost = _mean_over_rows(values)
+    cells = {
+        pair: (max(0.0, value) / n, f"{value:.2f}".rstrip("0").rstrip(".")) for pair, value in values.items()
+    }
+    note = (
+        "BADGE's matrix (Ash et al., ICLR 2020): at each checkpoint a paired t-test at 0.05 adds 1 / #checkpoints "
+        f"where the row beats the column; summed over {many(n, 'setting')}, so at most {n}. A small mean is good."
+    )
+    order = sorted(lost, key=lambda b: (lost[b], -sum(values.get((b, a), 0.0) for a in lost)))
+    foot = ("mean lost", {label: f"{value:.2f}" for label, value in lost.items()})
+    return _matrix("Penalties, by t-tests along the curves", cells, order, look, foot, note)
+
+
+def _differences(pairs: Sequence[Comparison], n: int, look: Mapping[str, Look]) -> str:
+    against = _against(pairs)
+    lost = _mean_over_rows({pair: one.mean for pair, one in against.items()})
+    most = max((abs(one.mean) for one in against.values()), default=0.0) or 1.0
+    cells = {
+        pair: (max(0.0, one.mean) / most, f"{_signed(one.mean)}<small>{one.by_t} · {one.by_wilcoxon}</small>")
+        for pair, one in against.items()
+    }
+    note = (
+        "Row minus column in mean accuracy over labels, in points, averaged over settings. Small print: the number of "
+        f"settings, of {n}, in which the row is ahead at 0.05, by the paired t-test · by Wilcoxon's signed-rank test, "
+        f"both adjusted by Holm for all pairs of a setting.{_powerless(pairs)}"
+    )
+    order = sorted(lost, key=lambda b: lost[b])
+    foot = ("mean", {label: _signed(value) for label, value in lost.items()})
+    return _matrix("Differences of mean accuracy, and tests", cells, order, look, foot, note)
+
+
+def _mean_over_rows(values: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    labels = dict.fromkeys(label for pair in values for label in pair)
+    return {b: float(np.mean([v for (_, loser), v in values.items() if loser == b] or [0.0])) for b in labels}
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "\u2212")
 
 
 def _matrix(
-    title: str, values: Mapping[tuple[str, str], float], most: int, look: Mapping[str, Look], note: str
+    title: str,
+    cells: Mapping[tuple[str, str], tuple[float, str]],
+    labels: Sequence[str],
+    look: Mapping[str, Look],
+    foot: tuple[str, Mapping[str, str]],
+    note: str,
 ) -> str:
-    labels = sorted({label for pair in values for label in pair})
-    lost = {b: float(np.mean([values.get((a, b), 0.0) for a in labels if a != b])) for b in labels}
-    labels.sort(key=lambda b: (lost[b], -sum(values.get((b, a), 0.0) for a in labels)))
-    top = "".join(
-        f"<th scope='col'{about('', [b])}><span>{glyph(look[b])}{escape(b)}</span></th>" for b in labels
-    )
+    """Draw rows against columns; each cell has a depth of colour in [0, 1] and what it says."""
+    tags = {label: about("", [label]) for label in labels}
+    top = "".join(f"<th scope='col'{tags[b]}><span>{glyph(look[b])}{escape(b)}</span></th>" for b in labels)
     rows = []
     for a in labels:
-        cells = "".join(
-            f"<td class='self'{about('', [b])}></td>" if a == b else _shaded(values.get((a, b), 0.0), most, b)
-            for b in labels
-        )
-        rows.append(f"<tr{about('', [a])}><th scope='row'>{glyph(look[a])}{escape(a)}</th>{cells}</tr>")
-    means = "".join(f"<td{about('', [b])}>{lost[b]:.2f}</td>" for b in labels)
+        line = ""
+        for b in labels:
+            depth, said = cells.get((a, b), (0.0, ""))
+            line += (
+                f"<td class='self'{tags[b]}></td>" if a == b
+                else f"<td{tags[b]} style='--share:{depth:.3f}'>{said}</td>"
+            )  # fmt: skip
+        rows.append(f"<tr{tags[a]}><th scope='row'>{glyph(look[a])}{escape(a)}</th>{line}</tr>")
+    last = "".join(f"<td{tags[b]}>{foot[1][b]}</td>" for b in labels)
     return (
         f"<figure><figcaption>{title}</figcaption><div class='scroll'><table class='matrix'>"
         f"<thead><tr><td></td>{top}</tr></thead><tbody>{''.join(rows)}</tbody>"
-        f"<tfoot><tr><th scope='row'>mean lost</th>{means}</tr></tfoot></table></div>"
+        f"<tfoot><tr><th scope='row'>{foot[0]}</th>{last}</tr></tfoot></table></div>"
         f"<p class='note'>{note}</p></figure>"
     )
-
-
-def _shaded(value: float, most: int, column: str) -> str:
-    depth = 0.0 if math.isnan(value) else value / most
-    shown = f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"<td{about('', [column])} style='--share:{depth:.3f}'>{shown}</td>"

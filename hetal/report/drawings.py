@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 CLEAN, NOISY = "#111111", "#d55e00"
 # Pale, so that points stand out; told apart by the border between them, too.
@@ -57,7 +58,9 @@ def draw_plane(
     """
     columns = min(len(bought), 3)
     rows = -(-len(bought) // columns)
-    figure = Figure(figsize=(3.1 * columns, 2.0 * rows + 0.35), layout="constrained")
+    width, height = np.ptp(test, axis=0)
+    tall = 3.1 * min(2.0, 0.1 + height / (width or 1))
+    figure = Figure(figsize=(3.1 * columns, (tall + 0.3) * rows + 0.35), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -65,12 +68,12 @@ def draw_plane(
     for ax, (label, found) in zip(axes.flat, bought.items(), strict=False):
         if label in regions:
             _regions(ax, *regions[label])
-        background = ax.scatter(*test.T, s=0.4, color="#9a9a9a", alpha=0.5, lw=0, rasterized=True)
+        ax.scatter(*test.T, s=0.4, color="#9a9a9a", alpha=0.5, lw=0, rasterized=True)
         points, noisy = found["points"], found["is_noisy"].astype(bool)
         marks = [
             ax.scatter(*points[~noisy].T, s=6, color=CLEAN, lw=0),
             ax.scatter(*points[noisy].T, s=7, color=NOISY, marker="x", lw=0.7),
-            background,
+            Line2D([], [], color="#9a9a9a", marker=".", linestyle="", markersize=2),
         ]
         ax.set_title(titles[label], fontsize=9)
         ax.set_aspect("equal")

@@ -38,7 +38,7 @@ def pictures(settings: Sequence[Setting], look: Mapping[str, Look], out: Path) -
     """
     first = max(5, min(FIRST, MOST // max(1, sum(len(s.runs) for s in settings))))
     parts = [_setting_or_why(setting, look, out, first) for setting in settings]
-    return section("bought", "What was bought first", "".join(parts))
+    return section("bought", "What was bought", "".join(parts))
 
 
 def _setting_or_why(setting: Setting, look: Mapping[str, Look], out: Path, first: int) -> str:
@@ -119,7 +119,7 @@ def _plane(name: str, runs: Mapping[str, Run], drawn: Drawn, path: Path) -> str:
     )  # fmt: skip
     seed = next(iter(runs.values())).seed
     return (
-        f"<figure{about(name)}><figcaption>{escape(name)}</figcaption>"
+        f"<figure class='wide'{about(name)}><figcaption>{escape(name)}</figcaption>"
         f"<img class='plane' alt='{escape(said, True)}' src='data:image/png;base64,{data}'>"
         f"<p class='note'>All that queries bought at seed {seed}. {kept}{lost}</p></figure>"
     )

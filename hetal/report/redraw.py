@@ -20,10 +20,11 @@ GRID = 240
 
 @dataclass(frozen=True)
 class Drawn:
-    """The distinct images of a pool (M, ...), the test set's (n, ...), and what runs networks on such."""
+    """The distinct images of a pool (M, ...), the test set's (n, ...) with labels (n,), and what trains on them."""
 
     images: npt.NDArray[Any]
     test: npt.NDArray[Any]
+    test_labels: npt.NDArray[np.int64]
     learner: Any
 
     def regions(self, run: Run) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]] | None:
@@ -81,4 +82,9 @@ def redraw(run: Run) -> Drawn:
     about = json.loads((run.folder / "provenance.json").read_bytes())
     if setup.fingerprint != about["data"]:
         raise BadInput("the data are not those that the run was begun with")
-    return Drawn(setup.pool.images_M.numpy(), setup.task.test.images.numpy(), setup.learner)
+    return Drawn(
+        setup.pool.images_M.numpy(),
+        setup.task.test.images.numpy(),
+        setup.task.test.labels.numpy(),
+        setup.learner,
+    )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hetal.report.analysis import Numbers
+from hetal.report.analysis import RANDOM, Numbers
 from hetal.report.figures import Look
 from hetal.report.markup import (
     Row,
@@ -109,7 +109,8 @@ def numbers(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
         Row(
             [
                 where(n.setting), named(n.label, look[n.label]), number(n.n, f"{n.n}"), share(n.area), share(n.final),
-                share(n.clean_share), interval(n.reach, 0), interval(n.saving, 0, sign=True),
+                share(n.clean_share), interval(n.reach, 0),
+                number(math.nan, "") if n.label == RANDOM else interval(n.saving, 0, sign=True),
                 number(n.reached, f"{n.reached} of {n.n}"),
             ],
             n.setting,

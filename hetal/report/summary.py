@@ -70,7 +70,12 @@ def _warning(verdicts: Sequence[Verdict]) -> str:
 def _sentence(verdicts: Sequence[Verdict], ranks: Mapping[str, float]) -> str:
     if len(verdicts) == 1:
         v = verdicts[0]
-        return f"<b>{escape(v.leader)}</b> leads{_margin(v)}."
+        doubt = {
+            "weak": ", but too few seeds were run to trust it",
+            "open": ", which may be chance",
+            "sure": "",
+        }
+        return f"<b>{escape(v.leader)}</b> leads{_margin(v)}{doubt[_state(v)] if v.second else ''}."
     won = Counter(v.leader for v in verdicts).most_common()
     clear = Counter(v.leader for v in verdicts if _state(v) == "sure")
     wins = ", ".join(
@@ -89,7 +94,7 @@ def _sentence(verdicts: Sequence[Verdict], ranks: Mapping[str, float]) -> str:
 def _margin(v: Verdict) -> str:
     if v.comparison is None or v.second is None:
         return ""
-    points = written(percent(v.comparison.difference), 1, sign=True)
+    points = written(percent(v.comparison.difference), 1)
     return f" by {points} points over <b>{escape(v.second)}</b>"
 
 
@@ -102,7 +107,8 @@ def _state(v: Verdict) -> str:
 def _card(
     v: Verdict, pairs: Sequence[Comparison], numbers: Sequence[Numbers], look: Mapping[str, Look]
 ) -> str:
-    said = f"<h3>{escape(v.setting)}</h3><p class='lead'><b>{escape(v.leader)}</b> {100 * v.area:.1f}%</p>"
+    area = next(n.area.mean for n in numbers if n.label == v.leader)
+    said = f"<h3>{escape(v.setting)}</h3><p class='lead'><b>{escape(v.leader)}</b> {100 * area:.1f}%</p>"
     c = v.comparison
     if c is not None and v.second is not None:
         p = "" if math.isnan(c.t_holm) else f", p&nbsp;{p_value(c.t_holm)}"
