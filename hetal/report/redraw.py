@@ -43,7 +43,7 @@ class Drawn:
         network = self.learner.new_network().eval()
         try:
             network.load_state_dict(torch.load(path, weights_only=True))
-        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError) as error:
             raise BadInput(f"network.pt of {run.folder.name} is damaged: {error}") from None
         (left, low), (right, high) = self.test.min(0), self.test.max(0)
         room = 0.05 * max(right - left, high - low)
