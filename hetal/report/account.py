@@ -19,13 +19,14 @@ def flags(found: Sequence[str], notes: Sequence[str]) -> str:
     """Return warnings: settings that differ along with the strategy, and what was left out; possibly nothing."""
     said = ""
     if found:
-        said = (
-            "<b>Not only the strategy differs.</b> Where another setting differs too, the difference may be its doing:"
-            f"{_list(found)}"
+        said = _folded_warning(
+            f"Not only the strategy differs ({len(found):,})",
+            "what else differs may be what makes the difference",
+            found,
         )
     if notes:
-        said += f"<b>Left out:</b>{_list(notes)}"
-    return f"<div class='warning' role='note'>{said}</div>" if said else ""
+        said += _folded_warning(f"Left out ({len(notes):,})", "finished runs that cannot be compared", notes)
+    return said
 
 
 def completeness(lost: Sequence[Missing]) -> str:
@@ -84,8 +85,9 @@ def provenance(reading: Reading) -> str:
     )
 
 
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+def _folded_warning(title: str, why: str, lines: Sequence[str]) -> str:
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<details class='warning'><summary><b>{title}</b>: {why}.</summary><ul>{listed}</ul></details>"
 
 
 def _folded(title: str, lines: str) -> str:

@@ -113,7 +113,8 @@ def draw_ranks(ranking: Ranking, path: Path) -> None:
         figure = Figure(figsize=(6.4, 1.0 + 0.2 * half + 0.07 * len(ranking.groups)), layout="constrained")
         ax = figure.subplots()
         ax.set_axis_off()
-        ax.set(xlim=(-0.4, len(ranks) + 1.4), ylim=(-half - 0.15 * len(ranking.groups), 1.8))
+        first = -0.25 - 0.15 * len(ranking.groups)
+        ax.set(xlim=(-0.4, len(ranks) + 1.4), ylim=(first - 0.75 * (half - 1) - 0.4, 1.8))
         ax.plot([1, len(ranks)], [0.6, 0.6], color="black", lw=1)
         for rank in range(1, len(ranks) + 1):
             ax.plot([rank, rank], [0.6, 0.75], color="black", lw=1)
@@ -122,7 +123,7 @@ def draw_ranks(ranking: Ranking, path: Path) -> None:
         ax.text(min(1 + most, len(ranks)) + 0.08, 1.5, f"critical difference {most:.2f}", va="center")
         for i, (name, value) in enumerate(ranks.items()):
             left = i < half
-            y = -0.25 - 0.15 * len(ranking.groups) - 0.75 * (i if left else len(ranks) - 1 - i)
+            y = first - 0.75 * (i if left else len(ranks) - 1 - i)
             end = 0.9 if left else len(ranks) + 0.1
             ax.plot([value, value, end], [0.6, y, y], color="black", lw=0.8)
             ax.text(
