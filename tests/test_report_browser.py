@@ -212,8 +212,9 @@ def test_it_prints_and_folds_up_again(browser):
 
 def test_everything_that_can_be_operated_has_a_name(browser):
     nameless = browser.execute_script(
-        "return [...document.querySelectorAll('button, select, input, svg[tabindex], img')].filter((e) => "
-        "!(e.textContent.trim() || e.getAttribute('aria-label') || e.alt || e.closest('label'))).map((e) => e.outerHTML)"
+        "return [...document.querySelectorAll('button, select, input, svg[tabindex], img')]"
+        ".filter((e) => !(e.textContent.trim() || e.getAttribute('aria-label') || e.alt || e.closest('label')))"
+        ".map((e) => e.outerHTML)"
     )
     assert nameless == []
     ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map((e) => e.id)")

@@ -13,7 +13,8 @@ from hetal.report.drawings import draw_bought, draw_plane
 from hetal.report.figures import COLOURS, REFERENCE, draw_ranks, draw_settings, looks, save
 from hetal.report.markup import MARKERS
 from hetal.report.page import curves
-from hetal.report.statistics import Interval, critical_difference
+from hetal.report.ranks import Ranking
+from hetal.report.statistics import Interval
 from tests.synthetic import make_run
 
 LABELS = [f"alg{i}" for i in range(12)]
@@ -111,12 +112,11 @@ def test_files_are_whole_and_made_alike_each_time(tmp_path):
 
 
 def test_ranks_join_what_is_not_told_apart(tmp_path, drawn):
-    ranks = {"a": 1.0, "b": 1.5, "c": 3.9}
-    n = next(n for n in range(2, 200) if critical_difference(3, n) < 2)
-    draw_ranks(ranks, n, tmp_path / "ranks")
-    bars = [line for line in drawn["ranks"].axes[0].get_lines() if line.get_color() == "#d55e00"]
+    ranking = Ranking({"a": 1.0, "b": 1.5, "c": 3.0}, 10, 0.01, 1.2, (("a", "b"),))
+    draw_ranks(ranking, tmp_path / "ranks")
+    bars = [line for line in drawn["ranks"].axes[0].get_lines() if line.get_color() == COLOURS[1]]
     (bar,) = bars
-    assert bar.get_xdata() == pytest.approx([1.0 - 0.03, 1.5 + 0.03])
+    assert bar.get_xdata() == pytest.approx([1.0 - 0.04, 1.5 + 0.04])
     assert (tmp_path / "ranks.svg").exists()
 
 

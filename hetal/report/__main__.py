@@ -14,10 +14,11 @@ from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.files import make_folder, write_text
-from hetal.report.analysis import Curve, Setting, mean_ranks, settings_of
+from hetal.report.analysis import Curve, Setting, settings_of
 from hetal.report.ceiling import ceiling_of, set_apart
 from hetal.report.diff import differences
 from hetal.report.figures import draw_ranks, draw_settings, looks
+from hetal.report.matches import ranking
 from hetal.report.page import MEASURES, WITH_BASE_RATE, WITH_CEILING, curves, page
 from hetal.report.pictures import pictures
 from hetal.report.reading import read
@@ -114,10 +115,10 @@ def report(
 
 
 def _ranks(settings: Sequence[Setting], out: Path) -> str:
-    ranks = mean_ranks(settings)
-    if len(settings) < 2 or len(ranks) < 3:
+    found = ranking(settings)
+    if found is None or found.n_settings < 2 or len(found.ranks) < 3:
         return ""
-    draw_ranks(ranks, len(settings), out / "ranks")
+    draw_ranks(found, out / "ranks")
     svg = (out / "ranks.svg").read_text()
     svg = svg[svg.index("<svg") :]
     return svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")

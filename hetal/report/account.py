@@ -7,22 +7,26 @@ from collections.abc import Sequence
 from html import escape
 
 from hetal.report.completeness import Missing
+from hetal.report.labelling import differing
 from hetal.report.markup import Row, many, section, table, text
-from hetal.report.reading import Reading, differing
+from hetal.report.reading import Reading
 
 # More lines than this help nobody; the rest is counted.
 MOST = 500
 
 
-def flags(found: Sequence[str]) -> str:
-    """Return a warning on settings that differ along with the strategy; nothing where there is none."""
-    if not found:
-        return ""
-    lines = "".join(f"<li>{escape(flag)}</li>" for flag in found)
-    return (
-        "<div class='warning' role='note'><b>Not only the strategy differs.</b> Where another setting differs too, "
-        f"the difference may be its doing:<ul>{lines}</ul></div>"
-    )
+def flags(found: Sequence[str], notes: Sequence[str]) -> str:
+    """Return warnings: settings that differ along with the strategy, and what was left out; possibly nothing."""
+    said = ""
+    if found:
+        said = _folded_warning(
+            f"Not only the strategy differs ({len(found):,})",
+            "what else differs may be what makes the difference",
+            found,
+        )
+    if notes:
+        said += _folded_warning(f"Left out ({len(notes):,})", "finished runs that cannot be compared", notes)
+    return said
 
 
 def completeness(lost: Sequence[Missing]) -> str:
@@ -79,6 +83,11 @@ def provenance(reading: Reading) -> str:
     return section(
         "provenance", "Provenance", body, "More than one value in a line: the runs do not share it."
     )
+
+
+def _folded_warning(title: str, why: str, lines: Sequence[str]) -> str:
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<details class='warning'><summary><b>{title}</b>: {why}.</summary><ul>{listed}</ul></details>"
 
 
 def _folded(title: str, lines: str) -> str:

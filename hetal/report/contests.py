@@ -26,16 +26,23 @@ from hetal.report.markup import (
     text,
     where,
 )
+from hetal.report.matches import PenaltyMatrix, penalty_matrix
+from hetal.report.ranks import Ranking
 
 SURE = 0.05
+
+BADGE = (
+    "BADGE's matrix (Ash et al., ICLR 2020): at each checkpoint a paired t-test at 0.05 adds 1 / #checkpoints where "
+    "the row beats the column."
+)
+WILCOXON = "The same by Wilcoxon's signed-rank test, adjusted by Holm for all pairs at the checkpoint."
 
 
 def contests(
     compared: Mapping[str, Sequence[Comparison]],
     settings: Sequence[Setting],
-    penalties: Mapping[tuple[str, str], float],
     look: Mapping[str, Look],
-    ranks: Mapping[str, float],
+    ranks: Ranking | None,
     ranks_svg: str,
 ) -> str:
     """Return the section.
@@ -43,37 +50,25 @@ def contests(
     Args:
         compared: the pairs of each setting.
         settings: all of them.
-        penalties: BADGE's, (winner, loser), summed over settings.
         look: of every strategy.
-        ranks: mean ranks over the settings.
+        ranks: over the settings.
         ranks_svg: the critical-difference diagram, or nothing.
     """
     pairs = [c for found in compared.values() for c in found]
     if not pairs:
         return section("contests", "Who beats whom", "<p>There are no two strategies to compare.</p>")
     n = len(settings)
-    most = many(n, "setting")
-    matrices = _penalties(penalties, n, look) + _differences(pairs, n, look)
-    body = f"<div class='matrices'>{matrices}</div>"
-    if ranks_svg:
-        body += (
-            f"<figure class='ranks'><figcaption>Mean ranks over {most}</figcaption>{ranks_svg}</figure><p class='note'>"
-            "Critical-difference diagram (Demsar, JMLR 2006): 1 is best; a bar joins what Nemenyi's test does not tell "
-            "apart at 0.05.</p>"
-        )
-    elif len(ranks) > 1 and n > 1:
-        body += f"<p>Mean ranks: {', '.join(f'{escape(k)} {v:.2f}' for k, v in ranks.items())}.</p>"
-    columns = (
-        "setting",
-        "first",
-        "second",
-        "n",
-        "difference",
-        "effect size",
-        "p (t)",
-        "p (Wilcoxon)",
-        "win/tie/loss",
-    )
+    matrices = [_penalties(penalty_matrix(settings), "by t-tests", BADGE, look)]
+    by_wilcoxon, powerless = penalty_matrix(settings, "wilcoxon"), _powerless(pairs)
+    if any(by_wilcoxon.penalty.values()):
+        matrices.append(_penalties(by_wilcoxon, "by Wilcoxon's test", f"{WILCOXON}{powerless}", look))
+    matrices.append(_differences(pairs, n, look))
+    body = f"<div class='matrices'>{''.join(matrices)}</div>"
+    if not any(by_wilcoxon.penalty.values()):
+        body += f"<p>By Wilcoxon's test, adjusted by Holm, no checkpoint is won by anybody.{powerless}</p>"
+    body += _ranks(ranks, ranks_svg)
+    columns = ("setting", "first", "second", "n", "difference", "effect size", "p (t)", "p (Wilcoxon)", "win/tie/loss",
+               "difference at the end", "also differs in")  # fmt: skip
     rows = (
         Row(
             [
@@ -129,18 +124,28 @@ def _powerless(pairs: Sequence[Comparison]) -> str:
     return f" With {many(n, 'seed')} Wilcoxon's smallest possible p is {least:.3g}, so it cannot come out."
 
 
-def _penalties(values: Mapping[tuple[str, str], float], n: int, look: Mapping[str, Look]) -> str:
-    lost = _mean_over_rows(values)
+def _penalties(found: PenaltyMatrix, how: str, note: str, look: Mapping[str, Look]) -> str:
     cells = {
-        pair: (max(0.0, value) / n, f"{value:.2f}".rstrip("0").rstrip(".")) for pair, value in values.items()
+        pair: (value / max(found.most, 1), f"{value:.2f}".rstrip("0").rstrip("."))
+        for pair, value in found.penalty.items()
     }
-    note = (
-        "BADGE's matrix (Ash et al., ICLR 2020): at each checkpoint a paired t-test at 0.05 adds 1 / #checkpoints "
-        f"where the row beats the column; summed over {many(n, 'setting')}, so at most {n}. A small mean is good."
+    said = f"{note} Summed over {many(found.most, 'setting')}, so at most {found.most}. A small mean is good."
+    foot = ("mean lost", {label: f"{value:.2f}" for label, value in found.mean.items()})
+    return _matrix(f"Penalties, {how}", cells, found.labels, look, foot, said)
+
+
+def _ranks(ranks: Ranking | None, svg: str) -> str:
+    if ranks is None or ranks.n_settings < 2 or len(ranks.ranks) < 2:
+        return ""
+    most = many(ranks.n_settings, "setting")
+    friedman = "" if math.isnan(ranks.p) else f" Friedman's test that all are alike: p {p_value(ranks.p)}."
+    if not svg:
+        said = ", ".join(f"{escape(label)} {rank:.2f}" for label, rank in ranks.ranks.items())
+        return f"<p>Mean ranks over {most}: {said}.{friedman}</p>"
+    return (
+        f"<figure class='ranks'><figcaption>Mean ranks over {most}</figcaption>{svg}<p class='note'>1 is best; a bar "
+        f"joins what Nemenyi's test does not tell apart at 0.05 (Demsar, JMLR 2006).{friedman}</p></figure>"
     )
-    order = sorted(lost, key=lambda b: (lost[b], -sum(values.get((b, a), 0.0) for a in lost)))
-    foot = ("mean lost", {label: f"{value:.2f}" for label, value in lost.items()})
-    return _matrix("Penalties, by t-tests along the curves", cells, order, look, foot, note)
 
 
 def _differences(pairs: Sequence[Comparison], n: int, look: Mapping[str, Look]) -> str:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from hetal.files import write_atomically
 from hetal.report.analysis import RANDOM, Curve, Setting
 from hetal.report.ceiling import Ceiling
-from hetal.report.statistics import critical_difference
+from hetal.report.ranks import Ranking
 
 # Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
 # yellow is too pale for lines. What comes after them has the same colours, other dashes and other markers.
@@ -105,37 +105,35 @@ def _line(ax: Axes, drawn: Curve, look: Look) -> Any:
     return line
 
 
-def draw_ranks(ranks: Mapping[str, float], n_settings: int, path: Path) -> None:
+def draw_ranks(ranking: Ranking, path: Path) -> None:
     """Draw a critical-difference diagram (Demsar, JMLR 2006): strategies joined by a bar do not differ at 0.05."""
-    labels, values = list(ranks), list(ranks.values())
-    most = critical_difference(len(labels), n_settings)
-    half = -(-len(labels) // 2)
-    figure = Figure(figsize=(7, 1.4 + 0.28 * half), layout="constrained")
-    ax = figure.subplots()
-    ax.set(xlim=(0.2, len(labels) + 0.8), ylim=(-half - 0.6, 1.6))
-    ax.plot([1, len(labels)], [0.6, 0.6], color="black", lw=1)
-    for rank in range(1, len(labels) + 1):
-        ax.plot([rank, rank], [0.6, 0.72], color="black", lw=1)
-        ax.text(rank, 0.82, str(rank), ha="center", fontsize=8)
-    ax.plot([1, 1 + most], [1.3, 1.3], color="black", lw=2)
-    ax.text(1 + most + 0.08, 1.3, f"critical difference {most:.2f}", va="center", fontsize=8)
-    for i, (name, value) in enumerate(ranks.items()):
-        left = i < half
-        y = -(i if left else len(labels) - 1 - i) - 0.55
-        end = 0.95 if left else len(labels) + 0.05
-        ax.plot([value, value, end], [0.6, y, y], color="black", lw=0.8)
-        ax.text(
-            end + (-0.05 if left else 0.05), y, f"{name}  {value:.2f}",
-            ha="right" if left else "left", va="center", fontsize=9,
-        )  # fmt: skip
-    level = 0.42
-    for i, low in enumerate(values):
-        high = max(v for v in values if v - low <= most)
-        if high > low and (i == 0 or max(v for v in values if v - values[i - 1] <= most) < high):
-            ax.plot([low - 0.03, high + 0.03], [level, level], color="#d55e00", lw=3, solid_capstyle="round")
-            level -= 0.13
-    ax.set_axis_off()
-    save(figure, path)
+    ranks, most = ranking.ranks, ranking.critical_difference
+    half = -(-len(ranks) // 2)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 1.0 + 0.2 * half + 0.07 * len(ranking.groups)), layout="constrained")
+        ax = figure.subplots()
+        ax.set_axis_off()
+        first = -0.25 - 0.15 * len(ranking.groups)
+        ax.set(xlim=(-0.4, len(ranks) + 1.4), ylim=(first - 0.75 * (half - 1) - 0.4, 1.8))
+        ax.plot([1, len(ranks)], [0.6, 0.6], color="black", lw=1)
+        for rank in range(1, len(ranks) + 1):
+            ax.plot([rank, rank], [0.6, 0.75], color="black", lw=1)
+            ax.text(rank, 0.85, str(rank), ha="center")
+        ax.plot([1, min(1 + most, len(ranks))], [1.5, 1.5], color="black", lw=2)
+        ax.text(min(1 + most, len(ranks)) + 0.08, 1.5, f"critical difference {most:.2f}", va="center")
+        for i, (name, value) in enumerate(ranks.items()):
+            left = i < half
+            y = first - 0.75 * (i if left else len(ranks) - 1 - i)
+            end = 0.9 if left else len(ranks) + 0.1
+            ax.plot([value, value, end], [0.6, y, y], color="black", lw=0.8)
+            ax.text(
+                end + (-0.06 if left else 0.06), y, f"{name}  {value:.2f}", ha="right" if left else "left",
+                va="center",
+            )  # fmt: skip
+        for i, group in enumerate(ranking.groups):
+            ends = [ranks[group[0]] - 0.04, ranks[group[-1]] + 0.04]
+            ax.plot(ends, [0.4 - 0.17 * i] * 2, color=COLOURS[1], lw=3, solid_capstyle="round")
+        save(figure, path)
 
 
 def save(figure: Figure, path: Path) -> None:

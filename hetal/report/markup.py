@@ -98,9 +98,10 @@ def number(value: float, shown: str) -> str:
     return f"<td class='number' data-value='{'' if math.isnan(value) else f'{value:.7g}'}'>{shown}</td>"
 
 
-def interval(i: Interval, digits: int, sign: bool = False) -> str:
-    """Return a cell with a mean and its interval; empty where there is no mean."""
-    return number(i.mean, written(i, digits, sign, small=True))
+def interval(i: Interval, digits: int, sign: bool = False, at: str = "") -> str:
+    """Return a cell with a mean and its interval, `at` before it; empty where there is no mean."""
+    said = written(i, digits, sign, small=True)
+    return number(i.mean, f"{at} {said}" if at and said else said)
 
 
 def share(i: Interval, sign: bool = False) -> str:

@@ -21,14 +21,13 @@ from hetal.report.analysis import (
     cumulative_share,
     distinct_share,
     labels,
-    mean_ranks,
     seconds,
-    total_penalties,
 )
 from hetal.report.ceiling import Ceiling
 from hetal.report.completeness import missing
 from hetal.report.figures import Look
 from hetal.report.markup import MARKERS
+from hetal.report.matches import ranking
 from hetal.report.reading import Reading, Run
 from hetal.report.statistics import Floats
 from hetal.report.summary import head, summary
@@ -98,7 +97,7 @@ def page(
     compared = {s.name: s.comparisons() for s in settings}
     numbers = [s.numbers(label) for s in settings for label in look if label in s.finished]
     verdicts = [v for s in settings if (v := s.verdict(compared[s.name])) is not None]
-    ranks = mean_ranks(settings)
+    ranks = ranking(settings)
     lost = missing(reading, settings)
     finished = sum(run.summary is not None for run in reading.runs)
     titles = {m[0]: m[1] for m in MEASURES}
@@ -106,14 +105,14 @@ def page(
     body = [
         head(title, len(reading.runs), finished, len(lost), time.strftime("%F %H:%M")),
         sections.contents([item for item in CONTENTS if item[0] != "bought" or pictures]),
-        account.flags(reading.flags),
+        account.flags(reading.flags, [note for s in settings for note in s.notes]),
         summary(verdicts, compared, numbers, look, ranks),
         sections.controls(look, facets),
         sections.curves(names, [(key, titles[key]) for key in CURVES]),
         sections.panel(names),
         spending.budget(settings, look),
         sections.numbers(numbers, look),
-        contests.contests(compared, settings, total_penalties(settings), look, ranks, ranks_svg),
+        contests.contests(compared, settings, look, ranks, ranks_svg),
         pictures,
         sections.cost(numbers, look),
         account.completeness(lost),

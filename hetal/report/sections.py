@@ -109,9 +109,8 @@ def numbers(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
         Row(
             [
                 where(n.setting), named(n.label, look[n.label]), number(n.n, f"{n.n}"), share(n.area), share(n.final),
-                share(n.clean_share), interval(n.reach, 0),
-                number(math.nan, "") if n.label == RANDOM else interval(n.saving, 0, sign=True),
-                number(n.reached, f"{n.reached} of {n.n}"),
+                share(n.clean_share), *_reaching(n),
+                number(n.reached, f"{n.reached} of {n.paired}" if n.paired else ""),
             ],
             n.setting,
             [n.label],
@@ -123,10 +122,18 @@ def numbers(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
     note = (
         "Means with 95% BCa bootstrap intervals over n seeds; the best mean accuracy of each setting is bold. Labels "
         "to random's end: the fewest with which a run is as accurate as random choice is with its whole budget, at "
-        "the same seed, over the seeds that got there; saved: how many fewer than random itself needed. The same "
-        "numbers are in numbers.csv and numbers.tex."
+        "the same seed; saved: how many fewer than random itself needed. A run that never got there counts with all "
+        "of its labels, which makes these bounds, marked ≥ and ≤. The same numbers are in numbers.csv and "
+        "numbers.tex."
     )
     return section("numbers", "Numbers", table(columns, rows, "What every strategy came to"), note)
+
+
+def _reaching(n: Numbers) -> tuple[str, str]:
+    """Return the cells of labels to the target and of labels saved, which random does not save over itself."""
+    most, least = ("\u2265", "\u2264") if n.is_bound else ("", "")
+    saved = number(math.nan, "") if n.label == RANDOM else interval(n.saving, 0, sign=True, at=least)
+    return interval(n.reach, 0, at=most), saved
 
 
 def cost(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:

@@ -10,6 +10,7 @@ from html import escape
 from hetal.report.analysis import RANDOM, Comparison, Numbers, Verdict
 from hetal.report.figures import Look
 from hetal.report.markup import about, glyph, many, p_value, percent, plain, section, written
+from hetal.report.ranks import Ranking
 from hetal.report.statistics import ENOUGH_SEEDS, Interval
 
 SURE = 0.05
@@ -29,7 +30,7 @@ def summary(
     compared: Mapping[str, Sequence[Comparison]],
     numbers: Sequence[Numbers],
     look: Mapping[str, Look],
-    ranks: Mapping[str, float],
+    ranks: Ranking | None,
 ) -> str:
     """Return the verdict on all settings in a sentence, and a card for each of them.
 
@@ -67,7 +68,7 @@ def _warning(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _sentence(verdicts: Sequence[Verdict], ranks: Mapping[str, float]) -> str:
+def _sentence(verdicts: Sequence[Verdict], ranks: Ranking | None) -> str:
     if len(verdicts) == 1:
         v = verdicts[0]
         doubt = {
@@ -82,11 +83,11 @@ def _sentence(verdicts: Sequence[Verdict], ranks: Mapping[str, float]) -> str:
         f"<b>{escape(label)}</b> leads {n} of {len(verdicts)} settings ({clear[label]} clearly)"
         for label, n in won[:3]
     )
-    if len(ranks) < 3:
+    if ranks is None or len(ranks.ranks) < 3:
         return f"{wins}."
-    (first, rank), (second, next_rank) = list(ranks.items())[:2]
+    (first, rank), (second, next_rank) = list(ranks.ranks.items())[:2]
     return (
-        f"{wins}. Over all settings the best mean rank is <b>{escape(first)}</b>'s, {rank:.2f} of {len(ranks)}; "
+        f"{wins}. Over all settings the best mean rank is <b>{escape(first)}</b>'s, {rank:.2f} of {len(ranks.ranks)}; "
         f"next comes {escape(second)} with {next_rank:.2f}."
     )
 
@@ -123,6 +124,8 @@ def _card(
             f"<p class='badge {state}'>{note}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}; "
             f"ahead of {v.beaten} of {many(v.others, 'other')} at 0.05.</p>"
         )
+    if v.waiting:
+        said += f"<p class='note'>Too few seeds yet to take part: {escape(', '.join(v.waiting))}.</p>"
     alike = {b for pair in pairs if not pair.t_holm < SURE for b in (pair.first, pair.second)
              if v.leader in (pair.first, pair.second)}  # fmt: skip
     return f"<article{about(v.setting)}>{said}{_forest(numbers, look, alike | {v.leader})}</article>"
