@@ -15,11 +15,12 @@ from pathlib import Path
 from hetal.errors import BadInput
 from hetal.files import make_folder, write_text
 from hetal.report.analysis import Curve, Setting, settings_of
-from hetal.report.ceiling import ceiling_of, set_apart
+from hetal.report.ceiling import Ceiling, ceiling_of, set_apart
+from hetal.report.charts import Chart, draw_all, facet
 from hetal.report.diff import differences
-from hetal.report.figures import draw_ranks, draw_settings, looks
+from hetal.report.figures import draw_ranks, looks
 from hetal.report.matches import ranking
-from hetal.report.page import MEASURES, WITH_BASE_RATE, WITH_CEILING, curves, page
+from hetal.report.page import MEASURES, WHOLE, WITH_BASE_RATE, WITH_CEILING, curves, page
 from hetal.report.pictures import pictures
 from hetal.report.reading import read
 from hetal.report.tables import comparison_row, curve_rows, latex, numbers_row, run_row, write_csv
@@ -91,13 +92,7 @@ def report(
     ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole)) is not None}
     look = looks(labels)
     drawn = curves(settings)
-    for key, _, x, y, _, _ in MEASURES:
-        if key in FILES:
-            draw_settings(
-                settings, lambda s, label, key=key: drawn[s.name, label, key],  # type: ignore[misc]
-                look, x, y, out / key.replace("_", "-"), base_rate=key in WITH_BASE_RATE,
-                ceilings=ceilings if key in WITH_CEILING else None,
-            )  # fmt: skip
+    draw_all(_charts(settings, drawn, ceilings, out), look)
     ranks_svg = _ranks(settings, out)
     _tables(settings, drawn, out)
     write_csv(out / "runs.csv", map(run_row, reading.runs))
@@ -112,6 +107,25 @@ def report(
     print(f"{len(reading.runs)} runs in {len(settings)} settings, {seconds:.1f} s: {out / 'index.html'}")
     for folder, reason in reading.problems:
         print(f"not readable: {folder}: {reason}", file=sys.stderr)
+
+
+def _charts(
+    settings: Sequence[Setting],
+    drawn: Mapping[tuple[str, str, str], Curve],
+    ceilings: Mapping[str, Ceiling],
+    out: Path,
+) -> list[Chart]:
+    found = []
+    for key, _, x, y, _, _ in (measure for measure in MEASURES if measure[0] in FILES):
+        facets = [
+            facet(
+                s, {label: drawn[s.name, label, key] for label in s.runs}, key in WITH_BASE_RATE,
+                ceilings.get(s.name) if key in WITH_CEILING else None,
+            )
+            for s in settings
+        ]  # fmt: skip
+        found.append(Chart(facets, x, y, out / key.replace("_", "-"), whole=key in WHOLE))
+    return found
 
 
 def _ranks(settings: Sequence[Setting], out: Path) -> str:

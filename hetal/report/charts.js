@@ -30,7 +30,7 @@ function heights(setting, measure, labels, withSeeds) {
   for (const l of labels) {
     const s = setting.series[measure][l];
     if (!s) continue;
-    if (withSeeds && s.seeds.length) s.seeds.forEach((line) => line.forEach((p) => found.push(p[1])));
+    if (withSeeds && s.seeds.length) s.seeds.flat().forEach((p) => found.push(Array.isArray(p) ? p[1] : p));
     // An interval from two seeds may be as wide as the chart is high; it is drawn, but not made room for.
     else s.mean.forEach((v, i) => found.push(v, ...(s.n[i] > 2 ? [s.low[i], s.high[i]] : [])));
   }
@@ -85,7 +85,8 @@ function lines(svg, shown, series, px, py, withSeeds) {
     const s = series[l], colour = data.looks[l][0];
     if (withSeeds && s.seeds.length)
       for (const line of s.seeds)
-        element(svg, "path", { class: "seed", d: path(line.map((p) => p[0]), line.map((p) => p[1])), stroke: colour });
+        element(svg, "path", { class: "seed", stroke: colour, d: Array.isArray(line[0])
+          ? path(line.map((p) => p[0]), line.map((p) => p[1])) : path(s.x.slice(0, line.length), line) });
     const known = s.x.map((_, i) => i).filter((i) => s.low[i] !== null), pick = (from) => known.map((i) => from[i]);
     if (!withSeeds && known.length > 1)
       element(svg, "path", { class: "band", fill: colour,
