@@ -188,19 +188,10 @@ def test_an_interval_of_two_seeds_does_not_set_the_scale(tmp_path, drawn):
     assert drawn["accuracy"].axes[0].get_ylim()[1] < 65
 
 
-def test_many_charts_are_drawn_in_two_processes_and_are_the_same(tmp_path, monkeypatch):
+def test_a_report_has_six_figures(tmp_path):
     settings = settings_with_two_strategies()
-    found = curves(settings)
-    facets = [
-        charts.facet(s, {label: found[s.name, label, "accuracy"] for label in s.runs}, True, None)
-        for s in settings
-    ]
-    for name, few in (("here", 9), ("there", 1)):
-        (tmp_path / name).mkdir()
-        monkeypatch.setattr(charts, "FEW", few)
-        wanted = [charts.Chart(facets, "labels", "%", tmp_path / name / f"chart-{i}") for i in range(2)]
-        charts.draw_all(wanted, looks(["badge", "random"]))
-    for i in range(2):
-        assert (tmp_path / "here" / f"chart-{i}.svg").read_bytes() == (
-            tmp_path / "there" / f"chart-{i}.svg"
-        ).read_bytes()
+    found = charts.charts_of(settings, curves(settings), {}, tmp_path)
+    assert [chart.path.name for chart in found] == [
+        "accuracy", "time", "clean-share", "cumulative", "clean-labels", "distinct",
+    ]  # fmt: skip
+    assert [f.base_rate for chart in found for f in chart.facets] == [None, None, 0.2, 0.2, None, None]

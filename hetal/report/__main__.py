@@ -15,18 +15,15 @@ from pathlib import Path
 from hetal.errors import BadInput
 from hetal.files import make_folder, write_text
 from hetal.report.analysis import Curve, Setting, settings_of
-from hetal.report.ceiling import Ceiling, ceiling_of, set_apart
-from hetal.report.charts import Chart, draw_all, facet
+from hetal.report.ceiling import ceiling_of, set_apart
+from hetal.report.charts import charts_of, draw
 from hetal.report.diff import differences
 from hetal.report.figures import draw_ranks, looks
 from hetal.report.matches import ranking
-from hetal.report.page import MEASURES, WHOLE, WITH_BASE_RATE, WITH_CEILING, curves, page
+from hetal.report.page import curves, page
 from hetal.report.pictures import pictures
 from hetal.report.reading import read
 from hetal.report.tables import comparison_row, curve_rows, latex, numbers_row, run_row, write_csv
-
-# The charts that are files too; the page draws them all.
-FILES = ("accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,7 +89,8 @@ def report(
     ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole)) is not None}
     look = looks(labels)
     drawn = curves(settings)
-    draw_all(_charts(settings, drawn, ceilings, out), look)
+    for chart in charts_of(settings, drawn, ceilings, out):
+        draw(chart, look)
     ranks_svg = _ranks(settings, out)
     _tables(settings, drawn, out)
     write_csv(out / "runs.csv", map(run_row, reading.runs))
@@ -107,25 +105,6 @@ def report(
     print(f"{len(reading.runs)} runs in {len(settings)} settings, {seconds:.1f} s: {out / 'index.html'}")
     for folder, reason in reading.problems:
         print(f"not readable: {folder}: {reason}", file=sys.stderr)
-
-
-def _charts(
-    settings: Sequence[Setting],
-    drawn: Mapping[tuple[str, str, str], Curve],
-    ceilings: Mapping[str, Ceiling],
-    out: Path,
-) -> list[Chart]:
-    found = []
-    for key, _, x, y, _, _ in (measure for measure in MEASURES if measure[0] in FILES):
-        facets = [
-            facet(
-                s, {label: drawn[s.name, label, key] for label in s.runs}, key in WITH_BASE_RATE,
-                ceilings.get(s.name) if key in WITH_CEILING else None,
-            )
-            for s in settings
-        ]  # fmt: skip
-        found.append(Chart(facets, x, y, out / key.replace("_", "-"), whole=key in WHOLE))
-    return found
 
 
 def _ranks(settings: Sequence[Setting], out: Path) -> str:

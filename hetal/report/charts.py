@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ from matplotlib.figure import Figure
 from hetal.report.analysis import Setting
 from hetal.report.ceiling import Ceiling
 from hetal.report.figures import STYLE, Look, save
+from hetal.report.page import MEASURES, WHOLE, WITH_BASE_RATE, WITH_CEILING
 from hetal.report.results import Curve
 
 # Of one chart, in inches, and how many stand side by side: a figure fits two columns of a paper.
 WIDTH, HEIGHT, COLUMNS = 2.0, 1.55, 3
 # Characters that fit over a chart.
 TITLE = 34
-# More charts than this are drawn in two processes.
-FEW = 36
+# What is a file too; the page draws everything.
+FILES = ("accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct")
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,31 @@ def facet(setting: Setting, curves: Mapping[str, Curve], base_rate: bool, ceilin
     return Facet(setting.name, data, lean, setting.base_rate if known else None, ceiling)
 
 
-def draw_all(charts: Sequence[Chart], look: Mapping[str, Look]) -> None:
-    """Draw figures, many of them in two processes: matplotlib takes seconds for twenty charts."""
-    if sum(len(chart.facets) for chart in charts) <= FEW:
-        for chart in charts:
-            draw(chart, look)
-        return
-    with ProcessPoolExecutor(2) as workers:
-        list(workers.map(draw, charts, [look] * len(charts)))
+def charts_of(
+    settings: Sequence[Setting],
+    drawn: Mapping[tuple[str, str, str], Curve],
+    ceilings: Mapping[str, Ceiling],
+    out: Path,
+) -> list[Chart]:
+    """Return the figures of a report, which `draw` writes to the folder `out`.
+
+    Args:
+        settings: a chart each.
+        drawn: see `hetal.report.page.curves`.
+        ceilings: by setting.
+        out: exists.
+    """
+    found = []
+    for key, _, x, y, _, _ in (measure for measure in MEASURES if measure[0] in FILES):
+        facets = [
+            facet(
+                setting, {label: drawn[setting.name, label, key] for label in setting.runs}, key in WITH_BASE_RATE,
+                ceilings.get(setting.name) if key in WITH_CEILING else None,
+            )
+            for setting in settings
+        ]  # fmt: skip
+        found.append(Chart(facets, x, y, out / key.replace("_", "-"), whole=key in WHOLE))
+    return found
 
 
 def draw(chart: Chart, look: Mapping[str, Look]) -> None:
