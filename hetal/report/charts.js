@@ -24,6 +24,9 @@ const short = (v) => (Math.abs(v) >= 10000 ? `${+(v / 1000).toPrecision(3)}k` : 
 const percent = (v) => (100 * v).toFixed(1);
 const span = (values) => values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
 
+// Where a seed's line stands, if not at the x of the mean.
+const widths = (line) => (Array.isArray(line[0]) ? line.map((p) => p[0]) : []);
+
 // The heights that must fit into a chart of `setting`.
 function heights(setting, measure, labels, withSeeds) {
   const about = data.measures[measure], found = [];
@@ -45,7 +48,7 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const shown = labels.filter((l) => series[l] && series[l].x.length);
   if (!shown.length) { place.append(Object.assign(document.createElement("p"), { className: "nothing", textContent: "nothing to show" })); return; }
   const W = Math.max(250, Math.min(680, place.clientWidth || 400)), H = Math.round(Math.min(300, Math.max(190, W * 0.62)));
-  const [x0, x1] = span(shown.flatMap((l) => series[l].x));
+  const [x0, x1] = span(shown.flatMap((l) => (withSeeds ? [...series[l].x, ...series[l].seeds.flatMap(widths)] : series[l].x)));
   let [y0, y1] = range || span(heights(setting, measure, shown, withSeeds));
   if (about.whole) [y0, y1] = [0, 1];
   else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [Math.max(0, y0 - room), Math.min(1, y1 + room)]; }
