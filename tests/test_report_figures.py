@@ -6,11 +6,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hetal.report import figures
+from hetal.report import charts, figures
 from hetal.report.analysis import settings_of
 from hetal.report.ceiling import Ceiling, ceiling_of, set_apart
 from hetal.report.drawings import draw_bought, draw_plane
-from hetal.report.figures import COLOURS, REFERENCE, draw_ranks, draw_settings, looks, save
+from hetal.report.figures import COLOURS, REFERENCE, draw_ranks, looks, save
 from hetal.report.markup import MARKERS
 from hetal.report.page import curves
 from hetal.report.ranks import Ranking
@@ -30,6 +30,7 @@ def drawn(monkeypatch):
         save(figure, path)
 
     monkeypatch.setattr(figures, "save", keep)
+    monkeypatch.setattr(charts, "save", keep)
     return kept
 
 
@@ -67,12 +68,13 @@ def settings_with_two_strategies():
     return settings_of(runs)
 
 
-def draw(settings, path, **more):
+def draw(settings, path, base_rate=False, ceiling=None):
     found = curves(settings)
-    draw_settings(
-        settings, lambda s, label: found[s.name, label, "accuracy"], looks(["badge", "random"]), "labels",
-        "test accuracy (%)", path, **more,
-    )  # fmt: skip
+    facets = [
+        charts.facet(s, {label: found[s.name, label, "accuracy"] for label in s.runs}, base_rate, ceiling)
+        for s in settings
+    ]
+    charts.draw(charts.Chart(facets, "labels", "test accuracy (%)", path), looks(["badge", "random"]))
     return found
 
 
@@ -86,14 +88,16 @@ def test_a_figure_shows_means_intervals_and_n(tmp_path, drawn):
     band = ax.collections[-1].get_paths()[0].vertices
     curve = found["d n m", "badge", "accuracy"]
     assert band[:, 1].max() == pytest.approx(100 * max(curve.high))
-    assert "n = 3" in ax.get_title(loc="left")
+    assert [text.get_text() for text in ax.texts] == ["n = 3"]
+    low, high = ax.get_ylim()
+    assert low < 50 < 100 * max(curve.high) < high
     assert [text.get_text() for text in drawn["accuracy"].legends[0].texts] == ["badge", "random"]
 
 
 def test_a_figure_shows_its_references(tmp_path, drawn):
     settings = settings_with_two_strategies()
     ceiling = Ceiling(1297, Interval(0.95, 0.94, 0.96), 5)
-    draw(settings, tmp_path / "accuracy", base_rate=True, ceilings={"d n m": ceiling})
+    draw(settings, tmp_path / "accuracy", base_rate=True, ceiling=ceiling)
     heights = {tuple(line.get_ydata()) for line in drawn["accuracy"].axes[0].get_lines()}
     assert (20.0, 20.0) in heights
     assert (95.0, 95.0) in heights
@@ -175,3 +179,19 @@ def test_a_run_that_is_unfinished_or_on_other_data_is_no_ceiling(changes):
     others, ceilings = set_apart([*buying, whole])
     assert others == [*buying, whole]
     assert not ceilings
+
+
+def test_an_interval_of_two_seeds_does_not_set_the_scale(tmp_path, drawn):
+    settings = settings_of([make_run("badge", seed, [0.5, 0.5 + 0.2 * seed]) for seed in range(2)])
+    found = draw(settings, tmp_path / "accuracy")
+    assert found["d n m", "badge", "accuracy"].high[1] > 1.5
+    assert drawn["accuracy"].axes[0].get_ylim()[1] < 65
+
+
+def test_a_report_has_six_figures(tmp_path):
+    settings = settings_with_two_strategies()
+    found = charts.charts_of(settings, curves(settings), {}, tmp_path)
+    assert [chart.path.name for chart in found] == [
+        "accuracy", "time", "clean-share", "cumulative", "clean-labels", "distinct",
+    ]  # fmt: skip
+    assert [f.base_rate for chart in found for f in chart.facets] == [None, None, 0.2, 0.2, None, None]

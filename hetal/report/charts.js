@@ -24,13 +24,16 @@ const short = (v) => (Math.abs(v) >= 10000 ? `${+(v / 1000).toPrecision(3)}k` : 
 const percent = (v) => (100 * v).toFixed(1);
 const span = (values) => values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
 
+// Where a seed's line stands, if not at the x of the mean.
+const widths = (line) => (Array.isArray(line[0]) ? line.map((p) => p[0]) : []);
+
 // The heights that must fit into a chart of `setting`.
 function heights(setting, measure, labels, withSeeds) {
   const about = data.measures[measure], found = [];
   for (const l of labels) {
     const s = setting.series[measure][l];
     if (!s) continue;
-    if (withSeeds && s.seeds.length) s.seeds.forEach((line) => line.forEach((p) => found.push(p[1])));
+    if (withSeeds && s.seeds.length) s.seeds.flat().forEach((p) => found.push(Array.isArray(p) ? p[1] : p));
     // An interval from two seeds may be as wide as the chart is high; it is drawn, but not made room for.
     else s.mean.forEach((v, i) => found.push(v, ...(s.n[i] > 2 ? [s.low[i], s.high[i]] : [])));
   }
@@ -45,7 +48,7 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const shown = labels.filter((l) => series[l] && series[l].x.length);
   if (!shown.length) { place.append(Object.assign(document.createElement("p"), { className: "nothing", textContent: "nothing to show" })); return; }
   const W = Math.max(250, Math.min(680, place.clientWidth || 400)), H = Math.round(Math.min(300, Math.max(190, W * 0.62)));
-  const [x0, x1] = span(shown.flatMap((l) => series[l].x));
+  const [x0, x1] = span(shown.flatMap((l) => (withSeeds ? [...series[l].x, ...series[l].seeds.flatMap(widths)] : series[l].x)));
   let [y0, y1] = range || span(heights(setting, measure, shown, withSeeds));
   if (about.whole) [y0, y1] = [0, 1];
   else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [Math.max(0, y0 - room), Math.min(1, y1 + room)]; }
@@ -85,7 +88,8 @@ function lines(svg, shown, series, px, py, withSeeds) {
     const s = series[l], colour = data.looks[l][0];
     if (withSeeds && s.seeds.length)
       for (const line of s.seeds)
-        element(svg, "path", { class: "seed", d: path(line.map((p) => p[0]), line.map((p) => p[1])), stroke: colour });
+        element(svg, "path", { class: "seed", stroke: colour, d: Array.isArray(line[0])
+          ? path(line.map((p) => p[0]), line.map((p) => p[1])) : path(s.x.slice(0, line.length), line) });
     const known = s.x.map((_, i) => i).filter((i) => s.low[i] !== null), pick = (from) => known.map((i) => from[i]);
     if (!withSeeds && known.length > 1)
       element(svg, "path", { class: "band", fill: colour,

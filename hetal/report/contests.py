@@ -157,9 +157,9 @@ def _differences(pairs: Sequence[Comparison], n: int, look: Mapping[str, Look]) 
         for pair, one in against.items()
     }
     note = (
-        "Row minus column in mean accuracy over labels, in points, averaged over settings. Small print: the number of "
-        f"settings, of {n}, in which the row is ahead at 0.05, by the paired t-test · by Wilcoxon's signed-rank test, "
-        f"both adjusted by Holm for all pairs of a setting.{_powerless(pairs)}"
+        "Row minus column in mean accuracy over labels, in points, averaged over the settings that both finished. "
+        f"Small print: the number of settings, of {n}, in which the row is ahead at 0.05, by the paired t-test · by "
+        f"Wilcoxon's signed-rank test, both adjusted by Holm for all pairs of a setting.{_powerless(pairs)}"
     )
     order = sorted(lost, key=lambda b: lost[b])
     foot = ("mean", {label: _signed(value) for label, value in lost.items()})

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hetal.files import write_atomically
-from hetal.report.analysis import RANDOM, Curve, Setting
-from hetal.report.ceiling import Ceiling
+from hetal.report.analysis import RANDOM
 from hetal.report.ranks import Ranking
 
 # Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
@@ -41,68 +39,6 @@ def looks(labels: Sequence[str]) -> dict[str, Look]:
         for i, label in enumerate(rest)
     }
     return {**found, **({RANDOM: (REFERENCE, "--", "")} if RANDOM in labels else {})}
-
-
-def draw_settings(
-    settings: Sequence[Setting],
-    curve: Callable[[Setting, str], Curve],
-    look: Mapping[str, Look],
-    x: str,
-    y: str,
-    path: Path,
-    base_rate: bool = False,
-    ceilings: Mapping[str, Ceiling] | None = None,
-) -> None:
-    """Draw one small chart a setting, mean and 95% interval over seeds, as `path`.svg and .png.
-
-    Args:
-        settings: a chart each.
-        curve: gives the curve of a strategy in a setting.
-        look: of every strategy.
-        x, y: what the axes say.
-        path: without a suffix.
-        base_rate: draw the share of clean rows in the pool.
-        ceilings: what all labels at once come to, by setting; drawn where there is one.
-    """
-    columns = min(len(settings), 3)
-    rows = -(-len(settings) // columns)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(2.9 * columns + 0.3, 2.35 * rows + 0.45), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for ax in axes.flat[len(settings) :]:
-            ax.set_axis_off()
-        shown: dict[str, Any] = {}
-        for ax, setting in zip(axes.flat, settings, strict=False):
-            here = [label for label in look if label in setting.runs]
-            counts = {n for label in here for n in curve(setting, label).n}
-            for label in reversed(here):
-                shown[label] = _line(ax, curve(setting, label), look[label])
-            if base_rate:
-                ax.axhline(100 * setting.base_rate, color="black", linestyle=":", linewidth=0.9)
-            if ceiling := (ceilings or {}).get(setting.name):
-                shown[f"all {ceiling.n_labelled:,} clean labels"] = ax.axhline(
-                    100 * ceiling.accuracy.mean, color="black", linestyle="-.", linewidth=0.8
-                )
-            n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
-            ax.set_title(f"{setting.name}  (n = {n})", loc="left")
-            _plain(ax, x, y)
-        order = [label for label in look if label in shown]
-        order += [label for label in shown if label not in look]
-        figure.legend(
-            [shown[label] for label in order], order, loc="outside lower center",
-            ncols=max(3, min(len(order), round(2.4 * columns))), frameon=False,
-        )  # fmt: skip
-        save(figure, path)
-
-
-def _line(ax: Axes, drawn: Curve, look: Look) -> Any:
-    colour, dash, marker = look
-    (line,) = ax.plot(
-        drawn.x, _percent(drawn.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
-        markevery=-(-len(drawn.x) // 12) or 1,
-    )  # fmt: skip
-    ax.fill_between(drawn.x, _percent(drawn.low), _percent(drawn.high), color=colour, alpha=0.15, lw=0)
-    return line
 
 
 def draw_ranks(ranking: Ranking, path: Path) -> None:
@@ -137,9 +73,10 @@ def draw_ranks(ranking: Ranking, path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `path`.svg and `path`.png; the layout is found once, which is most of the work."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    """Write `path`.svg and `path`.png."""
+    if figure.get_layout_engine() is not None:  # the layout is found once, which is most of the work
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     write_atomically(
         path.with_name(path.name + ".svg"),
         lambda file: figure.savefig(file, format="svg", metadata={"Date": None}),
@@ -147,16 +84,3 @@ def save(figure: Figure, path: Path) -> None:
     write_atomically(
         path.with_name(path.name + ".png"), lambda file: figure.savefig(file, format="png", dpi=200)
     )
-
-
-def _percent(values: Sequence[float]) -> list[float]:
-    return [100 * value for value in values]
-
-
-def _plain(ax: Axes, x: str, y: str) -> None:
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
-    ax.grid(True, color="#e4e4e4", linewidth=0.6)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)

@@ -13,16 +13,14 @@ from hetal.files import make_folder, write_text
 from hetal.report import tables
 from hetal.report.analysis import Curve, Setting, settings_of
 from hetal.report.ceiling import ceiling_of, set_apart
+from hetal.report.charts import charts_of, draw
 from hetal.report.completeness import missing
-from hetal.report.figures import draw_ranks, draw_settings, looks
+from hetal.report.figures import draw_ranks, looks
 from hetal.report.matches import TESTS, ranking
-from hetal.report.page import MEASURES, WITH_BASE_RATE, WITH_CEILING, curves, page
+from hetal.report.page import curves, page
 from hetal.report.parallel import Task, at_once
 from hetal.report.pictures import pictures
 from hetal.report.reading import Reading, read
-
-# The charts that are files too; the page draws them all.
-FILES = ("accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct")
 
 Curves = Mapping[tuple[str, str, str], Curve]
 
@@ -66,15 +64,7 @@ def report(
     look = looks(sorted({run.label for run in buying}))
     ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole)) is not None}
     drawn = curves(settings)
-
-    def chart(key: str, x: str, y: str) -> None:
-        draw_settings(
-            settings, lambda setting, label: drawn[setting.name, label, key], look, x, y,
-            out / key.replace("_", "-"), base_rate=key in WITH_BASE_RATE,
-            ceilings=ceilings if key in WITH_CEILING else None,
-        )  # fmt: skip
-
-    charts: list[Task] = [partial(chart, key, x, y) for key, _, x, y, _, _ in MEASURES if key in FILES]
+    charts: list[Task] = [partial(draw, chart, look) for chart in charts_of(settings, drawn, ceilings, out)]
     with at_once(charts):
         write_tables(reading, settings, drawn, out)
         ranks_svg = _ranks(settings, out)

@@ -156,8 +156,7 @@ def _data(
         series: dict[str, dict[str, Any]] = {m: {} for m in measures}
         for label in setting.runs:
             for m in measures:
-                curve = asdict(drawn[setting.name, label, m])
-                series[m][label] = _rounded(curve if few else {**curve, "seeds": []})
+                series[m][label] = _curve(drawn[setting.name, label, m], few)
         ceiling = ceilings.get(setting.name)
         found.append(
             {
@@ -171,14 +170,24 @@ def _data(
     return {"settings": found, "looks": look, "markers": MARKERS, "measures": measures}
 
 
-def _rounded(value: Any) -> Any:
-    """Return plain JSON values with five digits; NaN is null."""
+def _curve(curve: Curve, with_seeds: bool) -> dict[str, Any]:
+    """Return a curve as the page carries it: of a seed only heights, where they stand at the x of the mean."""
+    found = {key: _rounded(getattr(curve, key)) for key in ("x", "mean", "low", "high", "n")}
+    found["seeds"] = []
+    for line in curve.seeds if with_seeds else ():
+        alike = [x for x, _ in line] == curve.x[: len(line)]
+        found["seeds"].append(_rounded([y for _, y in line] if alike else line, digits=4))
+    return found
+
+
+def _rounded(value: Any, digits: int = 5) -> Any:
+    """Return plain JSON values with so many digits; NaN is null."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _rounded(item, digits) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(item) for item in value]
+        return [_rounded(item, digits) for item in value]
     if isinstance(value, float):
-        return None if math.isnan(value) else float(f"{value:.5g}")
+        return None if math.isnan(value) else float(f"{value:.{digits}g}")
     return value
 
 
