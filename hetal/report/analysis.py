@@ -179,13 +179,14 @@ class Setting:
         """Return the labels that two strategies share, and their accuracies there (S, R) at the seeds both finished."""
         a, b = self.accuracy[first], self.accuracy[second]
         seeds = sorted(a.keys() & b.keys())
-        grids = self.grids[first], self.grids[second]
-        shared = tuple(n for n in grids[0] if n in set(grids[1]))
-        found = []
-        for curves, grid in zip((a, b), grids, strict=True):
+        grid_a, grid_b = self.grids[first], self.grids[second]
+        shared = tuple(n for n in grid_a if n in grid_b)
+
+        def there(curves: dict[int, Floats], grid: tuple[int, ...]) -> Floats:
             whole = np.array([curves[seed] for seed in seeds]).reshape(len(seeds), len(grid))
-            found.append(whole[:, [grid.index(n) for n in shared]])
-        return shared, *found
+            return whole[:, [grid.index(n) for n in shared]]
+
+        return shared, there(a, grid_a), there(b, grid_b)
 
     def differences(self, first: str, second: str) -> Floats:
         """Return differences in area under the curve over the seeds that both finished, on the labels they share."""

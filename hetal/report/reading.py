@@ -73,6 +73,7 @@ class Reading:
         empty: folders of runs that were begun and have no finished round.
         flags: sentences on settings that differ along with the strategy.
         begun: the runs of `empty`, without labels.
+        studies: folders of runs that were read whole.
     """
 
     runs: tuple[Run, ...]
@@ -80,6 +81,7 @@ class Reading:
     empty: tuple[Path, ...] = ()
     flags: tuple[str, ...] = field(default=())
     begun: tuple[Run, ...] = ()
+    studies: tuple[Path, ...] = ()
 
 
 def read(folders: Sequence[Path]) -> Reading:
@@ -89,6 +91,7 @@ def read(folders: Sequence[Path]) -> Reading:
         BadInput: a folder does not exist or holds no run.
     """
     found: list[Path] = []
+    alone: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
             raise BadInput(f"{folder}: there is no such folder")
@@ -96,6 +99,7 @@ def read(folders: Sequence[Path]) -> Reading:
         if not here:
             raise BadInput(f"{folder}: holds no run (a run's folder has a provenance.json)")
         found += here
+        alone |= {folder.resolve()} & set(here)
     found = list(dict.fromkeys(found))
     runs: list[Run] = []
     begun: list[Run] = []
@@ -109,7 +113,12 @@ def read(folders: Sequence[Path]) -> Reading:
             (runs if outcome.rounds else begun).append(outcome)
     labelled, flags = label(runs)
     return Reading(
-        tuple(labelled), tuple(problems), tuple(run.folder for run in begun), tuple(flags), tuple(begun)
+        runs=tuple(labelled),
+        problems=tuple(problems),
+        empty=tuple(run.folder for run in begun),
+        flags=tuple(flags),
+        begun=tuple(begun),
+        studies=tuple(sorted({folder.parent for folder in found if folder not in alone})),
     )
 
 

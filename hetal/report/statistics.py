@@ -210,6 +210,7 @@ def effect_size(differences_S: Floats) -> float:
     return float(d.mean() / d.std(ddof=1))
 
 
+@lru_cache(maxsize=64)
 def critical_difference(n_strategies: int, n_settings: int) -> float:
     """Return by how much mean ranks must differ at 0.05 (Nemenyi; Demsar, JMLR 2006, section 3.2.2)."""
     q = stats.studentized_range.ppf(0.95, n_strategies, np.inf) / np.sqrt(2)
