@@ -99,7 +99,7 @@ def panel(settings: Sequence[str]) -> str:
 
 
 def numbers(found: Sequence[Numbers], look: Mapping[str, Look], target: float | None) -> str:
-    """Return the table of what every strategy came to; labels are counted to `target`, else to random's final accuracy."""
+    """Return the table of what every strategy came to; labels are counted to `target`, if not to random's end."""
     end = "random's end" if target is None else f"{100 * target:g}%"
     columns = ("setting", "strategy", "n", "mean accuracy %", "final accuracy %", "clean share %", f"labels to {end}",
                "labels saved", "reached by")  # fmt: skip
