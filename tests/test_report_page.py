@@ -250,3 +250,20 @@ def test_every_strategy_is_named_in_every_section(html):
         part = html.split(f"<section id='{name}'")[1].split("</section>")[0]
         for label in ALGORITHMS:
             assert part.count(f"data-labels='{label}'") == len(NOISES)
+
+
+def test_many_settings_are_a_table_with_the_cards_folded_away():
+    runs = [
+        make_run(label, seed, [0.5, end + seed / 100], setting=f"setting {i}")
+        for i in range(7)
+        for label, end in (("badge", 0.8), ("random", 0.6))
+        for seed in range(5)
+    ]
+    settings = settings_of(runs)
+    look = looks(["badge", "random"])
+    html = page("many", Reading(tuple(runs)), settings, curves(settings), look, "", "")
+    league = html.split("<div class='league'>")[1].split("</table>")[0]
+    assert league.count("<tr data-setting=") == 7
+    assert text_of(league).count("clear lead, 5 seeds") == 7
+    folded = html.split("Every setting with intervals</summary>")[1].split("</details>")[0]
+    assert folded.count("<article") == 7

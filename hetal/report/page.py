@@ -112,7 +112,7 @@ def page(
         sections.curves(names, [(key, titles[key]) for key in CURVES]),
         sections.panel(names),
         spending.budget(settings, look),
-        sections.numbers(numbers, look),
+        sections.numbers(numbers, look, settings[0].target),
         contests.contests(compared, settings, look, ranks, ranks_svg),
         pictures,
         sections.cost(numbers, look),

@@ -98,10 +98,11 @@ def panel(settings: Sequence[str]) -> str:
     return section("noise", "How the noise was met", rows, note)
 
 
-def numbers(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
-    """Return the table of what every strategy came to."""
-    columns = ("setting", "strategy", "n", "mean accuracy %", "final accuracy %", "clean share %",
-               "labels to random's end", "labels saved", "reached by")  # fmt: skip
+def numbers(found: Sequence[Numbers], look: Mapping[str, Look], target: float | None) -> str:
+    """Return the table of what every strategy came to; labels are counted to `target`, if not to random's end."""
+    end = "random's end" if target is None else f"{100 * target:g}%"
+    columns = ("setting", "strategy", "n", "mean accuracy %", "final accuracy %", "clean share %", f"labels to {end}",
+               "labels saved", "reached by")  # fmt: skip
     best = {
         n.setting: max(m.area.mean for m in found if m.setting == n.setting and m.n) for n in found if n.n
     }
@@ -119,12 +120,12 @@ def numbers(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
         for n in found
         if n.n
     ]  # fmt: skip
+    goal = "as random choice is with its whole budget, at the same seed" if target is None else f"as {end}"
     note = (
         "Means with 95% BCa bootstrap intervals over n seeds; the best mean accuracy of each setting is bold. Labels "
-        "to random's end: the fewest with which a run is as accurate as random choice is with its whole budget, at "
-        "the same seed; saved: how many fewer than random itself needed. A run that never got there counts with all "
-        "of its labels, which makes these bounds, marked ≥ and ≤. The same numbers are in numbers.csv and "
-        "numbers.tex."
+        f"to {end}: the fewest with which a run is as accurate {goal}; saved: how many fewer than random itself "
+        "needed. A run that never got there counts with all of its labels, which makes these bounds, marked ≥ and ≤. "
+        "The same numbers are in numbers.csv and numbers.tex."
     )
     return section("numbers", "Numbers", table(columns, rows, "What every strategy came to"), note)
 

@@ -9,11 +9,30 @@ from html import escape
 
 from hetal.report.analysis import RANDOM, Comparison, Numbers, Verdict
 from hetal.report.figures import Look
-from hetal.report.markup import about, glyph, many, p_value, percent, plain, section, written
+from hetal.report.markup import (
+    Row,
+    about,
+    glyph,
+    many,
+    named,
+    number,
+    p_value,
+    percent,
+    plain,
+    section,
+    share,
+    table,
+    text,
+    where,
+    written,
+)
 from hetal.report.ranks import Ranking
 from hetal.report.statistics import ENOUGH_SEEDS, Interval
 
 SURE = 0.05
+
+# Of more settings than this, a table says who leads, and the cards are folded away.
+MOST_CARDS = 6
 
 
 def head(title: str, n: int, finished: int, lost: int, when: str) -> str:
@@ -52,8 +71,35 @@ def summary(
         "bootstrap over seeds). Margins are paired by seed; p is of the paired t-test, adjusted by Holm for all pairs "
         "of the setting. Hollow: not told apart from the leader at 0.05."
     )
-    body = f"{_warning(verdicts)}<p class='headline'>{_sentence(verdicts, ranks)}</p><div class='cards'>{cards}</div>"
+    cards = f"<div class='cards'>{cards}</div>"
+    if len(verdicts) > MOST_CARDS:
+        cards = f"{_league(verdicts, look)}<details><summary>Every setting with intervals</summary>{cards}</details>"
+    body = f"{_warning(verdicts)}<p class='headline'>{_sentence(verdicts, ranks)}</p>{cards}"
     return section("summary", "Summary", body, note)
+
+
+def _league(verdicts: Sequence[Verdict], look: Mapping[str, Look]) -> str:
+    """Say the verdicts in a line each."""
+    rows = []
+    for v in verdicts:
+        c = v.comparison
+        margin = share(c.difference, sign=True) if c else number(math.nan, "")
+        p = number(c.t_holm, p_value(c.t_holm)) if c else number(math.nan, "")
+        state = f"<td>{_badge(v)}</td>"
+        second = named(v.second, look[v.second]) if v.second else text("")
+        cells = [where(v.setting), named(v.leader, look[v.leader]), share(Interval(v.area, math.nan, math.nan)),
+                 margin, second, p, state]  # fmt: skip
+        rows.append(Row(cells, v.setting))
+    columns = ("setting", "leader", "mean accuracy %", "margin, points", "over", "p", "confidence")
+    return f"<div class='league'>{table(columns, rows, 'Who leads where')}</div>"
+
+
+def _badge(v: Verdict) -> str:
+    if v.second is None:
+        return ""
+    state = _state(v)
+    said = {"weak": "not to be trusted:", "sure": "clear lead,", "open": "no clear lead,"}[state]
+    return f"<span class='badge {state}'>{said} {many(v.n, 'seed')}</span>"
 
 
 def _warning(verdicts: Sequence[Verdict]) -> str:
@@ -114,14 +160,8 @@ def _card(
     if c is not None and v.second is not None:
         p = "" if math.isnan(c.t_holm) else f", p&nbsp;{p_value(c.t_holm)}"
         margin = written(percent(c.difference), 1, sign=True)
-        state = _state(v)
-        note = {
-            "weak": f"not to be trusted: {many(v.n, 'seed')}",
-            "sure": f"clear lead, {many(v.n, 'seed')}",
-            "open": f"no clear lead, {many(v.n, 'seed')}",
-        }[state]
         said += (
-            f"<p class='badge {state}'>{note}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}; "
+            f"<p>{_badge(v)}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}; "
             f"ahead of {v.beaten} of {many(v.others, 'other')} at 0.05.</p>"
         )
     if v.waiting:
