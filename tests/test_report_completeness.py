@@ -121,6 +121,15 @@ def test_the_last_word_of_several_sweeps_counts(tmp_path):
     assert [one.state for one in found_in(tmp_path / "study")] == ["failed: again"]
 
 
+def test_why_a_job_failed_outlives_a_sweep_that_did_not_come_to_it(tmp_path):
+    write_run(tmp_path, "alg=random", "name=study")
+    write_job(tmp_path, 0, given(tmp_path, "badge", 0), state="failed", error="why")
+    (tmp_path / ".sweeps" / SWEEPS[1]).mkdir()
+    planned = [[*given(tmp_path, "badge", 0), "fail_fast=true"]]
+    (tmp_path / ".sweeps" / SWEEPS[1] / "planned").write_text(json.dumps(planned))
+    assert [one.state for one in found_in(tmp_path / "study")] == ["failed: why"]
+
+
 def test_a_failed_job_with_a_record_is_listed_once(tmp_path):
     write_run(tmp_path, "alg=random", "name=study", finished=False)
     write_job(tmp_path, 0, given(tmp_path, "random", 0), state="failed", error="diverged")

@@ -37,7 +37,13 @@ class Missing:
 
 def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
     """Return everything that is missing of what was read, and of the sweeps that made it."""
-    jobs = {_key(job["overrides"]): job for job in _jobs(reading.studies)}
+    jobs: dict[frozenset[str], dict[str, Any]] = {}
+    for job in _jobs(reading.studies):
+        key = _key(job["overrides"])
+        if (
+            job["state"] != "not started" or jobs.get(key, job)["state"] != "failed"
+        ):  # why it failed says more
+            jobs[key] = job
     found = [
         Missing(str(folder), f"damaged: {reason}", _again(folder)) for folder, reason in reading.problems
     ]
