@@ -112,10 +112,8 @@ def main() -> None:
         root = options.keep or Path(scratch) / "root"
         if not root.exists():
             make(root, options.runs, options.rounds, options.seeds)
-        seconds, peak, status = measure([sys.executable, "-m", "hetal.report", str(root / "study")])
-    print(
-        f"{options.runs:,} runs of {options.rounds} rounds: {seconds:.1f} s, {peak:,.0f} MiB, exit {status}"
-    )
+        said = measure([sys.executable, "-m", "hetal.report", str(root / "study")])
+    print(f"{options.runs:,} runs of {options.rounds} rounds: {said}")
 
 
 if __name__ == "__main__":
