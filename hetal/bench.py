@@ -147,7 +147,7 @@ def standard_run(device: torch.device) -> dict[str, float]:
         record = Record(config, {"alg": "badge", "data": "made_up", "noise": "class", "model": "mlp"})
         quiet = Console(file=io.StringIO())
         with record.hold(device, setup.fingerprint), Display("", setup.budget, quiet) as display:
-            summary = run(setup, record, NullTracker(), display, SafeStop(), Trace(None))
+            summary = run(setup, record, NullTracker(), display, SafeStop(), Trace(None), keep_network=False)
     whole = time.perf_counter() - began
     seconds: dict[str, float] = summary["seconds"]
     return {**seconds, "rest": whole - sum(seconds.values()), "whole": whole}

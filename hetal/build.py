@@ -28,6 +28,7 @@ PLAIN = {
     "force": bool,
     "dry_run": bool,
     "fail_fast": bool,
+    "keep_network": bool,
     "profile": bool,
 }
 

@@ -68,7 +68,7 @@ def conduct(
                 for note in record.notes:
                     display.note(note)
                 display.resume(record.rounds)
-                summary = run(setup, record, tracker, display, stop, trace)
+                summary = run(setup, record, tracker, display, stop, trace, parts["keep_network"])
         finally:
             tracker.finish(summary)
         draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")

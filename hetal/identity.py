@@ -23,6 +23,7 @@ NOT_IDENTITY = (
     "force",
     "dry_run",
     "fail_fast",
+    "keep_network",
     "profile",
     "data.root",
     "data.download",

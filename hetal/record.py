@@ -1,7 +1,8 @@
 """What a run leaves behind, and how it is taken up again.
 
 In a run's folder: `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the
-public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`.
+public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`;
+where asked for, `network.pt`, the weights of the last round's network (a state_dict).
 
 `rounds.jsonl` is the commit point: queries are written first, and what they hold beyond it is dropped.
 """
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import OmegaConf
+from torch import nn
 
 from hetal.checkpoint import Checkpoint
 from hetal.contents import AGAIN, About, read_contents
@@ -33,7 +35,9 @@ from hetal.provenance import made_by, session, source
 from hetal.rounds import START, Bought, Round
 
 # Files that a forced run replaces; provenance last, since it guards the others.
-OUTPUTS = ("summary.json", "rounds.jsonl", "queries.npz", "curve.png", "round.ckpt", "provenance.json")
+OUTPUTS = (
+    "summary.json", "rounds.jsonl", "queries.npz", "network.pt", "curve.png", "round.ckpt", "provenance.json"
+)  # fmt: skip
 
 
 class Record:
@@ -139,6 +143,12 @@ class Record:
         lines = [json.dumps(dataclasses.asdict(r), allow_nan=False) for r in self.rounds]
         write_text(self.dir / "rounds.jsonl", "\n".join(lines) + "\n")
         remove(self.dir / "round.ckpt")
+
+    def keep_network(self, network: nn.Module) -> None:
+        """Leave the weights of the last round's network; before the round is entered, so that none is without."""
+        self._check_ours()
+        weights = {name: value.cpu() for name, value in network.state_dict().items()}
+        write_atomically(self.dir / "network.pt", lambda file: torch.save(weights, file))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Enter the summary: the run is finished."""

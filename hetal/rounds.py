@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ConfigDict
-from torch import Tensor
+
+if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
+    from torch import Tensor
 
 START = -1  # the "round" in which the start set was bought
 

@@ -20,7 +20,13 @@ from hetal.tracking import Tracker
 
 
 def run(
-    setup: Setup, record: Record, tracker: Tracker, display: Display, stop: SafeStop, trace: Trace
+    setup: Setup,
+    record: Record,
+    tracker: Tracker,
+    display: Display,
+    stop: SafeStop,
+    trace: Trace,
+    keep_network: bool,
 ) -> dict[str, Any]:
     """Run what `record` does not hold yet, and return the summary of all of it.
 
@@ -31,6 +37,7 @@ def run(
         display: told of every epoch and round.
         stop: asked after every epoch.
         trace: told where epochs end and queries are made.
+        keep_network: leave the weights of the last round's network with the record.
 
     Raises:
         Stopped: `stop` was asked to.
@@ -69,6 +76,8 @@ def run(
         queried = time.perf_counter()
         purchase = bought(setup, ids)
         row = measure(t, setup, fit, purchase, train_seconds=trained - began, query_seconds=queried - trained)
+        if keep_network and not n:
+            record.keep_network(fit.fitted.networks.online)
         record.append(row, purchase)
         pool.reveal(purchase.ids, purchase.labels)
         tracker.log(row)

@@ -1,7 +1,8 @@
 """A sweep under any launcher: every job says on disk what became of it, and a table at the end sums that up.
 
 Jobs may run in this process, in others, or on other machines; what they share is the sweep's folder,
-`root/.sweeps/<when>/`. There each leaves `<number>.json`, and the first that fails `failed`.
+`root/.sweeps/<when>/`. `planned` holds the jobs that are to run; each leaves `<number>.json`, and the first that fails
+`failed`.
 """
 
 from __future__ import annotations
@@ -57,13 +58,14 @@ class Sweep(Callback):
             prepare_launcher(config.hydra)
             try:
                 make_folder(self._folder)
+                self._planned = _planned(config)
+                write_json(self._folder / "planned", self._planned)
             except BadInput as error:
                 raise BadInput(f"root={config.root}: {error}") from None
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(1) from None
         _started_here = self._folder
-        self._planned = _planned(config)
         atexit.register(self._report)  # for a sweep that is cut short
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -87,7 +89,8 @@ class Sweep(Callback):
         return all(job["state"] in FINE for job in jobs)
 
     def _leave_nothing(self) -> None:
-        (self._folder / "multirun.yaml").unlink(missing_ok=True)
+        for name in ("multirun.yaml", "planned"):
+            (self._folder / name).unlink(missing_ok=True)
         with suppress(OSError):  # where they are empty
             for folder in (self._folder, self._folder.parent):
                 folder.rmdir()

@@ -10,6 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from hetal.report.analysis import settings_of
+from hetal.report.completeness import missing
+from hetal.report.reading import read
 from tests.command_line import REPOSITORY, TOY, command, records, start
 
 needs_joblib = pytest.mark.skipif(
@@ -43,6 +46,15 @@ def test_what_failed_is_named_and_only_that_runs_again(tmp_path):
     fast = command(*line, "fail_fast=true")
     assert fast.returncode == 1
     assert "4 jobs: 1 skipped, 1 failed, 2 not started" in fast.stdout
+    # The report knows all that from what the sweeps have left.
+    reading = read([tmp_path / "default"])
+    lost = missing(reading, settings_of(reading.runs))
+    assert len(reading.runs) == 2
+    assert [one.what.split()[:2] for one in lost] == [
+        ["alg=random", "n_start=5000"],
+        ["alg=badge", "n_start=5000"],
+    ]
+    assert all(one.state.startswith("failed: n_start=5000: must be in 1..1000") for one in lost)
 
 
 def test_a_sweep_that_cannot_be_written_is_one_line(tmp_path):

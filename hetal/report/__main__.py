@@ -7,28 +7,50 @@ records only, never W&B; a sweep may still be running.
 from __future__ import annotations
 
 import argparse
+import gc
+import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hetal.errors import BadInput
-from hetal.files import make_folder, write_text
-from hetal.report.analysis import Curve, Setting, mean_ranks, settings_of
-from hetal.report.diff import differences
-from hetal.report.figures import draw_ranks, draw_settings, looks
-from hetal.report.page import MEASURES, WITH_BASE_RATE, curves, page
-from hetal.report.pictures import pictures
-from hetal.report.reading import read
-from hetal.report.tables import comparison_row, curve_rows, latex, numbers_row, run_row, write_csv
 
-# The charts that are files too; the page draws them all.
-FILES = ("accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct")
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        print(f"error: {message}; --help says what there is", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
+    options = _parser().parse_args(arguments)
+    gc.disable()  # records are many and hold no cycles, yet to look for some takes a fifth of the time
+    try:
+        _check(options)
+        if options.diff:
+            return _diff(options.folders)
+        if options.watch is not None:
+            return _watch(options)
+        _report(options)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    finally:
+        gc.enable()
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m hetal.report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -38,111 +60,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--title", help="of the page; the folders' names unless given")
     parser.add_argument("--no-pictures", action="store_true", help="leave out what was bought first")
     parser.add_argument(
+        "--target", type=float, metavar="ACCURACY",
+        help="count labels to this accuracy, in [0, 1]; random's final one at the same seed unless given",
+    )  # fmt: skip
+    parser.add_argument(
         "--watch", type=float, metavar="SECONDS", help="make it again every so often, until Ctrl-C"
     )
     parser.add_argument(
-        "--diff", action="store_true", help="compare two folders run by run; 1 where they differ"
+        "--diff", action="store_true", help="compare two folders run by run; 0 only where they are equal"
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.watch is not None and not (math.isfinite(options.watch) and options.watch > 0):
+        raise BadInput(f"--watch {options.watch}: must be a positive number of seconds")
+    if options.target is not None and not 0 <= options.target <= 1:
+        raise BadInput(f"--target {options.target}: must be an accuracy in [0, 1]")
+    if options.diff and len(options.folders) != 2:
+        raise BadInput(f"--diff compares two folders, not {len(options.folders)}")
+    if options.diff and options.watch is not None:
+        raise BadInput("--diff and --watch: must be one of them")
+
+
+def _report(options: argparse.Namespace) -> None:
+    # Here, since --help, a mistyped option and --diff need not wait for what draws.
+    from hetal.report.make import report, seconds_since
+
+    began = time.monotonic()
+    folders = options.folders
+    title = options.title or " and ".join(folder.resolve().name for folder in folders)
+    made = report(
+        folders, options.out or folders[0] / "report", title, not options.no_pictures, options.watch, options.target
+    )  # fmt: skip
+    n = len(made.reading.runs)
+    print(f"{n} runs in {made.n_settings} settings, {seconds_since(began)}: {made.page}", flush=True)
+    for folder, reason in made.reading.problems:
+        print(f"not readable: {folder}: {reason}", file=sys.stderr)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    """Make the report again and again, until Ctrl-C; what is not there yet is waited for."""
+    from hetal.files import make_folder
+
+    for folder in options.folders:
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: there is no such folder")
+    make_folder(options.out or options.folders[0] / "report")
     try:
-        if options.diff:
-            return _diff(options.folders)
-        if options.watch is not None and not options.watch > 0:
-            raise BadInput(f"--watch {options.watch}: must be positive")
-        out = options.out or options.folders[0] / "report"
-        title = options.title or " and ".join(folder.resolve().name for folder in options.folders)
         while True:
-            report(options.folders, out, title, with_pictures=not options.no_pictures, again=options.watch)
-            if options.watch is None:
-                return 0
+            try:
+                _report(options)
+            except BadInput as error:
+                print(f"not yet: {error}", file=sys.stderr, flush=True)
+            gc.collect()  # figures hold on to themselves
             time.sleep(options.watch)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 0
 
 
-def report(
-    folders: Sequence[Path], out: Path, title: str, with_pictures: bool = True, again: float | None = None
-) -> None:
-    """Write the report of all runs under `folders` to `out`.
-
-    Args:
-        folders: runs, studies, or folders of studies.
-        out: made where it does not exist.
-        title: of the page.
-        with_pictures: show what was bought first; takes the data.
-        again: the page reloads itself every so many seconds.
-
-    Raises:
-        BadInput: there is nothing to report on, or `out` cannot be written.
-    """
-    began = time.monotonic()
-    reading = read(folders)
-    settings = settings_of(reading.runs)
-    if not settings:
-        raise BadInput(f"{folders[0]}: no run has finished a round yet")
-    make_folder(out)
-    labels = sorted({run.label for run in reading.runs})
-    look = looks(labels)
-    drawn = curves(settings)
-    for key, _, x, y, _, _ in MEASURES:
-        if key in FILES:
-            draw_settings(
-                settings, lambda s, label, key=key: drawn[s.name, label, key],  # type: ignore[misc]
-                look, x, y, out / key.replace("_", "-"), base_rate=key in WITH_BASE_RATE,
-            )  # fmt: skip
-    ranks_svg = _ranks(settings, out)
-    _tables(settings, drawn, out)
-    write_csv(out / "runs.csv", map(run_row, reading.runs))
-    shown = pictures(settings, out) if with_pictures else ""
-    html = page(title, reading, settings, drawn, look, shown, ranks_svg)
-    if again is not None:
-        html = html.replace(
-            "<meta charset", f'<meta http-equiv="refresh" content="{again:g}">\n<meta charset', 1
-        )
-    write_text(out / "index.html", html)
-    seconds = time.monotonic() - began
-    print(f"{len(reading.runs)} runs in {len(settings)} settings, {seconds:.1f} s: {out / 'index.html'}")
-    for folder, reason in reading.problems:
-        print(f"not readable: {folder}: {reason}", file=sys.stderr)
-
-
-def _ranks(settings: Sequence[Setting], out: Path) -> str:
-    ranks = mean_ranks(settings)
-    if len(settings) < 2 or len(ranks) < 3:
-        return ""
-    draw_ranks(ranks, len(settings), out / "ranks")
-    svg = (out / "ranks.svg").read_text()
-    svg = svg[svg.index("<svg") :]
-    return svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
-
-
-def _tables(settings: Sequence[Setting], drawn: Mapping[tuple[str, str, str], Curve], out: Path) -> None:
-    numbers = [s.numbers(label) for s in settings for label in s.finished]
-    write_csv(out / "numbers.csv", map(numbers_row, numbers))
-    write_csv(out / "comparisons.csv", (comparison_row(c) for s in settings for c in s.comparisons()))
-    write_csv(
-        out / "penalties.csv",
-        (
-            {"setting": s.name, "winner": a, "loser": b, "penalty": value}
-            for s in settings
-            for (a, b), value in s.penalties().items()
-        ),
-    )
-    write_csv(out / "curves.csv", (row for key, curve in drawn.items() for row in curve_rows(key, curve)))
-    write_text(out / "numbers.tex", latex(numbers))
-
-
 def _diff(folders: Sequence[Path]) -> int:
-    if len(folders) != 2:
-        raise BadInput(f"--diff compares two folders, not {len(folders)}")
+    from hetal.report.diff import differences
+    from hetal.report.reading import read
+
     one, other = (read([folder]) for folder in folders)
     lines = differences(one, other)
     for line in lines:
         print(line)
-    print(f"{len(one.runs)} and {len(other.runs)} runs: {f'{len(lines)} differences' if lines else 'equal'}")
+    n = [len(side.runs) + len(side.begun) for side in (one, other)]
+    print(f"{n[0]} and {n[1]} runs: {f'{len(lines)} differences' if lines else 'equal'}")
     return 1 if lines else 0
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetal.report.analysis import Setting
-from hetal.report.reading import Reading
+from hetal.report.reading import Reading, Run, overrides
+
+# Overrides that say how to run, not what: a command that fills a gap needs none of them.
+HOW = ("force", "dry_run", "fail_fast")
 
 
 @dataclass(frozen=True)
@@ -18,9 +25,9 @@ class Missing:
     """One run that a complete comparison would have.
 
     Attributes:
-        what: its strategy, setting and seed, or its folder.
-        state: "not run", "not finished", "damaged" or "failed", with the reason where there is one.
-        command: what runs it; empty where that cannot be known.
+        what: its strategy, setting and seed, or its folder, or the overrides of a job.
+        state: "not run", "not started", "running", "stopped", "not finished", "failed" or "damaged", with particulars.
+        command: what runs it, from hetal's folder; empty where that cannot be known.
     """
 
     what: str
@@ -29,53 +36,161 @@ class Missing:
 
 
 def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
-    """Return everything that is missing of what was read."""
-    found = [Missing(str(folder), f"damaged: {reason}", "") for folder, reason in reading.problems]
-    found += [Missing(str(folder), "begun, no round finished", "") for folder in reading.empty]
+    """Return everything that is missing of what was read, and of the sweeps that made it."""
+    jobs: dict[frozenset[str], dict[str, Any]] = {}
+    for job in _jobs(reading.studies):
+        key = _key(job["overrides"])
+        if (
+            job["state"] != "not started" or jobs.get(key, job)["state"] != "failed"
+        ):  # why it failed says more
+            jobs[key] = job
+    found = [
+        Missing(str(folder), f"damaged: {reason}", _again(folder)) for folder, reason in reading.problems
+    ]
+    found += [
+        Missing(_short(run.folder), _state(run, jobs, "begun, no round finished"), command(run))
+        for run in reading.begun
+    ]
+    for run in reading.runs:
+        if run.summary is None and not _is_finished_elsewhere(run, settings):
+            rounds = f"{len(run.rounds)} round{'s' * (len(run.rounds) != 1)}"
+            state = _state(run, jobs, f"not finished: {rounds}")
+            found.append(Missing(_name(run, run.seed), state, command(run)))
     for setting in settings:
         seeds = sorted(set().union(*setting.runs.values()))
-        for label, runs in setting.runs.items():
-            for seed in seeds:
-                what = f"{label}, {setting.name}, seed {seed}"
-                if seed not in runs:
-                    example = next(iter(runs.values()))
-                    found.append(Missing(what, "not run", command(example.overrides, seed)))
-                elif (run := runs[seed]).summary is None:
-                    found.append(
-                        Missing(what, f"not finished: {len(run.rounds)} rounds", command(run.overrides, seed))
-                    )
-    done = {frozenset(run.overrides) for run in reading.runs if run.summary is not None}
-    for job in _failed_jobs({run.folder.parent for run in reading.runs}):
-        if frozenset(job["overrides"]) not in done:
-            line = command(job["overrides"], None)
-            found.append(Missing("a job of a sweep", f"failed: {job.get('error', 'no reason given')}", line))
+        for runs in setting.runs.values():
+            example = next(iter(runs.values()))
+            for seed in (seed for seed in seeds if seed not in runs):
+                state = _job_state(jobs.get(_key([*_kept(example.overrides), f"seed={seed}"]))) or "not run"
+                found.append(Missing(_name(example, seed), state, command(example, seed)))
+    known = {_key(run.overrides) for run in (*reading.runs, *reading.begun)}
+    listed = {_key(shlex.split(m.command)[2:]) for m in found}
+    for key, job in jobs.items():
+        state = _job_state(job)
+        if state and key not in known | listed:
+            found.append(Missing(" ".join(job["overrides"]), state, _line(_kept(job["overrides"], "seed"))))
     return found
 
 
-def command(overrides: Sequence[str], seed: int | None) -> str:
-    """Return the line that runs `overrides`, at another seed where one is given."""
-    kept = [o for o in overrides if seed is None or not o.startswith("seed=")]
-    return shlex.join(["python", "launch.py", *kept, *([] if seed is None else [f"seed={seed}"])])
+def command(run: Run, seed: int | None = None) -> str:
+    """Return the line that runs a record's run, or the same at another seed, and finds the record where it is."""
+    given = _kept(run.overrides, *(["seed"] if seed is None else []))
+    if seed is not None:
+        given.append(f"seed={seed}")
+    study = run.folder.parent
+    if run.name and study.name != run.name:
+        given = [*(o for o in given if not o.startswith("name=")), f"name={study.name}"]
+    if run.root and study.parent != Path(run.root).expanduser().resolve():
+        root = os.path.relpath(study.parent) if study.parent.is_relative_to(Path.cwd()) else str(study.parent)
+        given = [*(o for o in given if not o.startswith("root=")), f"root={_quoted(root)}"]
+    return _line(given)
 
 
-def _failed_jobs(studies: set[Path]) -> Iterator[dict[str, Any]]:
-    """Yield what failed jobs of sweeps into these studies have written down, each line of overrides once."""
-    seen = set()
-    for study in sorted(studies):
-        for path in sorted((study.parent / ".sweeps").glob("*/*.json")):
-            job = _job(path)
-            if job is None or job["state"] != "failed" or str(job["overrides"]) in seen:
-                continue
-            given = dict(o.split("=", 1) for o in job["overrides"] if "=" in o)
-            if given.get("name", given.get("+experiment", "default")) == study.name:
-                seen.add(str(job["overrides"]))
-                yield job
+def _line(given: Sequence[str]) -> str:
+    return shlex.join(["python", "launch.py", *given])
 
 
-def _job(path: Path) -> dict[str, Any] | None:
-    """Return what a job has written down, or None where it is none, or damaged."""
+def _kept(given: Sequence[str], *also: str) -> list[str]:
+    """Return overrides without those that say how to run, and without the seed unless `also` names it."""
+    dropped = {*HOW, *({"seed"} - set(also))}
+    return [o for o in given if o.split("=", 1)[0].lstrip("+") not in dropped]
+
+
+def _quoted(value: str) -> str:
+    """Return a value as Hydra's grammar takes it."""
+    if re.fullmatch(r"[\w./+-]+", value):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    return f"'{escaped}'"
+
+
+def _again(folder: Path) -> str:
+    """Return the line that makes a damaged record again; nothing where its overrides cannot be read either."""
     try:
-        job: dict[str, Any] = json.loads(path.read_bytes())
-        return job if isinstance(job["state"], str) and isinstance(job["overrides"], list) else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+        return _line([*_kept(overrides(folder), "seed"), "force=true"])
+    except Exception:  # whatever a damaged file raises
+        return ""
+
+
+def _key(given: Sequence[str]) -> frozenset[str]:
+    """Return what two commands of one run have in common, wherever its study has been moved."""
+    return frozenset(o for o in _kept(given, "seed") if not o.startswith("root="))
+
+
+def _name(run: Run, seed: int) -> str:
+    return f"{run.label}, {run.setting}, seed {seed}"
+
+
+def _short(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _is_finished_elsewhere(run: Run, settings: Sequence[Setting]) -> bool:
+    return any(
+        setting.name == run.setting and run.seed in setting.finished.get(run.label, {})
+        for setting in settings
+    )
+
+
+def _state(run: Run, jobs: dict[frozenset[str], dict[str, Any]], otherwise: str) -> str:
+    """Say what became of a run that is not finished."""
+    return _holder(run.folder) or _job_state(jobs.get(_key(run.overrides)), of_record=True) or otherwise
+
+
+def _job_state(job: dict[str, Any] | None, of_record: bool = False) -> str:
+    """Say what became of a job of a sweep that is not finished; nothing where that is all in the record."""
+    state = job["state"] if job else ""
+    if state == "failed":
+        assert job is not None
+        return f"failed: {' '.join(str(job.get('error', 'no reason given')).split())}"
+    if of_record or state not in ("running", "stopped", "not started"):
+        return ""
+    return "running, or died" if state == "running" else state
+
+
+def _holder(folder: Path) -> str:
+    """Say which process writes a record, if one does; one that died on another machine still seems to."""
+    try:
+        holder = json.loads((folder / ".holder.json").read_bytes())
+        if holder["host"] == platform.node():
+            os.kill(int(holder["pid"]), 0)
+        return f"running: process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except PermissionError:
+        return "running: a process of another user"
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
+        return ""
+
+
+def _jobs(studies: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Yield the jobs of all sweeps into these studies, older sweeps first."""
+    for root in sorted({study.parent for study in studies}):
+        names = {study.name for study in studies if study.parent == root}
+        for sweep in sorted((root / ".sweeps").glob("*")):
+            planned = [{"overrides": o, "state": "not started"} for o in _json(sweep / "planned", list)]
+            written = [_json(path, dict) for path in sorted(sweep.glob("*.json"))]
+            for job in [*planned, *written]:
+                if _is_job(job) and _study(job["overrides"]) in names:
+                    yield job
+
+
+def _is_job(job: Any) -> bool:
+    return (
+        isinstance(job.get("overrides"), list)
+        and all(isinstance(o, str) for o in job["overrides"])
+        and isinstance(job.get("state"), str)
+    )
+
+
+def _study(given: Sequence[str]) -> str:
+    """Return the name of the study that a job belongs to."""
+    values = dict(o.split("=", 1) for o in given if "=" in o)
+    return values.get("name", values.get("+experiment", "default"))
+
+
+def _json(path: Path, kind: type) -> Any:
+    """Return what a file holds, or nothing where it is not there, damaged, or of another kind."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_bytes())
+        if isinstance(found, kind):
+            return found
+    return kind()

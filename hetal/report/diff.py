@@ -3,58 +3,89 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hetal.errors import BadInput
+from hetal.files import Array, read_npz
 from hetal.report.reading import Reading, Run
 from hetal.rounds import MEASURED
+
+QUERIES = ("round", "ids", "labels", "source", "is_noisy")
 
 
 def differences(one: Reading, other: Reading) -> list[str]:
     """Return a line for every run that differs, is on one side only, or cannot be read; none where all is equal.
 
     Runs are matched by everything that can change a result, the seed included. Compared are all rounds but for what
-    the machine adds (`hetal.rounds.MEASURED`), and every row bought.
+    the machine adds (`hetal.rounds.MEASURED`), whether they are finished, and every row bought.
+
+    Raises:
+        BadInput: there is no round on either side, so nothing would be proved.
     """
-    sides = [{_key(run): run for run in reading.runs} for reading in (one, other)]
+    if not one.runs and not other.runs and not one.problems and not other.problems:
+        raise BadInput("there is nothing to compare: no run has finished a round")
     lines = [f"{folder}: {reason}" for reading in (one, other) for folder, reason in reading.problems]
-    for key in sorted(sides[0].keys() | sides[1].keys()):
-        runs = [side.get(key) for side in sides]
-        first, second = runs
-        if first is None or second is None:
-            there = first or second
+    first, second = (_by_key(reading, lines) for reading in (one, other))
+    for key in sorted(first.keys() | second.keys()):
+        a, b = first.get(key), second.get(key)
+        if a is None or b is None:
+            there = a or b
             assert there is not None
             lines.append(f"{there.folder}: only on one side")
-        elif said := _difference(first, second):
-            lines.append(f"{first.folder.name}: {said}")
+        elif said := next(_differ(a, b), None):
+            lines.append(f"{a.folder.name}: {said}")
     return lines
 
 
-def _key(run: Run) -> str:
-    return json.dumps([sorted(run.config.items()), run.seed], default=str)
+def _by_key(reading: Reading, lines: list[str]) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for run in (*reading.runs, *reading.begun):
+        key = json.dumps([sorted(run.config.items()), run.seed])
+        if key in found:
+            lines.append(f"{run.folder}: the same run as {found[key].folder}")
+        found.setdefault(key, run)
+    return found
 
 
-def _difference(a: Run, b: Run) -> str | None:
+def _differ(a: Run, b: Run) -> Iterator[str]:
+    """Yield in what two records of one run differ."""
+    for t, (x, y) in enumerate(zip(_results(a), _results(b), strict=False)):
+        for key in sorted(x.keys() | y.keys()):
+            if (key in x) != (key in y) or x[key] != y[key]:
+                yield f"round {t}: {key} is {x.get(key, 'absent')} and {y.get(key, 'absent')}"
     if len(a.rounds) != len(b.rounds):
-        return f"{len(a.rounds)} rounds and {len(b.rounds)}"
-    for x, y in zip(_results(a.rounds), _results(b.rounds), strict=True):
-        for key in x.keys() | y.keys():
-            if x.get(key) != y.get(key):
-                return f"round {x['round']}: {key} is {x.get(key)} and {y.get(key)}"
-    return _bought_differently(a.folder / "queries.npz", b.folder / "queries.npz")
+        yield f"{len(a.rounds)} rounds and {len(b.rounds)}"
+    if _summary(a) != _summary(b):
+        yield "only one is finished" if None in (a.summary, b.summary) else "summary.json differs"
+    if a.rounds:
+        yield from _bought(a.folder / "queries.npz", b.folder / "queries.npz")
 
 
-def _results(rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if k not in MEASURED} for row in rounds]
+def _results(run: Run) -> Sequence[Mapping[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in MEASURED} for row in run.rounds]
 
 
-def _bought_differently(a: Path, b: Path) -> str | None:
+def _summary(run: Run) -> dict[str, Any] | None:
+    return None if run.summary is None else {k: v for k, v in run.summary.items() if k not in MEASURED}
+
+
+def _bought(a: Path, b: Path) -> Iterator[str]:
     try:
-        with np.load(a) as one, np.load(b) as other:
-            unequal = [name for name in one.files if not np.array_equal(one[name], other[name])]
-    except (OSError, ValueError, KeyError) as error:
-        return f"queries.npz: {error}"
-    return f"queries.npz: {', '.join(unequal)} differ" if unequal else None
+        one, other = _queries(a), _queries(b)
+    except BadInput as error:
+        yield str(error)
+        return
+    unequal = [name for name in QUERIES if not np.array_equal(one[name], other[name])]
+    if unequal:
+        yield f"queries.npz: {', '.join(unequal)} differ"
+
+
+def _queries(path: Path) -> Mapping[str, Array]:
+    try:
+        return read_npz(path, QUERIES)
+    except BadInput as error:
+        raise BadInput(f"{path} {error}") from None

@@ -2,136 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from hetal.files import write_atomically
-from hetal.report.analysis import Curve, Setting
-from hetal.report.statistics import critical_difference
+from hetal.report.analysis import RANDOM
+from hetal.report.ranks import Ranking
 
-# Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f5539", "#5c5c5c")
+# Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
+# yellow is too pale for lines. What comes after them has the same colours, other dashes and other markers.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", "--", "-.", ":")
-MARKERS = "osD^vP*X<>"
+MARKERS = "osD^vPX<>"
 REFERENCE = "#8a8a8a"
+
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hetal",
+    "axes.linewidth": 0.7,
+}
 
 Look = tuple[str, str, str]
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:
     """Return the colour, dash and marker of every strategy; random is a grey reference."""
-    rest = [label for label in labels if label != "random"]
+    rest = [label for label in labels if label != RANDOM]
     found = {
         label: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, label in enumerate(rest)
     }
-    return {**found, **({"random": (REFERENCE, "--", "")} if "random" in labels else {})}
+    return {**found, **({RANDOM: (REFERENCE, "--", "")} if RANDOM in labels else {})}
 
 
-def draw_settings(
-    settings: Sequence[Setting],
-    curve: Callable[[Setting, str], Curve],
-    look: Mapping[str, Look],
-    x: str,
-    y: str,
-    path: Path,
-    base_rate: bool = False,
-) -> None:
-    """Draw one small chart a setting, mean and 95% interval over seeds, as `path`.svg and .png."""
-    columns = min(len(settings), 3)
-    rows = -(-len(settings) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.1 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat[len(settings) :]:
-        ax.set_axis_off()
-    shown: dict[str, Any] = {}
-    for ax, setting in zip(axes.flat, settings, strict=False):
-        counts = set()
-        for label in (label for label in look if label in setting.runs):
-            drawn = curve(setting, label)
-            colour, dash, marker = look[label]
-            (line,) = ax.plot(
-                drawn.x,
-                _percent(drawn.mean),
-                dash,
-                color=colour,
-                marker=marker,
-                markersize=3.5,
-                linewidth=1.6,
-            )
-            ax.fill_between(
-                drawn.x, _percent(drawn.low), _percent(drawn.high), color=colour, alpha=0.15, lw=0
-            )
-            shown[label] = line
-            counts |= set(drawn.n)
-        if base_rate:
-            ax.axhline(100 * setting.base_rate, color=REFERENCE, linestyle=":", linewidth=1)
-        n = str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}" if counts else "0"
-        ax.set_title(f"{setting.name}  (n = {n})", fontsize=9, loc="left")
-        _plain(ax, x, y)
-    figure.legend(
-        shown.values(), shown.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8
-    )
-    save(figure, path)
-
-
-def draw_ranks(ranks: Mapping[str, float], n_settings: int, path: Path) -> None:
+def draw_ranks(ranking: Ranking, path: Path) -> None:
     """Draw a critical-difference diagram (Demsar, JMLR 2006): strategies joined by a bar do not differ at 0.05."""
-    labels, values = list(ranks), list(ranks.values())
-    most = critical_difference(len(labels), n_settings)
-    half = -(-len(labels) // 2)
-    figure = Figure(figsize=(7, 1.4 + 0.28 * half), layout="constrained")
-    ax = figure.subplots()
-    ax.set(xlim=(0.2, len(labels) + 0.8), ylim=(-half - 0.6, 1.6))
-    ax.plot([1, len(labels)], [0.6, 0.6], color="black", lw=1)
-    for rank in range(1, len(labels) + 1):
-        ax.plot([rank, rank], [0.6, 0.72], color="black", lw=1)
-        ax.text(rank, 0.82, str(rank), ha="center", fontsize=8)
-    ax.plot([1, 1 + most], [1.3, 1.3], color="black", lw=2)
-    ax.text(1 + most + 0.08, 1.3, f"critical difference {most:.2f}", va="center", fontsize=8)
-    for i, (name, value) in enumerate(ranks.items()):
-        left = i < half
-        y = -(i if left else len(labels) - 1 - i) - 0.55
-        end = 0.95 if left else len(labels) + 0.05
-        ax.plot([value, value, end], [0.6, y, y], color="black", lw=0.8)
-        ax.text(
-            end + (-0.05 if left else 0.05), y, f"{name}  {value:.2f}",
-            ha="right" if left else "left", va="center", fontsize=9,
-        )  # fmt: skip
-    level = 0.42
-    for i, low in enumerate(values):
-        high = max(v for v in values if v - low <= most)
-        if high > low and (i == 0 or max(v for v in values if v - values[i - 1] <= most) < high):
-            ax.plot([low - 0.03, high + 0.03], [level, level], color="#d55e00", lw=3, solid_capstyle="round")
-            level -= 0.13
-    ax.set_axis_off()
-    save(figure, path)
+    ranks, most = ranking.ranks, ranking.critical_difference
+    half = -(-len(ranks) // 2)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 1.0 + 0.2 * half + 0.07 * len(ranking.groups)), layout="constrained")
+        ax = figure.subplots()
+        ax.set_axis_off()
+        first = -0.25 - 0.15 * len(ranking.groups)
+        ax.set(xlim=(-0.4, len(ranks) + 1.4), ylim=(first - 0.75 * (half - 1) - 0.4, 1.8))
+        ax.plot([1, len(ranks)], [0.6, 0.6], color="black", lw=1)
+        for rank in range(1, len(ranks) + 1):
+            ax.plot([rank, rank], [0.6, 0.75], color="black", lw=1)
+            ax.text(rank, 0.85, str(rank), ha="center")
+        ax.plot([1, min(1 + most, len(ranks))], [1.5, 1.5], color="black", lw=2)
+        ax.text(min(1 + most, len(ranks)) + 0.08, 1.5, f"critical difference {most:.2f}", va="center")
+        for i, (name, value) in enumerate(ranks.items()):
+            left = i < half
+            y = first - 0.75 * (i if left else len(ranks) - 1 - i)
+            end = 0.9 if left else len(ranks) + 0.1
+            ax.plot([value, value, end], [0.6, y, y], color="black", lw=0.8)
+            ax.text(
+                end + (-0.06 if left else 0.06), y, f"{name}  {value:.2f}", ha="right" if left else "left",
+                va="center",
+            )  # fmt: skip
+        for i, group in enumerate(ranking.groups):
+            ends = [ranks[group[0]] - 0.04, ranks[group[-1]] + 0.04]
+            ax.plot(ends, [0.4 - 0.17 * i] * 2, color=COLOURS[1], lw=3, solid_capstyle="round")
+        save(figure, path)
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write `path`.svg and `path`.png."""
+    if figure.get_layout_engine() is not None:  # the layout is found once, which is most of the work
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     write_atomically(
         path.with_name(path.name + ".svg"),
         lambda file: figure.savefig(file, format="svg", metadata={"Date": None}),
     )
     write_atomically(
-        path.with_name(path.name + ".png"), lambda file: figure.savefig(file, format="png", dpi=150)
+        path.with_name(path.name + ".png"), lambda file: figure.savefig(file, format="png", dpi=200)
     )
-
-
-def _percent(values: Sequence[float]) -> list[float]:
-    return [100 * value for value in values]
-
-
-def _plain(ax: Axes, x: str, y: str) -> None:
-    ax.set_xlabel(x, fontsize=8)
-    ax.set_ylabel(y, fontsize=8)
-    ax.tick_params(labelsize=8)
-    ax.grid(True, color="#e4e4e4", linewidth=0.6)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)

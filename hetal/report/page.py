@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
@@ -13,7 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from hetal.report import sections
+from hetal.report import account, contests, sections, spending
 from hetal.report.analysis import (
     Curve,
     Setting,
@@ -22,38 +21,51 @@ from hetal.report.analysis import (
     cumulative_share,
     distinct_share,
     labels,
-    mean_ranks,
     seconds,
-    total_penalties,
 )
+from hetal.report.ceiling import Ceiling
 from hetal.report.completeness import missing
 from hetal.report.figures import Look
+from hetal.report.markup import MARKERS
+from hetal.report.matches import ranking
 from hetal.report.reading import Reading, Run
 from hetal.report.statistics import Floats
+from hetal.report.summary import head, summary
 
 # What can be drawn: id, title, x axis, y axis, and how each is read from a run.
 Measure = tuple[str, str, str, str, Callable[[Run], Floats], Callable[[Run], Floats]]
 MEASURES: tuple[Measure, ...] = (
     ("accuracy", "Accuracy against labels", "labels", "test accuracy (%)", labels, lambda r: column(r, "accuracy")),
-    ("time", "Accuracy against time", "seconds", "test accuracy (%)", seconds, lambda r: column(r, "accuracy")),
-    ("clean_labels", "Accuracy against clean labels", "clean labels bought", "test accuracy (%)", clean_labels,
-     lambda r: column(r, "accuracy")),
+    ("time", "Accuracy against wall time", "seconds", "test accuracy (%)", seconds, lambda r: column(r, "accuracy")),
+    ("ece", "Calibration error", "labels", "expected calibration error (%)", labels, lambda r: column(r, "ece")),
     ("clean_share", "Clean share of each query", "labels", "clean rows of a query (%)", labels,
      lambda r: column(r, "clean_share")),
     ("cumulative", "Clean share of all queries so far", "labels", "clean rows so far (%)", labels, cumulative_share),
+    ("clean_labels", "Accuracy against clean labels", "clean labels bought", "test accuracy (%)", clean_labels,
+     lambda r: column(r, "accuracy")),
     ("distinct", "Distinct images of each query", "labels", "distinct images of a query (%)", labels, distinct_share),
-    ("ece", "Calibration error", "labels", "expected calibration error (%)", labels, lambda r: column(r, "ece")),
 )  # fmt: skip
 WITH_BASE_RATE = ("clean_share", "cumulative")
+WITH_CEILING = ("accuracy", "time", "clean_labels")
+# Shares of a query, on one scale from nothing to all of it.
+WHOLE = ("clean_share", "cumulative", "distinct")
+CURVES = ("accuracy", "time", "ece")
 
-# More seeds than this are not carried one by one.
-MOST_SEEDS = 2000
+# Of more runs than this, the single seeds are not carried: the page stays under a few megabytes.
+MOST_RUNS = 2000
+
+CONTENTS = (
+    ("summary", "Summary"), ("curves", "Learning curves"), ("noise", "Noise"), ("budget", "Budget"),
+    ("numbers", "Numbers"), ("contests", "Who beats whom"), ("bought", "Pictures"), ("cost", "Cost"),
+    ("completeness", "Completeness"), ("provenance", "Provenance"),
+)  # fmt: skip
 
 
 def curves(settings: Sequence[Setting]) -> dict[tuple[str, str, str], Curve]:
-    """Return every curve by setting, strategy and measure."""
+    """Return every curve by setting, strategy and measure; of `MOST_RUNS` runs at most, with single seeds."""
+    few = sum(len(runs) for s in settings for runs in s.runs.values()) <= MOST_RUNS
     return {
-        (setting.name, label, measure[0]): setting.curve(label, measure[4], measure[5])
+        (setting.name, label, measure[0]): setting.curve(label, measure[4], measure[5], few)
         for setting in settings
         for label in setting.runs
         for measure in MEASURES
@@ -68,6 +80,7 @@ def page(
     look: Mapping[str, Look],
     pictures: str,
     ranks_svg: str,
+    ceilings: Mapping[str, Ceiling] | None = None,
 ) -> str:
     """Return the whole page.
 
@@ -79,68 +92,103 @@ def page(
         look: colour, dash and marker of every strategy.
         pictures: HTML of what was bought first, possibly empty.
         ranks_svg: the critical-difference diagram, or nothing.
+        ceilings: what all labels at once come to, by setting, where that was run.
     """
+    names = [s.name for s in settings]
     compared = {s.name: s.comparisons() for s in settings}
-    numbers = [s.numbers(label) for s in settings for label in s.finished]
+    numbers = [s.numbers(label) for s in settings for label in look if label in s.finished]
     verdicts = [v for s in settings if (v := s.verdict(compared[s.name])) is not None]
+    ranks = ranking(settings)
     lost = missing(reading, settings)
     finished = sum(run.summary is not None for run in reading.runs)
+    titles = {m[0]: m[1] for m in MEASURES}
+    facets = {name: sorted({_facets(s)[name] for s in settings}) for name in ("data", "noise", "network")}
     body = [
-        sections.head(title, len(reading.runs), finished, len(lost), time.strftime("%F %H:%M")),
-        sections.verdicts(verdicts),
-        sections.controls(list(look), [s.name for s in settings], look, [m[:2] for m in MEASURES]),
-        sections.charts([s.name for s in settings]),
-        sections.numbers(numbers),
-        sections.matches(compared, settings, total_penalties(settings), mean_ranks(settings), ranks_svg),
-        sections.budget(settings),
-        sections.cost(numbers),
+        head(title, len(reading.runs), finished, len(lost), time.strftime("%F %H:%M")),
+        sections.contents([item for item in CONTENTS if item[0] != "bought" or pictures]),
+        account.flags(reading.flags, [note for s in settings for note in s.notes]),
+        summary(verdicts, compared, numbers, look, ranks),
+        sections.controls(look, facets),
+        sections.curves(names, [(key, titles[key]) for key in CURVES]),
+        sections.panel(names),
+        spending.budget(settings, look),
+        sections.numbers(numbers, look, settings[0].target),
+        contests.contests(compared, settings, look, ranks, ranks_svg),
         pictures,
-        sections.completeness(lost),
-        sections.provenance(reading),
+        sections.cost(numbers, look),
+        account.completeness(lost),
+        account.provenance(reading),
     ]
     source = files("hetal.report")
     return Template((source / "page.html").read_text()).substitute(
         title=escape(title),
         css=(source / "page.css").read_text(),
-        js=(source / "page.js").read_text(),
+        js=(source / "charts.js").read_text() + (source / "page.js").read_text(),
         body="\n".join(body),
-        data=_script_json(_data(settings, drawn, look, sum(len(s.runs) for s in settings))),
+        data=_script_json(_data(settings, drawn, look, ceilings or {})),
     )
 
 
+def _facets(setting: Setting) -> dict[str, str]:
+    """Return what the page filters settings by."""
+    run = next(iter(next(iter(setting.runs.values())).values()))
+    factor = run.config.get("noise.factor", 0)
+    noise = run.choices["noise"] + (f" x{factor:g}" if factor else "")
+    return {"data": run.choices["data"], "noise": noise, "network": run.choices["model"]}
+
+
 def _data(
-    settings: Sequence[Setting], drawn: Mapping[tuple[str, str, str], Curve], look: Mapping[str, Look], n: int
+    settings: Sequence[Setting],
+    drawn: Mapping[tuple[str, str, str], Curve],
+    look: Mapping[str, Look],
+    ceilings: Mapping[str, Ceiling],
 ) -> dict[str, Any]:
-    few = sum(len(runs) for s in settings for runs in s.runs.values()) <= MOST_SEEDS
+    """Return what the page's charts are drawn from."""
+    few = sum(len(runs) for s in settings for runs in s.runs.values()) <= MOST_RUNS
     measures = {
-        m: {"title": title, "x": x, "y": y, "base_rate": m in WITH_BASE_RATE}
+        m: {
+            "title": title, "x": x, "y": y, "base_rate": m in WITH_BASE_RATE, "ceiling": m in WITH_CEILING,
+            "whole": m in WHOLE,
+        }
         for m, title, x, y, _, _ in MEASURES
-    }
+    }  # fmt: skip
     found = []
     for setting in settings:
         series: dict[str, dict[str, Any]] = {m: {} for m in measures}
         for label in setting.runs:
             for m in measures:
-                curve = {k: _rounded(v) for k, v in asdict(drawn[setting.name, label, m]).items()}
-                if not few or m != "accuracy":
-                    curve["seeds"] = []
-                series[m][label] = curve
-        found.append({"name": setting.name, "base_rate": _rounded(setting.base_rate), "series": series})
-    order = Counter({label: len(look) - i for i, label in enumerate(look)})
-    return {
-        "settings": found,
-        "looks": look,
-        "measures": measures,
-        "order": [k for k, _ in order.most_common()],
-    }
+                series[m][label] = _curve(drawn[setting.name, label, m], few)
+        ceiling = ceilings.get(setting.name)
+        found.append(
+            {
+                "name": setting.name,
+                "facets": _facets(setting),
+                "base_rate": _rounded(setting.base_rate),
+                "ceiling": _rounded(asdict(ceiling)) if ceiling else None,
+                "series": series,
+            }
+        )
+    return {"settings": found, "looks": look, "markers": MARKERS, "measures": measures}
 
 
-def _rounded(value: Any) -> Any:
-    """Return plain JSON values with five digits; NaN is null."""
+def _curve(curve: Curve, with_seeds: bool) -> dict[str, Any]:
+    """Return a curve as the page carries it: of a seed only heights, where they stand at the x of the mean."""
+    found = {key: _rounded(getattr(curve, key)) for key in ("x", "mean", "low", "high", "n")}
+    found["seeds"] = []
+    for line in curve.seeds if with_seeds else ():
+        alike = [x for x, _ in line] == curve.x[: len(line)]
+        found["seeds"].append(_rounded([y for _, y in line] if alike else line, digits=4))
+    return found
+
+
+def _rounded(value: Any, digits: int = 5) -> Any:
+    """Return plain JSON values with so many digits; NaN is null."""
+    if isinstance(value, dict):
+        return {key: _rounded(item, digits) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(item) for item in value]
+        return [_rounded(item, digits) for item in value]
     if isinstance(value, float):
-        return None if math.isnan(value) else float(f"{value:.5g}")
+        return None if math.isnan(value) else float(f"{value:.{digits}g}")
     return value
 
 

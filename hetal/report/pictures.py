@@ -1,141 +1,150 @@
-"""What each strategy bought first, drawn: images with noisy ones marked, or points of the plane.
-
-Records hold no images. The pool is drawn again from a run's own config, and shown only if it is the one that the
-record was begun with.
-"""
+"""What each strategy bought first, drawn: images with noisy ones marked, or points of the plane."""
 
 from __future__ import annotations
 
 import base64
-import json
-import os
-from collections.abc import Sequence
+import io
+import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import numpy.typing as npt
+from PIL import Image
 
 from hetal.errors import BadInput
 from hetal.report.analysis import Setting
-from hetal.report.figures import save
+from hetal.report.drawings import draw_bought, draw_plane
+from hetal.report.figures import Look, save
+from hetal.report.markup import about, glyph, section
 from hetal.report.reading import Run
+from hetal.report.redraw import Drawn, redraw
 
-FIRST = 20
-NOISY = "#d55e00"
+# Images of each strategy; fewer where that would be more than the page should carry.
+FIRST, MOST = 20, 1500
+# Larger images are made smaller, in pixels.
+SIDE = 64
+
+Bought = dict[str, npt.NDArray[Any]]
 
 
-def pictures(settings: Sequence[Setting], out: Path) -> str:
-    """Draw the first purchases of every strategy in every setting, at its lowest seed.
+def pictures(settings: Sequence[Setting], look: Mapping[str, Look], out: Path) -> str:
+    """Show and draw the first purchases of every strategy in every setting, at the lowest seed that all have.
 
     Returns:
-        HTML that carries the drawings, or says why there are none.
+        HTML that carries the pictures, or says why there are none.
     """
-    parts = []
-    for i, setting in enumerate(settings):
-        name = f"bought-{i}"
-        attribute = escape(setting.name, True)
-        try:
-            _draw(setting, out / name)
-        except (BadInput, OSError, ValueError, LookupError) as error:
-            why = escape(f"{setting.name}: not drawn: {' '.join(str(error).split())[:300]}")
-            parts.append(f"<p class='note' data-setting='{attribute}'>{why}</p>")
-            continue
-        data = base64.b64encode((out / f"{name}.png").read_bytes()).decode()
-        parts.append(
-            f"<figure data-setting='{attribute}'><figcaption>{escape(setting.name)}</figcaption>"
-            f"<img alt='What each strategy bought first, {attribute}' src='data:image/png;base64,{data}'></figure>"
-        )
-    note = f"The first {FIRST} rows of the first query at the lowest seed; noisy ones are marked in orange."
-    return (
-        f"<section id='bought'><h2>What was bought first</h2><div class='pictures'>{''.join(parts)}</div>"
-        f"<p class='note'>{note}</p></section>"
-    )
+    first = max(5, min(FIRST, MOST // max(1, sum(len(s.runs) for s in settings))))
+    parts = [_setting_or_why(setting, look, out, first) for setting in settings]
+    return section("bought", "What was bought", "".join(parts))
 
 
-def _draw(setting: Setting, path: Path) -> None:
-    runs = {label: by_seed[min(by_seed)] for label, by_seed in sorted(setting.runs.items())}
-    images_M = _images(next(iter(runs.values())))
-    if images_M.ndim == 2 and images_M.shape[1] != 2:
+def _setting_or_why(setting: Setting, look: Mapping[str, Look], out: Path, first: int) -> str:
+    try:
+        return _setting(setting, look, out, first)
+    except (BadInput, OSError, ValueError, LookupError) as error:
+        why = escape(f"{setting.name}: not drawn: {' '.join(str(error).split())[:300]}")
+        return f"<p class='note'{about(setting.name)}>{why}</p>"
+
+
+def _setting(setting: Setting, look: Mapping[str, Look], out: Path, first: int) -> str:
+    seeds = [set(by_seed) for by_seed in setting.runs.values()]
+    shared = set.intersection(*seeds)
+    runs = {
+        label: by_seed[min(shared or by_seed)]
+        for label in look
+        if (by_seed := setting.runs.get(label)) is not None
+    }
+    drawn = redraw(next(iter(runs.values())))
+    path = out / f"bought-{re.sub(r'[^a-z0-9._-]+', '-', setting.name.lower())}"
+    images = drawn.images
+    if images.ndim == 2 and images.shape[1] == 2:
+        return _plane(setting.name, runs, drawn, path)
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise BadInput("its examples are neither images nor points of the plane")
-    if images_M.ndim == 2:
-        _draw_points(runs, images_M, path)
-        return
-    figure = Figure(figsize=(0.32 * FIRST + 1.3, 0.36 * len(runs) + 0.1))
-    axes = figure.subplots(len(runs), FIRST, squeeze=False)
-    figure.subplots_adjust(
-        left=1.3 / (0.32 * FIRST + 1.3), right=0.995, top=0.98, bottom=0.02, wspace=0.12, hspace=0.12
+    bought = {label: _bought(run, first) for label, run in runs.items()}
+    save(draw_bought(bought, _as_pictures(images, bought)), path)
+    return _strips(setting.name, runs, bought, images, look)
+
+
+def _strips(
+    name: str,
+    runs: Mapping[str, Run],
+    bought: Mapping[str, Bought],
+    images: npt.NDArray[Any],
+    look: Mapping[str, Look],
+) -> str:
+    shown = _as_pictures(images, bought)
+    sources = {i: _data_uri(picture) for i, picture in shown.items()}
+    rows = []
+    for label, found in bought.items():
+        columns = (found[key].tolist() for key in ("source", "labels", "is_noisy"))
+        strip = "".join(_picture(sources[i], klass, noisy) for i, klass, noisy in zip(*columns, strict=True))
+        tag = about("", [label])
+        rows.append(f"<div class='name'{tag}>{glyph(look[label])}{escape(label)}</div>")
+        rows.append(f"<div class='strip'{tag}>{strip}</div>")
+    note = (
+        f"The first query at seed {next(iter(runs.values())).seed}, in the order of buying, with the label that each "
+        "row came with; noisy rows are framed and marked ×."
     )
-    low, high = float(images_M.min()), float(images_M.max())
-    for row, (label, run) in zip(axes, runs.items(), strict=True):
-        bought = _bought(run)
-        row[0].text(-0.3, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=7)
-        for ax, image, noisy in zip(row, bought["source"], bought["is_noisy"], strict=False):
-            picture = (images_M[image].astype(float) - low) / (high - low or 1)
-            shown = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
-            ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            _frame(ax, noisy)
-        for ax in row[len(bought["source"]) :]:
-            ax.set_axis_off()
-    save(figure, path)
+    return (
+        f"<div{about(name)}><h3>{escape(name)}</h3><div class='strips'>{''.join(rows)}</div>"
+        f"<p class='note'>{note}</p></div>"
+    )
 
 
-def _draw_points(runs: dict[str, Run], images_M: Any, path: Path) -> None:
-    columns = min(len(runs), 3)
-    rows = -(-len(runs) // columns)
-    figure = Figure(figsize=(2.6 * columns, 1.9 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for ax, (label, run) in zip(axes.flat, runs.items(), strict=False):
-        with np.load(run.folder / "queries.npz") as arrays:
-            source, noisy = arrays["source"], arrays["is_noisy"]
-        ax.scatter(*images_M.T, s=0.3, color="#d9d9d9", lw=0)
-        ax.scatter(*images_M[source[~noisy]].T, s=4, color="#0072b2", lw=0)
-        ax.scatter(*images_M[source[noisy]].T, s=4, color=NOISY, marker="x", lw=0.6)
-        ax.set_title(f"{label}: {noisy.mean():.0%} noisy", fontsize=8)
-    save(figure, path)
+def _picture(source: str, klass: int, noisy: bool) -> str:
+    kind, mark, said = (" class='noisy'", " ×", "noisy") if noisy else ("", "", "clean")
+    return f"<span{kind}><img src='{source}' alt='{said}, labelled {klass}'>{klass}{mark}</span>"
 
 
-def _frame(ax: Axes, noisy: bool) -> None:
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(visible=bool(noisy), color=NOISY, linewidth=1.6)
+def _plane(name: str, runs: Mapping[str, Run], drawn: Drawn, path: Path) -> str:
+    bought, titles, regions = {}, {}, {}
+    for label, run in runs.items():
+        rows = _bought(run, None)
+        bought[label] = {"points": drawn.images[rows["source"]], "is_noisy": rows["is_noisy"]}
+        titles[label] = (
+            f"{label}: {run.rounds[-1]['accuracy']:.1%} accurate, {rows['is_noisy'].mean():.0%} noisy"
+        )
+        if (found := drawn.regions(run)) is not None:
+            regions[label] = found
+    save(draw_plane(bought, titles, drawn.test, regions), path)
+    data = base64.b64encode(path.with_name(path.name + ".png").read_bytes()).decode()
+    said = f"What each strategy bought in the plane, {name}"
+    kept = "Tinted: the classes that the last network predicts. " if regions else ""
+    lost = "" if len(regions) == len(runs) else (
+        "Decision regions are drawn for runs that kept their last network (keep_network=true)."
+    )  # fmt: skip
+    seed = next(iter(runs.values())).seed
+    return (
+        f"<figure class='wide'{about(name)}><figcaption>{escape(name)}</figcaption>"
+        f"<img class='plane' alt='{escape(said, True)}' src='data:image/png;base64,{data}'>"
+        f"<p class='note'>All that queries bought at seed {seed}. {kept}{lost}</p></figure>"
+    )
 
 
-def _bought(run: Run) -> dict[str, Any]:
+def _bought(run: Run, first: int | None) -> Bought:
+    """Return the first rows that queries bought, all of them where `first` is None."""
     with np.load(run.folder / "queries.npz") as arrays:
-        first = arrays["round"] == 0
-        return {name: arrays[name][first][:FIRST] for name in ("source", "is_noisy")}
+        queried = np.flatnonzero(arrays["round"] >= 0)[:first]
+        return {name: arrays[name][queried] for name in ("source", "labels", "is_noisy")}
 
 
-def _images(run: Run) -> Any:
-    """Return the distinct images of the run's pool, drawn again, as a numpy array.
+def _as_pictures(images: npt.NDArray[Any], bought: Mapping[str, Bought]) -> dict[int, npt.NDArray[np.uint8]]:
+    """Return what was bought as (H, W) or (H, W, 3) of 0..255, by distinct image."""
+    low, high = (0.0, 255.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
+    found = {}
+    for i in sorted({int(i) for rows in bought.values() for i in rows["source"]}):
+        picture = (images[i].astype(float) - low) / (high - low or 1)
+        scaled = (255 * picture).round().clip(0, 255).astype(np.uint8)
+        found[i] = scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0)
+    return found
 
-    Raises:
-        BadInput: the data cannot be had, or have changed since.
-    """
-    # Here, since torch takes longer to import than a report without pictures takes to make.
-    import yaml
 
-    from hetal.build import build
-    from hetal.device import pick_device
-    from hetal.setup import prepare
-
-    config = yaml.safe_load((run.folder / ".hydra" / "config.yaml").read_text())
-    if root := os.environ.get("HETAL_DATA"):
-        config["data"] |= {"root": root} if "root" in config["data"] else {}
-    if "download" in config["data"]:
-        config["data"]["download"] = False
-    config["tracker"] = None
-    parts = build(config)
-    given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
-    setup = prepare(
-        **{name: parts[name] for name in given}, strategy=parts["alg"], device=pick_device("cpu", 1)
-    )
-    about = json.loads((run.folder / "provenance.json").read_bytes())
-    if setup.fingerprint != about["data"]:
-        raise BadInput("the data are not those that the run was begun with")
-    return setup.pool.images_M.numpy()
+def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
+    image, file = Image.fromarray(picture), io.BytesIO()
+    image.thumbnail((SIDE, SIDE))
+    image.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,18 +1,12 @@
-"""Records as the report reads them: many, fast, and none of them fatal.
-
-A run's settings are split in three: its strategy, the *setting* it was tried in (data, noise, factor, model), and the
-rest. What of the rest differs between runs of one setting becomes part of the strategy's label where one strategy comes
-in several forms, and is flagged where it merely goes along with the strategy.
-"""
+"""Records as the report reads them: many, fast, and none of them fatal."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +14,15 @@ import yaml
 
 from hetal.errors import BadInput
 from hetal.identity import what_counts
+from hetal.report.labelling import differing, label
+from hetal.report.shapes import ABOUT, OVERRIDES, ROWS, SUMMARY
 
-# The settings that make up a setting, and the parts of a config they stand for.
-SETTING = ("data", "noise", "model")
+__all__ = ["Reading", "Run", "differing", "label", "read"]
 
-# Below this many folders, starting processes takes longer than reading.
-FEW = 400
+# What makes a folder a run's: any of these, since a damaged record may lack one.
+FILES = ("provenance.json", "rounds.jsonl", "summary.json", "queries.npz")
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ class Run:
         overrides: of the command line.
         label: its strategy, told apart from the others of its setting.
         setting: its data, noise, factor and model.
+        data: fingerprint of its pool and test set.
+        root, name: where the config says that it is.
     """
 
     folder: Path
@@ -59,6 +58,9 @@ class Run:
     overrides: Sequence[str]
     label: str = ""
     setting: str = ""
+    data: str = ""
+    root: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,16 @@ class Reading:
         problems: folder and reason of what could not be read.
         empty: folders of runs that were begun and have no finished round.
         flags: sentences on settings that differ along with the strategy.
+        begun: the runs of `empty`, without labels.
+        studies: folders of runs that were read whole.
     """
 
     runs: tuple[Run, ...]
     problems: tuple[tuple[Path, str], ...] = ()
     empty: tuple[Path, ...] = ()
     flags: tuple[str, ...] = field(default=())
+    begun: tuple[Run, ...] = ()
+    studies: tuple[Path, ...] = ()
 
 
 def read(folders: Sequence[Path]) -> Reading:
@@ -85,90 +91,128 @@ def read(folders: Sequence[Path]) -> Reading:
         BadInput: a folder does not exist or holds no run.
     """
     found: list[Path] = []
+    alone: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
             raise BadInput(f"{folder}: there is no such folder")
-        here = sorted(_runs_under(folder))
+        here = sorted(_runs_under(folder.resolve(), 2))
         if not here:
             raise BadInput(f"{folder}: holds no run (a run's folder has a provenance.json)")
         found += here
-    found = list(dict.fromkeys(path.resolve() for path in found))
-    runs, problems, empty = [], [], []
-    for folder, outcome in zip(found, _read_all(found), strict=True):
+        alone |= {folder.resolve()} & set(here)
+    found = list(dict.fromkeys(found))
+    runs: list[Run] = []
+    begun: list[Run] = []
+    problems: list[tuple[Path, str]] = []
+    configs: dict[str, tuple[dict[str, Any], str, str]] = {}
+    for folder in found:
+        outcome = _read_or_say(folder, configs)
         if isinstance(outcome, str):
             problems.append((folder, outcome))
-        elif not outcome.rounds:
-            empty.append(folder)
         else:
-            runs.append(outcome)
+            (runs if outcome.rounds else begun).append(outcome)
     labelled, flags = label(runs)
-    return Reading(tuple(labelled), tuple(problems), tuple(empty), tuple(flags))
+    return Reading(
+        runs=tuple(labelled),
+        problems=tuple(problems),
+        empty=tuple(run.folder for run in begun),
+        flags=tuple(flags),
+        begun=tuple(begun),
+        studies=tuple(sorted({folder.parent for folder in found if folder not in alone})),
+    )
 
 
-def _runs_under(folder: Path) -> Iterator[Path]:
-    for pattern in ("provenance.json", "*/provenance.json", "*/*/provenance.json"):
-        yield from (path.parent for path in folder.glob(pattern))
-
-
-def _read_all(folders: Sequence[Path]) -> list[Run | str]:
-    if len(folders) < FEW:
-        return _read_some(folders)
-    size = 1 + len(folders) // 8
-    with ProcessPoolExecutor(2) as workers:
-        parts = workers.map(_read_some, [folders[i : i + size] for i in range(0, len(folders), size)])
-        return [outcome for part in parts for outcome in part]
-
-
-def _read_some(folders: Sequence[Path]) -> list[Run | str]:
-    configs: dict[str, dict[str, Any]] = {}
-    return [_read(folder, configs) for folder in folders]
-
-
-def _read(folder: Path, configs: dict[str, dict[str, Any]]) -> Run | str:
-    """Read one run, or say what is wrong with it; `configs` remembers the parsed text of configs but for seeds."""
+def _runs_under(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the runs' folders among `folder` and what lies up to `depth` under it; what is closed to us is none."""
     try:
-        about = json.loads((folder / "provenance.json").read_bytes())
-        text = (folder / ".hydra" / "config.yaml").read_text()
-        seed = re.search(r"^seed: (-?\d+)$", text, re.MULTILINE)
-        if seed is None:
-            return ".hydra/config.yaml holds no seed"
-        rest = text.replace(seed[0], "")
-        if rest not in configs:
-            loaded = yaml.load(rest, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            configs[rest] = dict(_flat(what_counts(loaded)))
-        rounds = _read_rounds(folder / "rounds.jsonl")
-        try:
-            summary = json.loads((folder / "summary.json").read_bytes())
-        except FileNotFoundError:
-            summary = None
-        overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
-        return Run(
-            folder=folder,
-            choices=about["choices"],
-            config=configs[rest],
-            seed=int(seed[1]),
-            rounds=rounds,
-            summary=summary if summary is not None and summary["n_rounds"] == len(rounds) else None,
-            made_by=about["made_by"],
-            commit=about["source"].get("commit"),
-            machine=about["sessions"][-1]["machine"],
-            overrides=overrides,
-        )
+        with os.scandir(folder) as entries:
+            inside = [(entry.name, entry.is_dir()) for entry in entries]
+    except OSError:
+        return
+    if any(name in FILES for name, _ in inside):
+        yield folder
+    elif depth:
+        for name, is_folder in inside:
+            if is_folder and not name.startswith("."):
+                yield from _runs_under((folder / name).resolve(), depth - 1)
+
+
+def _read_or_say(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run | str:
+    """Read one run, or say what is wrong with it."""
+    # What a damaged file raises depends on which byte is wrong, so anything may come; it is told.
+    try:
+        return _read(folder, configs)
     except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        return f"{Path(str(error.filename)).name} is missing"
+    except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _read_rounds(path: Path) -> list[dict[str, Any]]:
+def _read(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
+    """Read one run; `configs` remembers the parsed text of configs but for seeds."""
+    about = ABOUT.validate_json((folder / "provenance.json").read_bytes())
+    text = (folder / ".hydra" / "config.yaml").read_text()
+    seed = re.search(r"^seed: (-?\d{1,18})$", text, re.MULTILINE)
+    if seed is None:
+        raise BadInput(".hydra/config.yaml holds no seed")
+    rest = text.replace(seed[0], "")
+    if rest not in configs:
+        configs[rest] = _config(rest)
+    config, root, name = configs[rest]
+    rounds = _rounds(folder / "rounds.jsonl")
+    return Run(
+        folder=folder,
+        choices=about["choices"],
+        config=config,
+        seed=int(seed[1]),
+        rounds=rounds,
+        summary=_summary(folder / "summary.json", len(rounds)),
+        made_by=about["made_by"],
+        commit=about["source"].get("commit"),
+        machine=about["sessions"][-1]["machine"],
+        overrides=overrides(folder),
+        data=about["data"],
+        root=root,
+        name=name,
+    )
+
+
+def overrides(folder: Path) -> list[str]:
+    """Return the overrides that a run was started with; fails in any way where they cannot be read."""
+    text = (folder / ".hydra" / "overrides.yaml").read_text()
+    return OVERRIDES.validate_python(yaml.load(text, Loader=LOADER))
+
+
+def _config(text: str) -> tuple[dict[str, Any], str, str]:
+    loaded = yaml.load(text, Loader=LOADER)
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("alg"), dict):
+        raise BadInput(".hydra/config.yaml is no config")
+    return dict(_flat(what_counts(loaded))), str(loaded.get("root", "")), str(loaded.get("name", ""))
+
+
+def _rounds(path: Path) -> Sequence[Mapping[str, Any]]:
     """Return the whole lines of a rounds.jsonl; one that is being written, or torn, does not count."""
     if not path.exists():
-        return []
-    rounds = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
-    for i, row in enumerate(rounds):
-        if row["round"] != i or not 0 <= row["accuracy"] <= 1 or row["n_labelled"] < 1:
-            raise ValueError(f"rounds.jsonl, line {i + 1} is not round {i}")
-    return rounds
+        return ()
+    lines = path.read_bytes().split(b"\n")[:-1]
+    rows = ROWS.validate_json(b"[" + b",".join(lines) + b"]")
+    if len(rows) != len(lines):
+        raise BadInput("rounds.jsonl does not hold one round a line")
+    for i, row in enumerate(rows):
+        if row["round"] != i:
+            raise BadInput(f"rounds.jsonl, line {i + 1} is not round {i}")
+        if i and row["n_labelled"] <= rows[i - 1]["n_labelled"]:
+            raise BadInput(f"rounds.jsonl, line {i + 1} has no more labels than the line before")
+    return tuple(rows)
+
+
+def _summary(path: Path, n_rounds: int) -> Mapping[str, Any] | None:
+    """Return a summary that fits the rounds; the run makes any other again, and until then it is not finished."""
+    try:
+        summary = SUMMARY.validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return summary if summary["n_rounds"] == n_rounds > 0 else None
 
 
 def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -176,97 +220,4 @@ def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for key, value in node.items():
             yield from _flat(value, f"{path}.{key}" if path else str(key))
     else:
-        yield path, tuple(node) if isinstance(node, list) else node
-
-
-def label(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """Name every run's strategy and setting so that different configs have different names.
-
-    Returns:
-        The runs, labelled, and sentences on settings that differ along with the strategy.
-    """
-    settings: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
-    for run in runs:
-        own = tuple(sorted((k, v) for k, v in run.config.items() if k.split(".")[0] in SETTING))
-        settings[(*_names(run), own)].append(run)
-    shared = _variants({key[:-1]: [] for key in settings}, settings)
-    labelled, flags = [], []
-    for key, members in settings.items():
-        setting = shared[key]
-        labels, flagged = _label_within(members)
-        labelled += [replace(run, label=labels[id(run)], setting=setting) for run in members]
-        flags += [f"{setting}: {flag}" for flag in flagged]
-    return labelled, flags
-
-
-def _names(run: Run) -> tuple[str, ...]:
-    factor = run.config.get("noise.factor", 0)
-    noise = run.choices["noise"] + (f" x{factor:g}" if factor else "")
-    return run.choices["data"], noise, run.choices["model"]
-
-
-def _variants(
-    names: Mapping[tuple[str, ...], list[Any]], settings: Mapping[tuple[Any, ...], list[Run]]
-) -> dict[tuple[Any, ...], str]:
-    """Name every setting, by what differs where options of one name were changed by hand."""
-    named = {}
-    for name in names:
-        alike = [key for key in settings if key[:-1] == name]
-        configs = [dict(key[-1]) for key in alike]
-        differ = differing(configs)
-        for key, config in zip(alike, configs, strict=True):
-            extra = [f"{k.split('.', 1)[-1]}={_brief(config.get(k))}" for k in differ]
-            named[key] = ", ".join([" ".join(name), *extra])
-    return named
-
-
-def _label_within(members: Sequence[Run]) -> tuple[dict[int, str], list[str]]:
-    """Label the runs of one setting."""
-    rest = {
-        id(run): {k: v for k, v in run.config.items() if k.split(".")[0] not in SETTING} for run in members
-    }
-    by_alg: dict[str, list[Run]] = defaultdict(list)
-    for run in members:
-        by_alg[run.choices["alg"]].append(run)
-    labels, within = {}, set()
-    for alg, runs in by_alg.items():
-        differ = differing([rest[id(run)] for run in runs])
-        within |= set(differ)
-        for run in runs:
-            labels[id(run)] = ", ".join([alg, *_parts(run, runs, differ, rest)])
-    others = [{k: v for k, v in rest[id(run)].items() if not k.startswith("alg.")} for run in members]
-    flags = []
-    for key in differing(others):
-        if key not in within:
-            values = {alg: _brief(rest[id(runs[0])].get(key)) for alg, runs in by_alg.items()}
-            common = max(values.values(), key=list(values.values()).count)
-            odd = [f"{value} with {alg}" for alg, value in values.items() if value != common]
-            flags.append(f"{key} is {common}, but {', '.join(odd)}")
-    return labels, flags
-
-
-def _parts(
-    run: Run, runs: Sequence[Run], differ: Sequence[str], rest: Mapping[int, Mapping[str, Any]]
-) -> list[str]:
-    """Say in what a run differs from others of its strategy: by option where options differ, else by value."""
-    parts = {}
-    for key in differ:
-        group = key.split(".")[0]
-        options = {(r.choices.get(group), str(rest[id(r)].get(key))) for r in runs}
-        if group in run.choices and len({o for o, _ in options}) == len(options) > 1:
-            parts[group] = f"{group}={run.choices[group]}"
-        else:
-            parts.setdefault(key, f"{key.removeprefix('alg.')}={_brief(rest[id(run)].get(key))}")
-    return [part for key, part in parts.items() if "." not in key or key.split(".")[0] not in parts]
-
-
-def differing(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys whose values are not the same in all `configs`, in order of their names."""
-    unique = list({id(config): config for config in configs}.values())
-    keys = sorted({key for config in unique for key in config})
-    absent = object()
-    return [key for key in keys if any(c.get(key, absent) != unique[0].get(key, absent) for c in unique)]
-
-
-def _brief(value: Any) -> str:
-    return str(value).rsplit(".", 1)[-1] if isinstance(value, str) else str(value)
+        yield path, node if isinstance(node, (str, int, float, type(None))) else json.dumps(node)

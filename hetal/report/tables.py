@@ -1,4 +1,4 @@
-"""Every number of the report as CSV, and the main table as LaTeX."""
+"""Every number of the report as CSV, and the main ones as LaTeX."""
 
 from __future__ import annotations
 
@@ -10,16 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from hetal.files import write_text
-from hetal.report.analysis import Comparison, Curve, Numbers
+from hetal.report.ranks import Ranking
 from hetal.report.reading import Run
+from hetal.report.results import Comparison, Curve, Numbers
 from hetal.report.statistics import Interval
+
+# Settings side by side in one LaTeX table: as many as a page is wide.
+COLUMNS = 4
+
+TEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+} | {c: "\\" + c for c in "_%&#${}"}  # fmt: skip
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows, whose first names the columns; NaN is an empty field."""
+    """Write rows under all the columns that any of them has; NaN, and what a row lacks, is an empty field."""
     rows = list(rows)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({key: "" if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()})
@@ -31,7 +41,13 @@ def numbers_row(n: Numbers) -> dict[str, Any]:
     row: dict[str, Any] = {"setting": n.setting, "strategy": n.label, "n": n.n}
     for name in ("area", "final", "clean_share", "reach", "saving"):
         row |= _three(name, getattr(n, name))
-    row |= {"reached": n.reached, "peak_memory_mb": n.peak_memory_mb}
+    row |= {
+        "reached": n.reached,
+        "paired": n.paired,
+        "paired_random": n.paired_random,
+        "is_bound": n.is_bound,
+    }
+    row |= {"peak_memory_mb": n.peak_memory_mb}
     return row | {f"seconds_{phase}_per_round": seconds for phase, seconds in n.seconds.items()}
 
 
@@ -40,7 +56,9 @@ def comparison_row(c: Comparison) -> dict[str, Any]:
     row: dict[str, Any] = {"setting": c.setting, "first": c.first, "second": c.second, "n": c.n}
     row |= _three("difference", c.difference)
     names = ("effect", "t", "t_holm", "wilcoxon", "wilcoxon_holm", "wins", "ties", "losses")
-    return row | {name: getattr(c, name) for name in names}
+    row |= {name: getattr(c, name) for name in names}
+    row |= _three("final_difference", c.final)
+    return row | {"shared_labels": c.shared, "trusted": c.trusted, "also_differ_in": " ".join(c.beyond)}
 
 
 def curve_rows(key: tuple[str, str, str], curve: Curve) -> list[dict[str, Any]]:
@@ -56,6 +74,14 @@ def curve_rows(key: tuple[str, str, str], curve: Curve) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def rank_rows(ranking: Ranking) -> list[dict[str, Any]]:
+    """Return the lines of ranks.csv; what is said of all stands in each."""
+    about = {
+        "settings": ranking.n_settings, "friedman_p": ranking.p, "critical_difference": ranking.critical_difference
+    }  # fmt: skip
+    return [{"strategy": label, "mean_rank": rank, **about} for label, rank in ranking.ranks.items()]
+
+
 def run_row(run: Run) -> dict[str, Any]:
     """Return one line of runs.csv."""
     summary = run.summary or {}
@@ -68,40 +94,61 @@ def run_row(run: Run) -> dict[str, Any]:
         "area_under_curve": summary.get("area_under_curve", math.nan),
         "final_accuracy": summary.get("final_accuracy", math.nan),
         "queried_clean_share": summary.get("queried_clean_share", math.nan),
-        "folder": run.folder.name,
+        "folder": f"{run.folder.parent.name}/{run.folder.name}",
     }
 
 
 def latex(numbers: Sequence[Numbers]) -> str:
-    """Return a booktabs table: area under the curve in percent with 95% intervals, the best of each setting bold."""
+    """Return booktabs tables of areas under the curve and of final accuracies, the best of each setting bold."""
     settings = list(dict.fromkeys(n.setting for n in numbers))
-    labels = list(dict.fromkeys(n.label for n in numbers))
-    cells = {(n.setting, n.label): n for n in numbers if n.n}
-    lines = [
-        r"% mean accuracy over labels, in percent, with 95% BCa intervals over seeds; needs booktabs",
+    parts = []
+    for name, what in (("area", "mean accuracy over labels"), ("final", "final accuracy")):
+        for i in range(0, len(settings), COLUMNS):
+            parts += [
+                f"% {what}, in percent, with 95% BCa intervals over seeds; needs booktabs",
+                *_tabular(numbers, settings[i : i + COLUMNS], name),
+                "",
+            ]
+    return "\n".join(parts)
+
+
+def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str) -> list[str]:
+    cells: dict[tuple[str, str], Interval] = {
+        (n.setting, n.label): getattr(n, name) for n in numbers if n.n and n.setting in settings
+    }
+    best = {s: max((i.mean for (t, _), i in cells.items() if t == s), default=math.nan) for s in settings}
+    seeds = {s: sorted({n.n for n in numbers if n.n and n.setting == s}) for s in settings}
+    rows = []
+    for label in dict.fromkeys(n.label for n in numbers):
+        row = [_tex(label)]
+        for setting in settings:
+            interval = cells.get((setting, label))
+            row.append("--" if interval is None else _cell(interval, interval.mean == best[setting]))
+        rows.append(" & ".join(row) + r" \\")
+    n = [
+        f"$n = {s[0]}$" if len(s) == 1 else f"$n = {s[0]}$ to ${s[-1]}$" if s else "--"
+        for s in seeds.values()
+    ]
+    return [
         r"\begin{tabular}{l" + "r" * len(settings) + "}",
         r"\toprule",
         " & ".join(["", *(_tex(s) for s in settings)]) + r" \\",
+        " & ".join(["", *n]) + r" \\",
         r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
     ]
-    best = {
-        s: max((n.area.mean for (t, _), n in cells.items() if t == s), default=math.nan) for s in settings
-    }
-    for label in labels:
-        row = [_tex(label)]
-        for setting in settings:
-            n = cells.get((setting, label))
-            if n is None:
-                row.append("--")
-                continue
-            said = f"{100 * n.area.mean:.1f}"
-            if n.area.mean == best[setting]:
-                said = rf"\textbf{{{said}}}"
-            if not math.isnan(n.area.low):
-                said += rf" {{\scriptsize [{100 * n.area.low:.1f}, {100 * n.area.high:.1f}]}}"
-            row.append(f"{said}")
-        lines.append(" & ".join(row) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _cell(interval: Interval, is_best: bool) -> str:
+    said = f"{100 * interval.mean:.1f}"
+    if is_best:
+        said = rf"\textbf{{{said}}}"
+    if not math.isnan(interval.low):
+        # In braces, since a bracket after \\ would be its argument.
+        said += rf" {{\scriptsize [{100 * interval.low:.1f}, {100 * interval.high:.1f}]}}"
+    return said
 
 
 def _three(name: str, interval: Interval) -> dict[str, float]:
@@ -109,4 +156,4 @@ def _three(name: str, interval: Interval) -> dict[str, float]:
 
 
 def _tex(text: str) -> str:
-    return "".join(rf"\{c}" if c in "_%&#$" else c for c in text)
+    return "".join(TEX.get(c, c) for c in text)

@@ -1,0 +1,196 @@
+"""Names for strategies and settings, and what differs between runs that are compared.
+
+A run's settings are split in three: its strategy, the *setting* it was tried in (data, noise, factor, model), and the
+rest. What of the rest differs between runs of one setting becomes part of the strategy's label where one strategy comes
+in several forms, and is flagged where it merely goes along with the strategy.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hetal.report.reading import Run
+
+# The groups of a config that make up a setting.
+SETTING = ("data", "noise", "model")
+
+Config = Mapping[str, Any]
+ABSENT = "absent"
+
+
+def label(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """Name every run's strategy and setting so that different configs have different names.
+
+    Returns:
+        The runs, labelled, and sentences on what differs along with the strategy.
+    """
+    runs = _shared_configs(runs)
+    own: dict[int, tuple[Any, ...]] = {}
+    for run in runs:
+        if id(run.config) not in own:
+            own[id(run.config)] = tuple(sorted((k, v) for k, v in run.config.items() if _group(k) in SETTING))
+    settings: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
+    for run in runs:
+        settings[(*_names(run), own[id(run.config)])].append(run)
+    names = _setting_names(list(settings))
+    labelled, flags = [], []
+    for key, members in settings.items():
+        labels, flagged = _label_within(members)
+        here = [replace(run, label=labels[_form(run)], setting=names[key]) for run in members]
+        labelled += here
+        flags += [f"{names[key]}: {flag}" for flag in [*flagged, *_not_paired(here)]]
+    return labelled, flags
+
+
+def beyond(first: Mapping[int, Run], second: Mapping[int, Run]) -> tuple[str, ...]:
+    """Return the settings that differ between two strategies of one setting besides the compared one.
+
+    Compared are the strategies; of one strategy in two forms, the group of settings in which they differ.
+
+    Args:
+        first: a strategy's runs by seed.
+        second: the other's.
+    """
+    if not first or not second:
+        return ()
+    a, b = next(iter(first.values())), next(iter(second.values()))
+    if a.choices["alg"] != b.choices["alg"]:
+        return tuple(key for key in differing([a.config, b.config]) if _group(key) not in ("alg", *SETTING))
+    differ = [key for key in differing([a.config, b.config]) if _group(key) not in SETTING]
+    return tuple(differ) if len({_group(key) for key in differ}) > 1 else ()
+
+
+def differing(configs: Iterable[Config]) -> list[str]:
+    """Return the keys whose values are not the same in all `configs`, in order of their names."""
+    unique = list({id(config): config for config in configs}.values())
+    keys = sorted({key for config in unique for key in config})
+    absent = object()
+    return [key for key in keys if any(c.get(key, absent) != unique[0].get(key, absent) for c in unique)]
+
+
+def _group(key: str) -> str:
+    return key.split(".", 1)[0]
+
+
+def _form(run: Run) -> tuple[str, int]:
+    return run.choices["alg"], id(run.config)
+
+
+def _shared_configs(runs: Sequence[Run]) -> list[Run]:
+    """Let runs of equal configs hold the same object, by which they are then grouped."""
+    known: dict[str, Config] = {}
+    seen: dict[int, Config] = {}
+    shared = []
+    for run in runs:
+        if id(run.config) not in seen:
+            seen[id(run.config)] = known.setdefault(repr(sorted(run.config.items())), run.config)
+        config = seen[id(run.config)]
+        shared.append(run if run.config is config else replace(run, config=config))
+    return shared
+
+
+def _names(run: Run) -> tuple[str, ...]:
+    factor = run.config.get("noise.factor", 0)
+    noise = run.choices["noise"] + (f" x{factor:g}" if isinstance(factor, (int, float)) and factor else "")
+    return run.choices["data"], noise, run.choices["model"]
+
+
+def _setting_names(keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
+    """Name every setting, by what differs where options of one name were changed by hand."""
+    named = {}
+    for name in {key[:-1] for key in keys}:
+        alike = [key for key in keys if key[:-1] == name]
+        configs = [dict(key[-1]) for key in alike]
+        differ = differing(configs)
+        for key, config in zip(alike, configs, strict=True):
+            extra = [f"{k.split('.', 1)[-1]}={_said(config, k)}" for k in differ]
+            named[key] = ", ".join([" ".join(name), *extra])
+    return _told_apart(named)
+
+
+def _label_within(members: Sequence[Run]) -> tuple[dict[tuple[str, int], str], list[str]]:
+    """Label the forms of the strategies of one setting."""
+    forms = {_form(run): run for run in members}
+    rest = {
+        form: {k: v for k, v in run.config.items() if _group(k) not in SETTING} for form, run in forms.items()
+    }
+    labels: dict[tuple[str, int], str] = {}
+    within: set[str] = set()
+    for alg in sorted({alg for alg, _ in forms}):
+        mine = [form for form in forms if form[0] == alg]
+        differ = differing([rest[form] for form in mine])
+        within |= set(differ)
+        for form in mine:
+            labels[form] = ", ".join([alg, *_parts(form, mine, differ, rest, forms)])
+    others = [{k: v for k, v in config.items() if _group(k) != "alg"} for config in rest.values()]
+    flags = [
+        _along(key, {alg: _said(rest[alg, of], key) for alg, of in forms})
+        for key in differing(others)
+        if key not in within
+    ]
+    return _told_apart(labels), flags
+
+
+def _parts(
+    form: tuple[str, int],
+    mine: Sequence[tuple[str, int]],
+    differ: Sequence[str],
+    rest: Mapping[tuple[str, int], Config],
+    forms: Mapping[tuple[str, int], Run],
+) -> list[str]:
+    """Say in what a form differs from others of its strategy: by option where the option decides, else by value."""
+    parts: dict[str, str] = {}
+    for key in differ:
+        group = _group(key)
+        options = {(forms[other].choices.get(group), str(rest[other].get(key, ABSENT))) for other in mine}
+        if group in forms[form].choices and len({option for option, _ in options}) == len(options):
+            parts[group] = f"{group}={forms[form].choices[group]}"
+        else:
+            parts[key] = f"{key.removeprefix('alg.')}={_said(rest[form], key)}"
+    return list(parts.values())
+
+
+def _not_paired(runs: Sequence[Run]) -> list[str]:
+    """Say where runs of one setting were not computed alike: by other versions, or on other data at one seed."""
+    flags = []
+    for key in sorted({key for run in runs for key in run.made_by}):
+        values: dict[str, str] = {}
+        for run in runs:
+            said = run.made_by.get(key, ABSENT)
+            values[run.label] = said if values.get(run.label, said) == said else "several"
+        if len(set(values.values())) > 1 or "several" in values.values():
+            flags.append(_along(key, values))
+    pools: dict[int, set[str]] = defaultdict(set)
+    for run in runs:
+        pools[run.seed].add(run.data)
+    if odd := sorted(seed for seed, found in pools.items() if len(found) > 1):
+        flags.append(f"not all runs had the same data at seed {', '.join(map(str, odd))}")
+    return flags
+
+
+def _along(key: str, values: Mapping[str, str]) -> str:
+    """Say that a setting differs along with the strategy."""
+    said = list(values.values())
+    common = max(said, key=said.count)
+    odd = [f"{value} with {name}" for name, value in values.items() if value != common]
+    return f"{key} is {common}, but {', '.join(odd)}" if odd else f"{key} is {common}"
+
+
+def _said(config: Config, key: str) -> str:
+    value = config.get(key, ABSENT)
+    return str(value).rsplit(".", 1)[-1] if key.endswith("_target_") else str(value)
+
+
+def _told_apart(names: dict[Any, str]) -> dict[Any, str]:
+    """Number the names that more than one thing has."""
+    found, seen = {}, defaultdict(list)
+    for key, name in names.items():
+        seen[name].append(key)
+    for name, keys in seen.items():
+        for i, key in enumerate(keys):
+            found[key] = f"{name} #{i + 1}" if len(keys) > 1 else name
+    return found

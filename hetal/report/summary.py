@@ -1,0 +1,197 @@
+"""The top of the page: who wins each setting, by how much, and how far that is to be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from hetal.report.analysis import RANDOM, Comparison, Numbers, Verdict
+from hetal.report.figures import Look
+from hetal.report.markup import (
+    Row,
+    about,
+    glyph,
+    many,
+    named,
+    number,
+    p_value,
+    percent,
+    plain,
+    section,
+    share,
+    table,
+    text,
+    where,
+    written,
+)
+from hetal.report.ranks import Ranking
+from hetal.report.statistics import ENOUGH_SEEDS, Interval
+
+SURE = 0.05
+
+# Of more settings than this, a table says who leads, and the cards are folded away.
+MOST_CARDS = 6
+
+
+def head(title: str, n: int, finished: int, lost: int, when: str) -> str:
+    """Return the title and what the page is made of."""
+    left = f', <a href="#completeness">{lost:,} missing</a>' if lost else ""
+    return (
+        f"<header><h1>{escape(title)}</h1><p>{many(n, 'run')}, {finished:,} finished{left}. "
+        f"Made {when} by <code>python -m hetal.report</code>.</p></header>"
+    )
+
+
+def summary(
+    verdicts: Sequence[Verdict],
+    compared: Mapping[str, Sequence[Comparison]],
+    numbers: Sequence[Numbers],
+    look: Mapping[str, Look],
+    ranks: Ranking | None,
+) -> str:
+    """Return the verdict on all settings in a sentence, and a card for each of them.
+
+    Args:
+        verdicts: of the settings.
+        compared: the pairs of each setting.
+        numbers: of every strategy in every setting.
+        look: of every strategy.
+        ranks: mean ranks over the settings, if any.
+    """
+    if not verdicts:
+        return section("summary", "Summary", "<p>No run is finished yet; the curves show what there is.</p>")
+    cards = "".join(
+        _card(v, compared[v.setting], [n for n in numbers if n.setting == v.setting and n.n], look)
+        for v in verdicts
+    )
+    note = (
+        "Ranked by mean accuracy over labels, the normalised area under the learning curve, with 95% intervals (BCa "
+        "bootstrap over seeds). Margins are paired by seed; p is of the paired t-test, adjusted by Holm for all pairs "
+        "of the setting. Hollow: not told apart from the leader at 0.05."
+    )
+    cards = f"<div class='cards'>{cards}</div>"
+    if len(verdicts) > MOST_CARDS:
+        cards = f"{_league(verdicts, look)}<details><summary>Every setting with intervals</summary>{cards}</details>"
+    body = f"{_warning(verdicts)}<p class='headline'>{_sentence(verdicts, ranks)}</p>{cards}"
+    return section("summary", "Summary", body, note)
+
+
+def _league(verdicts: Sequence[Verdict], look: Mapping[str, Look]) -> str:
+    """Say the verdicts in a line each."""
+    rows = []
+    for v in verdicts:
+        c = v.comparison
+        margin = share(c.difference, sign=True) if c else number(math.nan, "")
+        p = number(c.t_holm, p_value(c.t_holm)) if c else number(math.nan, "")
+        state = f"<td>{_badge(v)}</td>"
+        second = named(v.second, look[v.second]) if v.second else text("")
+        cells = [where(v.setting), named(v.leader, look[v.leader]), share(Interval(v.area, math.nan, math.nan)),
+                 margin, second, p, state]  # fmt: skip
+        rows.append(Row(cells, v.setting))
+    columns = ("setting", "leader", "mean accuracy %", "margin, points", "over", "p", "confidence")
+    return f"<div class='league'>{table(columns, rows, 'Who leads where')}</div>"
+
+
+def _badge(v: Verdict) -> str:
+    if v.second is None:
+        return ""
+    state = _state(v)
+    said = {"weak": "not to be trusted:", "sure": "clear lead,", "open": "no clear lead,"}[state]
+    return f"<span class='badge {state}'>{said} {many(v.n, 'seed')}</span>"
+
+
+def _warning(verdicts: Sequence[Verdict]) -> str:
+    few = [v for v in verdicts if not v.trusted]
+    if not few:
+        return ""
+    least = min(v.n for v in few)
+    where = "" if len(few) == len(verdicts) else f" in {len(few)} of {many(len(verdicts), 'setting')}"
+    return (
+        f"<p class='warning' role='note'><b>Not to be trusted{where}:</b> as few as {many(least, 'seed')} to compare "
+        f"by. A comparison needs {ENOUGH_SEEDS}; with fewer, who leads may be chance.</p>"
+    )
+
+
+def _sentence(verdicts: Sequence[Verdict], ranks: Ranking | None) -> str:
+    if len(verdicts) == 1:
+        v = verdicts[0]
+        doubt = {
+            "weak": ", but too few seeds were run to trust it",
+            "open": ", which may be chance",
+            "sure": "",
+        }
+        return f"<b>{escape(v.leader)}</b> leads{_margin(v)}{doubt[_state(v)] if v.second else ''}."
+    won = Counter(v.leader for v in verdicts).most_common()
+    clear = Counter(v.leader for v in verdicts if _state(v) == "sure")
+    wins = ", ".join(
+        f"<b>{escape(label)}</b> leads {n} of {len(verdicts)} settings ({clear[label]} clearly)"
+        for label, n in won[:3]
+    )
+    if ranks is None or len(ranks.ranks) < 3:
+        return f"{wins}."
+    (first, rank), (second, next_rank) = list(ranks.ranks.items())[:2]
+    return (
+        f"{wins}. Over all settings the best mean rank is <b>{escape(first)}</b>'s, {rank:.2f} of {len(ranks.ranks)}; "
+        f"next comes {escape(second)} with {next_rank:.2f}."
+    )
+
+
+def _margin(v: Verdict) -> str:
+    if v.comparison is None or v.second is None:
+        return ""
+    points = written(percent(v.comparison.difference), 1)
+    return f" by {points} points over <b>{escape(v.second)}</b>"
+
+
+def _state(v: Verdict) -> str:
+    if not v.trusted:
+        return "weak"
+    return "sure" if v.comparison is not None and v.comparison.t_holm < SURE else "open"
+
+
+def _card(
+    v: Verdict, pairs: Sequence[Comparison], numbers: Sequence[Numbers], look: Mapping[str, Look]
+) -> str:
+    area = next(n.area.mean for n in numbers if n.label == v.leader)
+    said = f"<h3>{escape(v.setting)}</h3><p class='lead'><b>{escape(v.leader)}</b> {100 * area:.1f}%</p>"
+    c = v.comparison
+    if c is not None and v.second is not None:
+        p = "" if math.isnan(c.t_holm) else f", p&nbsp;{p_value(c.t_holm)}"
+        margin = written(percent(c.difference), 1, sign=True)
+        said += (
+            f"<p>{_badge(v)}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}; "
+            f"ahead of {v.beaten} of {many(v.others, 'other')} at 0.05.</p>"
+        )
+    if v.waiting:
+        said += f"<p class='note'>Too few seeds yet to take part: {escape(', '.join(v.waiting))}.</p>"
+    alike = {b for pair in pairs if not pair.t_holm < SURE for b in (pair.first, pair.second)
+             if v.leader in (pair.first, pair.second)}  # fmt: skip
+    return f"<article{about(v.setting)}>{said}{_forest(numbers, look, alike | {v.leader})}</article>"
+
+
+def _forest(numbers: Sequence[Numbers], look: Mapping[str, Look], alike: set[str]) -> str:
+    """Draw every strategy's interval on one scale, the best first."""
+    order = sorted(numbers, key=lambda n: -n.area.mean)
+    ends = [end for n in order for end in n.area if not math.isnan(end)]
+    low, high = min(ends), max(ends)
+
+    def at(value: float) -> float:
+        return 100 * (value - low) / (high - low or 1)
+
+    lines = []
+    for n in order:
+        i = n.area if not math.isnan(n.area.low) else Interval(n.area.mean, n.area.mean, n.area.mean)
+        place = f"--l:{at(i.low):.1f}%;--w:{at(i.high) - at(i.low):.1f}%;--m:{at(i.mean):.1f}%;--c:{look[n.label][0]}"
+        hollow = " class='alike'" if n.label in alike else ""
+        title = f"{n.label}: {written(percent(n.area), 1)}, {many(n.n, 'seed')}"
+        lines.append(
+            f"<li{about('', [n.label])}{hollow} title='{escape(title, True)}'>"
+            f"<span class='name'>{glyph(look[n.label])}{escape(n.label)}</span>"
+            f"<span class='track' style='{place}'><i></i><b></b></span>"
+            f"<span class='value'>{plain(100 * n.area.mean, 1)}</span></li>"
+        )
+    random = next((n for n in numbers if n.label == RANDOM), None)
+    line = f" style='--random:{at(random.area.mean):.1f}%'" if random else ""
+    return f"<ol class='forest{' with-random' if random else ''}'{line}>{''.join(lines)}</ol>"

@@ -1,0 +1,261 @@
+"""One setting's numbers, comparisons and verdict, degenerate input included."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from hetal.report.analysis import Setting, settings_of, turned
+from hetal.report.measures import column, labels
+from tests.synthetic import make_run
+
+
+def setting(arms, grid=(), **options):
+    """Make a setting from curves by strategy and seed."""
+    runs = [make_run(label, s, curve, grid) for label, seeds in arms.items() for s, curve in seeds.items()]
+    return Setting("d n m", runs, **options)
+
+
+def seeds(*curves):
+    return dict(enumerate(curves))
+
+
+TWO = {
+    "random": seeds([0.2, 0.4, 0.6], [0.2, 0.5, 0.5], [0.3, 0.4, 0.6]),
+    "b": seeds([0.2, 0.6, 0.8], [0.2, 0.5, 0.7], [0.3, 0.5, 0.9]),
+}
+
+
+def test_numbers_by_hand():
+    found = setting(TWO).numbers("b")
+    # Trapezoids over 10, 20, 30 labels.
+    assert found.area.mean == pytest.approx(np.mean([(0.4 + 0.7) / 2, (0.35 + 0.6) / 2, (0.4 + 0.7) / 2]))
+    assert found.final.mean == pytest.approx(0.8)
+    # Random ends at 0.6, 0.5, 0.6: b is there after 20, 20, 30 labels; random itself after 30, 20, 30.
+    assert found.reach.mean == pytest.approx(70 / 3)
+    assert found.saving.mean == pytest.approx(10 / 3)
+    assert (found.n, found.reached, found.paired, found.paired_random, found.is_bound) == (3, 3, 3, 3, False)
+
+
+def test_a_target_never_reached_has_no_number():
+    found = setting({**TWO, "worse": seeds([0.1] * 3, [0.1] * 3, [0.1] * 3)}).numbers("worse")
+    assert np.isnan([*found.reach, *found.saving]).all()
+    assert (found.reached, found.paired) == (0, 3)
+
+
+def test_a_target_reached_at_some_seeds_is_a_bound():
+    found = setting({**TWO, "b": seeds([0.2, 0.6, 0.8], [0.1, 0.1, 0.1], [0.3, 0.5, 0.9])}).numbers("b")
+    # 20, never (all of 30) and 30; random needs 30, 20, 30.
+    assert found.reach.mean == pytest.approx(80 / 3)
+    assert found.saving.mean == pytest.approx(0)
+    assert found.is_bound
+    assert (found.reached, found.paired) == (2, 3)
+
+
+def test_a_given_target_needs_no_random():
+    found = setting({"b": TWO["b"]}, target=0.7).numbers("b")
+    assert found.reach.mean == pytest.approx(30)
+    assert np.isnan(found.saving.mean)
+    assert (found.reached, found.paired, found.paired_random) == (3, 3, 0)
+
+
+def test_without_random_there_is_no_target():
+    found = setting({"b": TWO["b"]}).numbers("b")
+    assert np.isnan([*found.reach, *found.saving]).all()
+    assert (found.paired, found.is_bound) == (0, False)
+
+
+def test_comparison_is_scipys_on_paired_areas():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 9, 4)) * 0.1 + 0.5
+    (found,) = setting({"a": seeds(*a), "b": seeds(*b)}).comparisons()
+    x, y = ((c[:, 1:] + c[:, :-1]).sum(1) / 6 for c in (a, b))
+    assert found.difference.mean == pytest.approx((x - y).mean())
+    assert found.t == pytest.approx(stats.ttest_rel(x, y).pvalue)
+    assert found.wilcoxon == pytest.approx(stats.wilcoxon(x, y).pvalue)
+    assert found.effect == pytest.approx((x - y).mean() / (x - y).std(ddof=1))
+    assert (found.wins, found.ties, found.losses) == ((x > y).sum(), 0, (x < y).sum())
+    assert found.final.mean == pytest.approx((a - b)[:, -1].mean())
+    assert found.n == 9
+    assert found.trusted
+
+
+def test_pairs_are_seeds_that_both_finished():
+    runs = [make_run("a", s, [0.5, 0.5 + s / 10]) for s in (0, 1, 2)]
+    runs += [make_run("b", s, [0.4, 0.4 + s / 10]) for s in (1, 2, 3)]
+    runs += [make_run("b", 0, [0.1], summary=None)]
+    (found,) = Setting("d n m", runs).comparisons()
+    assert found.n == 2
+    assert found.difference.mean == pytest.approx(0.1)
+    assert not found.trusted
+
+
+@pytest.mark.parametrize(("n", "trusted"), [(4, False), (5, True)])
+def test_fewer_than_five_seeds_are_not_to_be_trusted(n, trusted):
+    found = setting({label: seeds(*[[0.5, 0.6 + s / 100] for s in range(n)]) for label in "ab"})
+    assert found.comparisons()[0].trusted is trusted
+    assert found.verdict(found.comparisons()).trusted is trusted
+
+
+def test_one_seed_has_means_and_nothing_else():
+    found = setting({"random": seeds([0.2, 0.4]), "b": seeds([0.2, 0.6])})
+    (c,) = found.comparisons()
+    assert c.difference.mean == pytest.approx(0.1 if c.first == "b" else -0.1)
+    assert np.isnan([c.difference.low, c.t, c.t_holm, c.wilcoxon, c.wilcoxon_holm, c.effect]).all()
+    assert (found.verdict([c]).leader, found.verdict([c]).beaten, found.verdict([c]).trusted) == (
+        "b",
+        0,
+        False,
+    )
+
+
+def test_identical_arms_are_ties():
+    found = setting({"a": TWO["b"], "b": TWO["b"]})
+    (c,) = found.comparisons()
+    assert c.difference == pytest.approx((0.0, 0.0, 0.0))
+    assert (c.t, c.wilcoxon, c.effect, c.wins, c.ties, c.losses) == (1.0, 1.0, 0.0, 0, 3, 0)
+
+
+def test_equal_seeds_leave_no_spread():
+    found = setting({"a": seeds(*[[0.5, 0.6]] * 5), "b": seeds(*[[0.5, 0.5]] * 5)})
+    (c,) = found.comparisons()
+    assert c.difference == pytest.approx((0.05, 0.05, 0.05))
+    assert c.t == 0.0
+    assert c.wilcoxon == pytest.approx(1 / 16)
+    assert np.isnan(c.effect)
+
+
+def test_no_common_seed_is_no_comparison():
+    found = setting({"a": {0: [0.5, 0.6]}, "b": {1: [0.5, 0.7]}})
+    (c,) = found.comparisons()
+    assert c.n == 0
+    assert np.isnan([*c.difference, c.t, c.wilcoxon]).all()
+    assert found.verdict([c]).n == 0
+
+
+def test_a_single_round_is_its_own_area():
+    found = setting({"random": seeds([0.2], [0.3]), "b": seeds([0.4], [0.5])})
+    assert found.numbers("b").area.mean == pytest.approx(0.45)
+    assert found.numbers("b").saving.mean == pytest.approx(0.0)
+    assert found.comparisons()[0].n == 2
+
+
+def test_other_grids_are_compared_on_the_labels_they_share():
+    runs = [make_run("a", s, [0.2, 0.4, 0.6, 0.8], (10, 20, 30, 40)) for s in (0, 1)]
+    runs += [make_run("b", s, [0.1, 0.5, 0.9], (10, 30, 50)) for s in (0, 1)]
+    found = Setting("d n m", runs)
+    (c,) = found.comparisons()
+    assert c.shared == 2
+    assert c.difference.mean == pytest.approx(0.4 - 0.3)  # over 10 and 30 labels
+    assert c.final.mean == pytest.approx(0.1)
+    assert found.numbers("b").area.mean == pytest.approx(0.5)  # over its own
+
+
+def test_grids_without_a_common_label_are_not_compared():
+    runs = [make_run("a", 0, [0.2, 0.4], (10, 20)), make_run("b", 0, [0.1, 0.5], (15, 25))]
+    (c,) = Setting("d n m", runs).comparisons()
+    assert (c.n, c.shared) == (0, 0)
+
+
+def test_a_run_off_its_own_grid_is_left_out_and_told():
+    runs = [make_run("a", s, [0.2, 0.4], (10, 20)) for s in (0, 1)] + [make_run("a", 2, [0.2, 0.4], (10, 21))]
+    found = Setting("d n m", runs)
+    assert sorted(found.finished["a"]) == [0, 1]
+    assert "seed 2" in found.notes[0]
+
+
+def test_of_two_runs_at_one_seed_the_longer_counts():
+    short, long = make_run("a", 0, [0.2], summary=None), make_run("a", 0, [0.3, 0.4])
+    for runs in ([short, long], [long, short]):
+        assert Setting("d n m", runs).accuracy["a"][0].tolist() == [0.3, 0.4]
+
+
+def test_clean_noise_has_no_share_to_tell():
+    runs = [
+        make_run("a", s, [0.2, 0.4], summary={"n_rounds": 2, "base_rate": 1.0, "queried_clean_share": None})
+        for s in (0, 1)
+    ]
+    found = Setting("d n m", runs)
+    assert np.isnan(found.numbers("a").clean_share.mean)
+    assert found.base_rate == 1.0
+    assert found.numbers("a").area.mean == pytest.approx(0.3)
+
+
+def test_nothing_finished_has_curves_and_no_verdict():
+    found = Setting("d n m", [make_run("a", 0, [0.2, 0.4], summary=None)])
+    assert found.verdict(found.comparisons()) is None
+    assert found.numbers("a").n == 0
+    assert np.isnan(found.numbers("a").area.mean)
+    assert np.isnan(found.base_rate)
+    assert found.curve("a", labels, lambda r: column(r, "accuracy")).mean == [0.2, 0.4]
+
+
+def test_curves_are_means_of_who_is_there():
+    runs = [make_run("a", 0, [0.2, 0.4, 0.6]), make_run("a", 1, [0.4, 0.6], summary=None)]
+    found = Setting("d n m", runs).curve("a", labels, lambda r: column(r, "accuracy"))
+    assert found.mean == pytest.approx([0.3, 0.5, 0.6])
+    assert found.n == [2, 2, 1]
+    assert found.seeds[1] == [(10.0, 0.4), (20.0, 0.6)]
+    assert found.low[0] == pytest.approx(stats.t.interval(0.95, 1, 0.3, 0.1)[0])
+    # What is null has no point: a last round buys nothing.
+    share = Setting("d n m", runs).curve("a", labels, lambda r: column(r, "clean_share"))
+    assert share.x == [10.0, 20.0]
+    assert Setting("d n m", runs).curve("a", labels, lambda r: column(r, "nowhere")).x == []
+
+
+def test_who_has_hardly_begun_waits():
+    arms = {label: seeds(*[[0.5, 0.6 + s / 100] for s in range(5)]) for label in ("random", "b")}
+    arms["b"] = {s: [0.5, 0.8 + s / 50] for s in range(5)}
+    found = setting({**arms, "late": {0: [0.9, 0.9]}})
+    verdict = found.verdict(found.comparisons())
+    assert (verdict.leader, verdict.second, verdict.n, verdict.others) == ("b", "random", 5, 1)
+    assert verdict.waiting == ("late",)
+
+
+def test_verdict_counts_who_is_beaten():
+    rng = np.random.default_rng(1)
+    arms = {
+        label: seeds(*[[0.5, a + e] for e in rng.normal(0, 0.003, 6)])
+        for label, a in (("x", 0.9), ("y", 0.7), ("z", 0.899))
+    }
+    found = setting(arms)
+    verdict = found.verdict(found.comparisons())
+    assert {verdict.leader, verdict.second} == {"x", "z"}
+    assert (verdict.beaten, verdict.others) == (1, 2)
+
+
+def test_turning_a_comparison_twice_leaves_it():
+    (c,) = setting(TWO).comparisons()
+    other = turned(c, c.second)
+    assert (other.first, other.second, other.wins, other.losses) == (c.second, c.first, c.losses, c.wins)
+    assert other.difference.low == -c.difference.high
+    assert turned(other, c.first) == c
+    assert turned(c, c.first) is c
+
+
+curves = st.lists(
+    st.lists(st.integers(0, 100).map(lambda n: n / 200), min_size=3, max_size=3), min_size=5, max_size=5
+)
+
+
+@given(curves, curves, st.permutations(range(5)))
+@settings(max_examples=25, deadline=None)
+def test_comparisons_do_not_depend_on_order_or_level(a, b, order):
+    (c,) = setting({"a": seeds(*a), "b": seeds(*b)}).comparisons()
+    (moved,) = setting({"a": seeds(*(np.array(a) + 0.25)), "b": seeds(*(np.array(b) + 0.25))}).comparisons()
+    (mixed,) = setting({"a": seeds(*(a[i] for i in order)), "b": seeds(*(b[i] for i in order))}).comparisons()
+    (swapped,) = setting({"b": seeds(*a), "a": seeds(*b)}).comparisons()
+    for other in (moved, mixed):
+        assert (other.wins, other.ties, other.losses) == (c.wins, c.ties, c.losses)
+        assert (other.t, other.wilcoxon, other.effect) == pytest.approx(
+            (c.t, c.wilcoxon, c.effect), nan_ok=True
+        )
+    assert moved.difference == pytest.approx(c.difference, abs=1e-9)
+    assert (swapped.wins, swapped.losses, swapped.t) == (c.losses, c.wins, pytest.approx(c.t, nan_ok=True))
+    assert swapped.difference.mean == pytest.approx(-c.difference.mean)
+
+
+def test_settings_are_told_apart_by_name():
+    runs = [make_run("a", 0, [0.1], setting="two"), make_run("a", 0, [0.1], setting="one")]
+    assert [s.name for s in settings_of(runs)] == ["one", "two"]

@@ -1,0 +1,269 @@
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from hetal.report.__main__ import main
+from hetal.report.analysis import settings_of
+from hetal.report.ceiling import ceiling_of, set_apart
+from hetal.report.figures import looks
+from hetal.report.markup import Row, p_value, percent, table, written
+from hetal.report.page import curves, page
+from hetal.report.reading import Reading, read
+from hetal.report.redraw import redraw
+from hetal.report.spending import spent
+from hetal.report.statistics import Interval
+from tests.command_line import TOY, only, run_here
+from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study
+from tests.synthetic import make_run, write_queries, write_run
+
+
+def report(study):
+    """Return the page without its pictures; the figures beside it are not drawn."""
+    reading = read([study])
+    buying, whole = set_apart(reading.runs)
+    settings = settings_of(buying)
+    ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole))}
+    look = looks(sorted({run.label for run in buying}))
+    return page("study", reading, settings, curves(settings), look, "", "", ceilings)
+
+
+def data_of(html):
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    return json.loads(found[1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def text_of(html):
+    body = re.sub(r"<(script|style).*?</\1>", "", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).replace("&nbsp;", " ").split())
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return write_study(tmp_path_factory.mktemp("report"), range(5))
+
+
+@pytest.fixture(scope="module")
+def html(study):
+    return report(study)
+
+
+def test_the_page_needs_nothing_else(html):
+    for link in re.findall(r"""(?:src|href)=["']?([^"'\s>]+)""", html):
+        assert link.startswith(("#", "data:")), link
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+    assert len(html) < 200_000
+
+
+def test_it_carries_every_curve_as_it_was_computed(html, study):
+    reading = read([study])
+    drawn = curves(settings_of(reading.runs))
+    carried = {s["name"]: s["series"] for s in data_of(html)["settings"]}
+    for (setting, label, measure), curve in drawn.items():
+        series = carried[setting][measure][label]
+        assert series["mean"] == pytest.approx(curve.mean, rel=1e-4)
+        assert series["high"] == pytest.approx(curve.high, rel=1e-4)
+        assert series["n"] == curve.n
+    badge = carried["digits blank x4 mlp"]["accuracy"]["badge"]
+    last = [accuracy_of("badge", "blank", seed)[-1] for seed in range(5)]
+    assert badge["mean"][-1] == pytest.approx(np.mean(last), rel=1e-4)
+    assert [line[-1] for line in badge["seeds"]] == pytest.approx(last, rel=1e-3)
+    assert len(carried["digits blank x4 mlp"]["time"]["badge"]["seeds"]) == 5
+
+
+def test_the_summary_names_the_winner_the_margin_and_how_sure_that_is(html):
+    said = text_of(html)
+    assert "badge leads 2 of 2 settings (2 clearly)" in said
+    assert "best mean rank is badge 's, 1.00 of 3; next comes coreset with 2.00" in said
+    cards = re.findall(r"<article.*?</article>", html, re.DOTALL)
+    assert len(cards) == len(NOISES)
+    for card in cards:
+        assert "clear lead, 5 seeds" in text_of(card)
+        assert re.search(r"\+\d+\.\d \[.*\] points over coreset", text_of(card))
+        order = re.findall(r"<li data-labels='(\w+)'", card)
+        assert order == ["badge", "coreset", "random"]
+    assert "Not to be trusted" not in said
+
+
+def test_fewer_than_five_seeds_are_not_to_be_trusted(tmp_path):
+    study = write_study(tmp_path, range(4))
+    write_study(tmp_path, [4], noises=["blank"])
+    said = text_of(report(study))
+    assert "Not to be trusted in 1 of 2 settings: as few as 4 seeds" in said
+    assert "not to be trusted: 4 seeds" in said
+    assert "clear lead, 5 seeds" in said
+
+
+def test_one_seed_has_no_intervals_and_the_page_says_so(tmp_path):
+    html = report(write_study(tmp_path, [0], noises=["blank"]))
+    said = r"badge leads by \d+\.\d points over coreset , but too few seeds were run to trust it"
+    assert re.search(said, text_of(html))
+    (setting,) = data_of(html)["settings"]
+    assert set(setting["series"]["accuracy"]["badge"]["low"]) == {None}
+    assert not re.search(r"\bnan\b", text_of(html).lower())
+
+
+def test_one_run_is_enough(tmp_path):
+    folder = write_run(tmp_path, "alg=badge", "name=study")
+    write_queries(folder)
+    html = report(folder)
+    assert "badge leads" in text_of(html)
+    assert "no two strategies to compare" in text_of(html)
+
+
+def test_a_sweep_in_progress_shows_its_curves_and_what_is_missing(tmp_path):
+    write_run(tmp_path, "alg=badge", "name=study", finished=False)
+    html = report(tmp_path / "study")
+    assert "No run is finished yet" in text_of(html)
+    assert data_of(html)["settings"][0]["series"]["accuracy"]["badge"]["n"] == [1, 1, 1, 1]
+    assert re.search(r"python launch.py alg=badge .*seed=0", text_of(html))
+
+
+def test_settings_that_differ_along_with_the_strategy_are_flagged(tmp_path):
+    for seed in range(2):
+        write_run(tmp_path, "alg=badge", "name=study", seed=seed)
+        write_run(tmp_path, "alg=coreset", "train.lr=0.01", "name=study", seed=seed)
+    said = text_of(report(tmp_path / "study"))
+    assert "Not only the strategy differs" in said
+    assert "train.lr" in said.split("Summary", 2)[1]
+
+
+def test_names_cannot_become_markup():
+    evil = "</script><script>alert(1)</script>'\"&"
+    runs = [
+        make_run(label, seed, [0.5, 0.6 + seed / 100], setting=evil)
+        for label in (evil, "random")
+        for seed in range(3)
+    ]
+    settings = settings_of(runs)
+    labels = looks([evil, "random"])
+    html = page(evil, Reading(tuple(runs)), settings, curves(settings), labels, "", "")
+    assert "<script>alert" not in html
+    assert [s["name"] for s in data_of(html)["settings"]] == [evil]
+    assert len(re.findall(r"<script", html)) == 2
+
+
+def test_a_table_says_what_it_can_be_filtered_and_sorted_by():
+    html = table(["a"], [Row(["<td>1</td>"], "s", ["x", "y"], best=True)], "caption")
+    assert "<tr data-setting='s' data-labels='x|y' class=best><td>1</td></tr>" in html
+    assert "<caption>caption</caption>" in html
+
+
+def test_numbers_are_written_alike():
+    assert written(Interval(81.25, 80.0, 82.5), 1) == "81.2 [80.0, 82.5]"
+    assert written(Interval(-1.0, -2.0, 0.5), 1, sign=True) == "\u22121.0 [\u22122.0, +0.5]"
+    assert written(Interval(1200.0, np.nan, np.nan), 0) == "1,200"
+    assert written(Interval(np.nan, np.nan, np.nan), 1) == ""
+    assert percent(Interval(0.5, 0.25, 0.75)) == (50, 25, 75)
+    assert [p_value(p) for p in (0.0004, 0.04, np.nan)] == ["&lt;&nbsp;0.001", "0.040", ""]
+
+
+def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
+    columns = {
+        "round": [-1, 0, 0, 0, 1, 1],
+        "labels": [0, 0, 2, 2, 1, 2],
+        "is_noisy": [True, False, True, True, False, False],
+    }
+    np.savez(tmp_path / "queries.npz", **{name: np.array(values) for name, values in columns.items()})
+    run = make_run("badge", 0, [0.5, 0.6, 0.7], folder=tmp_path)
+    rounds = tuple({**row, "bought_per_class": [0, 0, 0, 0]} for row in run.rounds)
+    assert spent(dataclasses.replace(run, rounds=rounds)).tolist() == [[1, 1, 1, 0], [0, 0, 2, 0]]
+    assert spent(dataclasses.replace(run, rounds=rounds[:1])).tolist() == [[1, 0, 0, 0], [0, 0, 2, 0]]
+
+
+def test_damaged_queries_cost_their_bars_and_no_more(tmp_path):
+    study = write_study(tmp_path, [0])
+    for path in study.glob("*/queries.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert "badge leads" in text_of(report(study))
+
+
+def test_pictures_show_what_was_bought_and_mark_the_noisy(tmp_path):
+    run_here(*TOY, "alg=random", "noise=class", "name=study", root=tmp_path)
+    assert main([str(tmp_path / "study")]) == 0
+    html = (tmp_path / "study" / "report" / "index.html").read_text()
+    shown = re.findall(r"<img src='data:image/png;base64,[^']+' alt='(\w+), labelled (\d)'", html)
+    with np.load(only(tmp_path) / "queries.npz") as arrays:
+        bought = {name: arrays[name][arrays["round"] >= 0][: len(shown)] for name in ("labels", "is_noisy")}
+    assert len(shown) == 20
+    assert [kind == "noisy" for kind, _ in shown] == bought["is_noisy"].tolist()
+    assert [int(label) for _, label in shown] == bought["labels"].tolist()
+    assert list((tmp_path / "study" / "report").glob("bought-digits-class-*.svg"))
+
+
+def test_pictures_of_other_data_are_not_shown(tmp_path):
+    run_here(*TOY, "alg=random", "name=study", root=tmp_path)
+    path = only(tmp_path) / "provenance.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "data": "0" * 16}))
+    assert main([str(tmp_path / "study")]) == 0
+    html = (tmp_path / "study" / "report" / "index.html").read_text()
+    assert "not drawn: the data are not those that the run was begun with" in text_of(html)
+
+
+MOONS = ["+experiment=four_moons", "device=cpu", "tracker=none", "train.max_epochs=5", "n_end=420"]
+
+
+def test_decision_regions_are_those_of_the_network_that_was_tested(tmp_path):
+    run_here(*MOONS, "alg=confidence", root=tmp_path)
+    assert main([str(tmp_path / "four_moons")]) == 0
+    (run,) = read([only(tmp_path)]).runs
+    drawn = redraw(run)
+    x, y, classes = drawn.regions(run)
+    nearest = [np.abs(axis[:, None] - drawn.test[:, i]).argmin(0) for i, axis in enumerate((x, y))]
+    seen = classes[nearest[1], nearest[0]]
+    right = (seen == drawn.test_labels).mean()
+    assert right == pytest.approx(run.rounds[-1]["accuracy"], abs=0.01)
+    html = (tmp_path / "four_moons" / "report" / "index.html").read_text()
+    assert "Tinted: the classes that the last network predicts" in text_of(html)
+
+
+def test_a_network_is_kept_where_asked_for_and_changes_nothing(tmp_path):
+    run_here(*TOY, root=tmp_path / "plain")
+    run_here(*TOY, "keep_network=true", root=tmp_path / "kept")
+    plain, kept = only(tmp_path / "plain"), only(tmp_path / "kept")
+    assert plain.name == kept.name
+    assert (plain / "queries.npz").read_bytes() == (kept / "queries.npz").read_bytes()
+    assert {p.name for p in kept.iterdir()} - {p.name for p in plain.iterdir()} == {"network.pt"}
+    weights = torch.load(kept / "network.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    run_here(*TOY, "force=true", root=tmp_path / "kept")
+    assert not (kept / "network.pt").exists()
+
+
+def test_a_damaged_network_is_said_to_be(tmp_path):
+    run_here(*MOONS, "alg=confidence", root=tmp_path)
+    (only(tmp_path) / "network.pt").write_bytes(b"torn")
+    assert main([str(tmp_path / "four_moons")]) == 0
+    html = (tmp_path / "four_moons" / "report" / "index.html").read_text()
+    assert re.search(r"not drawn: network.pt of .* is damaged", text_of(html))
+
+
+def test_every_strategy_is_named_in_every_section(html):
+    for section in ("summary", "noise", "budget", "numbers", "contests", "cost"):
+        assert f"<section id='{section}'" in html
+    for name in ("numbers", "budget", "cost"):
+        part = html.split(f"<section id='{name}'")[1].split("</section>")[0]
+        for label in ALGORITHMS:
+            assert part.count(f"data-labels='{label}'") == len(NOISES)
+
+
+def test_many_settings_are_a_table_with_the_cards_folded_away():
+    runs = [
+        make_run(label, seed, [0.5, end + seed / 100], setting=f"setting {i}")
+        for i in range(7)
+        for label, end in (("badge", 0.8), ("random", 0.6))
+        for seed in range(5)
+    ]
+    settings = settings_of(runs)
+    look = looks(["badge", "random"])
+    html = page("many", Reading(tuple(runs)), settings, curves(settings), look, "", "")
+    league = html.split("<div class='league'>")[1].split("</table>")[0]
+    assert league.count("<tr data-setting=") == 7
+    assert text_of(league).count("clear lead, 5 seeds") == 7
+    folded = html.split("Every setting with intervals</summary>")[1].split("</details>")[0]
+    assert folded.count("<article") == 7
