@@ -108,8 +108,10 @@ class Setting:
             )
         return {seed: run for seed, run in done.items() if seed not in odd}
 
-    def curve(self, label: str, x: Callable[[Run], Floats], y: Callable[[Run], Floats]) -> Curve:
-        """Return a mean curve over all rounds on record, those of unfinished runs included."""
+    def curve(
+        self, label: str, x: Callable[[Run], Floats], y: Callable[[Run], Floats], single: bool = True
+    ) -> Curve:
+        """Return a mean curve over all rounds on record, those of unfinished runs included; `single` seeds too."""
         pairs = [(x(run), y(run)) for run in self.runs[label].values()]
         x_SR, y_SR = (np.full((len(pairs), max(len(b) for _, b in pairs)), np.nan) for _ in range(2))
         for i, (a, b) in enumerate(pairs):
@@ -124,7 +126,7 @@ class Setting:
             seeds=[
                 [(p, q) for p, q in zip(a, b, strict=True) if q == q]
                 for a, b in zip(x_SR.tolist(), y_SR.tolist(), strict=True)
-            ],
+            ] if single else [],
         )  # fmt: skip
 
     def numbers(self, label: str) -> Numbers:

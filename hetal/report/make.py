@@ -64,7 +64,6 @@ def report(
     look = looks(sorted({run.label for run in buying}))
     ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole)) is not None}
     drawn = curves(settings)
-
     charts: list[Task] = [partial(draw, chart, look) for chart in charts_of(settings, drawn, ceilings, out)]
     with at_once(charts):
         write_tables(reading, settings, drawn, out)

@@ -62,9 +62,10 @@ CONTENTS = (
 
 
 def curves(settings: Sequence[Setting]) -> dict[tuple[str, str, str], Curve]:
-    """Return every curve by setting, strategy and measure."""
+    """Return every curve by setting, strategy and measure; of `MOST_RUNS` runs at most, with single seeds."""
+    few = sum(len(runs) for s in settings for runs in s.runs.values()) <= MOST_RUNS
     return {
-        (setting.name, label, measure[0]): setting.curve(label, measure[4], measure[5])
+        (setting.name, label, measure[0]): setting.curve(label, measure[4], measure[5], few)
         for setting in settings
         for label in setting.runs
         for measure in MEASURES

@@ -1,0 +1,143 @@
+"""The command: its arguments, what it writes, how it waits and how it ends."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hetal.report.__main__ import main
+from hetal.report.parallel import at_once
+from tests.command_line import REPOSITORY
+from tests.synthetic import write_run
+
+EVERYTHING = {
+    "index.html", "numbers.tex", "numbers.csv", "comparisons.csv", "penalties.csv", "ranks.csv", "curves.csv",
+    "runs.csv", "missing.csv", "accuracy.svg", "accuracy.png",
+}  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path):
+    for alg in ("random", "badge"):
+        for seed in range(2):
+            write_run(tmp_path, f"alg={alg}", "name=study", seed=seed, accuracy=[0.5, 0.6 + seed / 100])
+    return tmp_path / "study"
+
+
+def run(*arguments):
+    return main([*map(str, arguments), "--no-pictures"])
+
+
+def test_a_study_is_reported_beside_its_runs(study, capsys):
+    assert run(study) == 0
+    assert {path.name for path in (study / "report").iterdir()} >= EVERYTHING
+    said = capsys.readouterr()
+    assert said.out.startswith("4 runs in 1 settings, ")
+    assert said.err == ""
+    before = (study / "report" / "numbers.csv").read_bytes()
+    assert run(study) == 0  # and its own folder does not disturb it
+    assert (study / "report" / "numbers.csv").read_bytes() == before
+
+
+def test_out_title_and_one_run(study, tmp_path):
+    folder = next(study.glob("badge-*"))
+    assert run(folder, "--out", tmp_path / "x" / "y", "--title", "Mine & yours") == 0
+    assert "Mine &amp; yours" in (tmp_path / "x" / "y" / "index.html").read_text()
+    assert not (folder / "report").exists()
+
+
+def test_a_sweep_in_progress_is_reported(study, tmp_path):
+    write_run(tmp_path, "alg=margin", "name=study", finished=False, accuracy=[0.3])
+    assert run(study) == 0
+    assert "margin" in (study / "report" / "missing.csv").read_text()
+
+
+def test_a_target_is_counted_to(study):
+    assert run(study, "--target", "0.45") == 0
+    with open(study / "report" / "numbers.csv", newline="") as file:
+        # All are there from the start, with 100 labels.
+        assert [(row["reach"], row["saving"]) for row in csv.DictReader(file)] == [("100.0", "0.0")] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ([], 2, "the following arguments are required: folders"),
+        (["nowhere"], 1, "nowhere: there is no such folder"),
+        (["STUDY", "--watch", "0"], 1, "--watch 0.0: must be a positive number of seconds"),
+        (["STUDY", "--watch", "inf"], 1, "--watch inf: must be a positive"),
+        (["STUDY", "--watch", "nan"], 1, "--watch nan: must be a positive"),
+        (["STUDY", "--watch", "soon"], 2, "invalid float value: 'soon'"),
+        (["STUDY", "--target", "80"], 1, "--target 80.0: must be an accuracy in [0, 1]"),
+        (["STUDY", "--diff"], 1, "--diff compares two folders, not 1"),
+        (["STUDY", "STUDY", "--diff", "--watch", "3"], 1, "--diff and --watch: must be one of them"),
+        (["STUDY", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
+        (["STUDY", "--out", "/proc/none"], 1, "cannot write /proc/none"),
+        (["nowhere", "--watch", "1"], 1, "nowhere: there is no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line(study, capsys, monkeypatch, arguments, status, said):
+    monkeypatch.chdir(study.parent)
+    try:
+        found = main([str(study) if a == "STUDY" else a for a in arguments])
+    except SystemExit as error:
+        found = error.code
+    err = capsys.readouterr().err
+    assert found == status
+    assert err.startswith("error: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (study / "report").exists()
+
+
+def test_watching_waits_refreshes_and_ends_with_ctrl_c(tmp_path):
+    (tmp_path / "study").mkdir()
+    line = [sys.executable, "-m", "hetal.report", str(tmp_path / "study"), "--watch", "0.2", "--no-pictures"]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    watching = subprocess.Popen(
+        line, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "not yet: " in watching.stderr.readline()  # nothing is there
+        write_run(tmp_path, "alg=random", "name=study", accuracy=[0.5, 0.6])
+        assert watching.stdout.readline().startswith("1 runs in 1 settings")
+        page = tmp_path / "study" / "report" / "index.html"
+        assert '<meta http-equiv="refresh" content="0.2">' in page.read_text()
+        write_run(tmp_path, "alg=badge", "name=study", accuracy=[0.5, 0.6])
+        while not watching.stdout.readline().startswith("2 runs"):
+            assert watching.poll() is None
+        assert page.read_text().rstrip().endswith("</html>")  # whole, whenever it is read
+        watching.send_signal(signal.SIGINT)
+        out, err = watching.communicate(timeout=60)
+        assert watching.returncode == 0
+        assert "Traceback" not in out + err
+        assert not list(page.parent.glob(".*.tmp"))
+    finally:
+        watching.kill()
+
+
+# Work in other processes.
+
+
+def test_all_tasks_are_done_beside_the_body(tmp_path):
+    tasks = [lambda i=i: (tmp_path / f"{i}").write_text(str(os.getpid())) for i in range(5)]
+    with at_once(tasks):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "4"]
+
+
+def test_an_error_of_a_task_is_raised_here(capfd):
+    with pytest.raises(ZeroDivisionError), at_once([lambda: 1, lambda: 1 / 0]):
+        pass
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_error_of_the_body_ends_the_tasks():
+    began = time.monotonic()
+    with pytest.raises(KeyError), at_once([lambda: time.sleep(60), lambda: time.sleep(60)]):
+        raise KeyError
+    assert time.monotonic() - began < 50
