@@ -197,6 +197,12 @@ def test_it_is_dark_where_that_is_wanted(browser):
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     assert browser.execute_script(colour) != light
+    ink = browser.execute_script("return getComputedStyle(document.body).color")
+    letters = browser.execute_script(
+        "return [...document.querySelectorAll('.ranks use')].map((e) => getComputedStyle(e).fill)"
+    )
+    assert letters
+    assert set(letters) == {ink}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
