@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition import greedy_design
+from hetal.acquisition.design import LEAST_RIDGE
 from hetal.algs.base import QueryStrategy, fill_up
 from hetal.errors import BadInput
 from hetal.fitted import Fitted
@@ -39,12 +40,12 @@ class Fisher(QueryStrategy):
         count_rows: count every row, labelled or not, instead of every image, as BAIT does.
 
     Raises:
-        BadInput: `ridge` is not positive.
+        BadInput: `ridge` is under `LEAST_RIDGE` or not finite.
     """
 
     def __init__(self, weight: Callable[[Tensor], Tensor], ridge: float, count_rows: bool) -> None:
-        if not ridge > 0:
-            raise BadInput(f"alg.ridge={ridge}: must be positive")
+        if not LEAST_RIDGE <= ridge < float("inf"):
+            raise BadInput(f"alg.ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
         self.weight = weight
         self.ridge = ridge
         self.count_rows = count_rows
