@@ -1,0 +1,157 @@
+"""Fills the tables of docs/RESULTS.md from docs/results/: `python -m tests.benchmarks.results [STUDY ...]`.
+
+Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
+are first copied to docs/results/NAME/, where they are kept in git, records being too many. The text is written
+by hand; what stands between `<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tests.command_line import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv")
+Row = dict[str, str]
+
+
+def rows(study: str, name: str) -> list[Row]:
+    with (DOCS / "results" / study / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def percent(row: Row, name: str, sign: str = "") -> str:
+    """Return a share and its interval in percent."""
+    mean, low, high = (100 * float(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def by_setting(study: str, settings: str, cell: Callable[[Row], str], best: str = "") -> str:
+    """Return a table of strategies by those settings whose name begins with `settings`; `best` is in bold."""
+    found = [row for row in rows(study, "numbers") if row["setting"].startswith(settings)]
+    columns = list(dict.fromkeys(row["setting"] for row in found))
+    strategies = list(dict.fromkeys(row["strategy"] for row in found))
+    cells = {(row["strategy"], row["setting"]): row for row in found}
+    top = (
+        {s: max(float(r[best]) for r in found if r["setting"] == s and r[best]) for s in columns}
+        if best
+        else {}
+    )
+
+    def text(strategy: str, setting: str) -> str:
+        row = cells.get((strategy, setting))
+        if row is None or not int(row["n"]):
+            return ""
+        said = f"{cell(row)}, {row['n']}"
+        return f"**{said}**" if best and float(row[best]) == top[setting] else said
+
+    return markdown(["", *columns], [[s, *(text(s, c) for c in columns)] for s in strategies])
+
+
+def area(study: str, settings: str = "") -> str:
+    """Mean accuracy over labels."""
+    return by_setting(study, settings, lambda row: percent(row, "area"), best="area")
+
+
+def final(study: str, settings: str = "") -> str:
+    """Final accuracy."""
+    return by_setting(study, settings, lambda row: percent(row, "final"), best="final")
+
+
+def clean(study: str, settings: str = "") -> str:
+    """Share of clean rows among those queried."""
+    return by_setting(study, settings, lambda row: percent(row, "clean_share") if row["clean_share"] else "")
+
+
+def cost(study: str, settings: str = "") -> str:
+    """Seconds of a round."""
+    return by_setting(
+        study, settings,
+        lambda r: " + ".join(f"{float(r[f'seconds_{phase}_per_round']):.2f}" for phase in ("train", "select")),
+    )  # fmt: skip
+
+
+def versus(study: str, first: str, settings: str = "") -> str:
+    """By how much one strategy is ahead of each other, paired by seed; bold where Holm's p is under 0.05."""
+    found = [r for r in rows(study, "comparisons") if first in (r["first"], r["second"])]
+    found = [r for r in found if r["setting"].startswith(settings)]
+    columns = list(dict.fromkeys(row["setting"] for row in found))
+    cells = {}
+    for row in found:
+        other, sign = (row["second"], 1) if row["first"] == first else (row["first"], -1)
+        mean, *ends = (sign * 100 * float(row[f"difference{end}"]) for end in ("", "_low", "_high"))
+        said = f"{mean:+.1f} [{min(ends):+.1f}, {max(ends):+.1f}], p {float(row['t_holm']):.2g}"
+        cells[other, row["setting"]] = f"**{said}**" if float(row["t_holm"]) < 0.05 else said
+    others = list(dict.fromkeys(other for other, _ in cells))
+    head = [f"{first} over", *(f"{c}, n {next(r['n'] for r in found if r['setting'] == c)}" for c in columns)]
+    return markdown(head, [[o, *(cells.get((o, c), "") for c in columns)] for o in others])
+
+
+def spread(study: str, published: str = "") -> str:
+    """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE,..."""
+    found = rows(study, "runs")
+    said = dict(pair.split(":") for pair in published.split(",") if pair)
+    body = []
+    for strategy in dict.fromkeys(row["strategy"] for row in found):
+        mine = [row for row in found if row["strategy"] == strategy and row["finished"] == "True"]
+        final_S = 100 * np.array([float(row["final_accuracy"]) for row in mine])
+        noisy_S = 100 * (1 - np.array([float(row["queried_clean_share"]) for row in mine]))
+        below = ""
+        if strategy in said:
+            below = (
+                f"{said[strategy]}: above {int((final_S < float(said[strategy])).sum())} of {len(final_S)}"
+            )
+        quartiles = np.percentile(final_S, [0, 25, 50, 75, 100])
+        body.append([
+            strategy, str(len(mine)), f"{final_S.mean():.1f}", " ".join(f"{q:.1f}" for q in quartiles),
+            f"{noisy_S.mean():.0f} ({noisy_S.min():.0f} to {noisy_S.max():.0f})", below,
+        ])  # fmt: skip
+    head = ["", "n", "mean", "least, quartiles, most", "noisy share of queries (range)", "published run"]
+    return markdown(head, body)
+
+
+TABLES = {table.__name__: table for table in (area, final, clean, cost, versus, spread)}
+
+
+def fill(page: str) -> str:
+    """Return the page with its tables made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        name, *arguments = re.findall(r'"[^"]*"|\S+', match[1])
+        table = TABLES[name](*(argument.strip('"') for argument in arguments))
+        return f"<!-- {match[1]} -->\n\n{table}\n\n<!-- end -->"
+
+    names = "|".join(TABLES)
+    return re.sub(rf"<!-- ((?:{names}) .*?) -->\n.*?<!-- end -->", made, page, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Copy what is given, and fill the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("studies", nargs="*", type=Path, help="folders of reports")
+    for report in parser.parse_args().studies:
+        into = DOCS / "results" / report.resolve().parent.name
+        into.mkdir(parents=True, exist_ok=True)
+        for name in KEPT:
+            shutil.copy(report / name, into / name)
+    page = DOCS / "RESULTS.md"
+    page.write_text(fill(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()
