@@ -43,7 +43,7 @@ def greedy_design(
         weight_M: (M,) information in a label of each point, 0 or more.
         n: how many to pick.
         known: (L,) int64 indices of the points whose labels are known; one named k times counts k times.
-        candidates: (P,) int64 distinct indices of the points to pick from; the first of equals is picked.
+        candidates: (P,) int64 distinct indices of the points to pick from; of equals the first, but for rounding.
         ridge: prior precision, at least `LEAST_RIDGE`: what is known of every direction before any label, in labels
             of weight 1.
         copies: (M,) how often each point counts in V, 0 or more; None is once each.
