@@ -55,7 +55,6 @@ def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path, capsys):
     assert records(tmp_path) == before
 
 
-
 def test_a_finished_run_says_that_it_kept_no_network_and_one_that_is_kept_is_whole(tmp_path, capsys):
     for how in ([], ["keep_network=true"], ["keep_network=true", "force=true"]):
         assert not list(tmp_path.rglob("network.pt"))
