@@ -37,8 +37,10 @@ BARS = {
 }
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3  # of a panel; a report is 24 wide
 
-# Strategies are compared; these are part of their names where a study varies them.
-VARIED = ("train", "finetune")
+# What may be swept beside strategies: a curve is a mean over seeds only if runs are told apart by what of it varies.
+GROUPS = ("train", "finetune")
+VALUES = ("n_start", "n_query", "n_end", "data.n_train")
+SETTINGS = ("alg.", "noise.", "model.", "train.", "finetune.")
 
 
 @dataclass(frozen=True, order=True)
@@ -122,7 +124,7 @@ def blocks(wr: Any, runs: Sequence[Run], name: str, project: str, entity: str) -
         project, entity: where its runs are on W&B.
     """
     facets = sorted({_facet(run) for run in runs})
-    groupby = ["config.alg", *(f"config.{key}" for key in VARIED if _varies(runs, key))]
+    groupby = [f"config.{key}" for key in ("alg", *varied(runs))]
     found: list[Any] = [wr.TableOfContents()]
     for facet in facets:
         here = {"name": name, **{key: getattr(facet, key) for key in ("data", "model", "noise", "mult")}}
@@ -154,8 +156,22 @@ def _facet(run: Run) -> Facet:
     return Facet(chosen["data"], chosen["model"], chosen["noise"], run.config.get("noise.factor", 0))
 
 
-def _varies(runs: Sequence[Run], key: str) -> bool:
-    return len({run.choices[key] for run in runs}) > 1
+def varied(runs: Sequence[Run]) -> list[str]:
+    """Return what else than the strategy tells runs of a facet apart, by its name in W&B's config.
+
+    The groups of `GROUPS` that the study varies; the values of `VALUES`, and the single settings of groups, that differ
+    among runs of one facet, strategy and choice of each group.
+    """
+    groups = [key for key in GROUPS if len({run.choices[key] for run in runs}) > 1]
+    alike: dict[Any, list[Run]] = {}
+    for run in runs:
+        alike.setdefault((_facet(run), *(run.choices[key] for key in ("alg", *GROUPS))), []).append(run)
+    keys = {key for run in runs for key in run.config if key in VALUES or key.startswith(SETTINGS)}
+    keys = {key for key in keys if "._" not in key}  # which W&B is not told
+    differ = {
+        key for key in keys for same in alike.values() if len({repr(run.config.get(key)) for run in same}) > 1
+    }
+    return groups + sorted(key.replace(".", "/") for key in differ)
 
 
 if __name__ == "__main__":

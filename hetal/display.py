@@ -137,6 +137,8 @@ def show_skipped(console: Console, record: Record, made_by: Mapping[str, str], b
     line = f"{record.title}  finished already; force=true runs it again"
     if changed := record.changed(made_by):
         line += f"\nnote: it {changed}"
+    if record.config["keep_network"] and not (record.dir / "network.pt").exists():
+        line += "\nnote: it kept no network"
     console.print(line, highlight=False, soft_wrap=True)
     if not brief:
         show_finished(console, record.rounds, record.summary, record.dir, None)

@@ -76,14 +76,14 @@ class WandbTracker(Tracker):
     was killed: an offline log is written anew from the record; online, what the server lacks is sent.
 
     Args:
-        project: W&B project.
+        project: W&B project; what W&B would refuse is refused here, before anything is trained.
         entity: W&B user or team; None is the account's default.
         mode: "offline" writes to the run's folder for a later `wandb sync`; "online" uploads; "disabled" does nothing.
         images: how many of the images bought are shown each round; 0 shows none.
         settings: of `wandb.Settings`, in place of hetal's own.
 
     Raises:
-        BadInput: an unknown mode, or a negative number of images.
+        BadInput: an unknown mode, a project's name that W&B refuses, or a negative number of images.
     """
 
     def __init__(
@@ -91,6 +91,10 @@ class WandbTracker(Tracker):
     ) -> None:
         if mode not in ("online", "offline", "disabled"):
             raise BadInput(f"tracker.mode={mode}: must be online, offline or disabled")
+        if len(project) > 128 or set(project) & set("/\\#?%:"):
+            raise BadInput(
+                f"tracker.project={project}: must be up to 128 characters, none of them / \\ # ? % :"
+            )
         if images < 0:
             raise BadInput(f"tracker.images={images}: must not be negative")
         self.project = project

@@ -45,6 +45,7 @@ import hetal.setup
 from hetal.cli import launch, plainly
 from hetal.rounds import MEASURED
 from tests.command_line import composed
+from tests.processes import new_file
 
 torch.set_num_threads(1)
 
@@ -84,7 +85,7 @@ class Process:
     """
 
     def __init__(self, line: str, root: Path, fault: Callable[[], None] = lambda: None) -> None:
-        self.said = Path(tempfile.mkstemp(prefix="hetal-said-")[1])
+        self.said = new_file()
         self.pid = os.fork()
         if self.pid == 0:
             code = 70

@@ -29,7 +29,7 @@ class Launched:
     """
 
     def __init__(self, arguments: list[str], cwd: Path, env: Mapping[str, str]) -> None:
-        self._said = [Path(tempfile.mkstemp(prefix="hetal-said-")[1]) for _ in range(2)]
+        self._said = [new_file() for _ in range(2)]
         self._process = FORKS.Process(target=_launch, args=(arguments, cwd, dict(env), *self._said))
         self._process.start()
         self.pid = self._process.pid
@@ -52,10 +52,18 @@ class Launched:
         if self.returncode is None:
             self.send_signal(signal.SIGKILL)
             raise subprocess.TimeoutExpired("launch.py", timeout)
+        atexit.unregister(self.send_signal)  # which would keep this, and with it open files
         texts = [path.read_text(errors="replace") for path in self._said]
         for path in self._said:
             path.unlink()
         return texts[0], texts[1]
+
+
+def new_file() -> Path:
+    """Make an empty file of a name of its own."""
+    descriptor, path = tempfile.mkstemp(prefix="hetal-said-")
+    os.close(descriptor)  # a process of many tests would run out of them
+    return Path(path)
 
 
 def _launch(arguments: list[str], cwd: Path, env: dict[str, str], out: Path, err: Path) -> None:

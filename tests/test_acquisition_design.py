@@ -91,12 +91,31 @@ def test_is_accurate_after_many_picks():
     assert torch.equal(once[200:], again)
 
 
+@pytest.mark.parametrize("rank", [6, 16])
+@pytest.mark.parametrize("ridge", [1e-6, 1e-3])
+def test_a_small_ridge_does_not_leave_picks_to_rounding(ridge, rank):
+    rng = torch.Generator().manual_seed(0)
+    x, w = torch.randn(200, 16, generator=rng), torch.rand(200, generator=rng)
+    x[:, rank:] = 0  # as of units that never fire
+    some = torch.arange(200)
+    picks = greedy_design(x, w, 100, known=some[:0], candidates=some, ridge=ridge)
+    unit, w = x.double() / x.double().square().sum(1).mean().sqrt(), w.double()
+    goal, information = unit.T @ (w[:, None] * unit), ridge * torch.eye(16).double()
+    for k, pick in enumerate(picks):
+        spread = unit @ information.inverse()
+        takes = w * (spread @ goal * spread).sum(1) / (1 + w * (spread * unit).sum(1))
+        takes[picks[:k]] = 0
+        assert float(takes[pick]) == pytest.approx(float(takes.max()), rel=1e-6)
+        information += w[pick] * unit[pick].outer(unit[pick])
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"n": 7}, "n=7"),
         ({"n": -1}, "n=-1"),
         ({"ridge": 0.0}, "ridge=0.0"),
+        ({"ridge": 1e-9}, "ridge=1e-09"),
         ({"weight": [1, 1, 1, 1, 1, -1]}, "weights 0 or more"),
         ({"weight": [1, 1, 1, 1, 1, float("nan")]}, "finite"),
         ({"points": [[float("inf"), 0]] * 6}, "finite"),

@@ -180,9 +180,10 @@ def test_fisher_breaks_ties_at_random_not_by_the_order_of_the_data():
     assert queries == set(range(1, 20))
 
 
-def test_fisher_refuses_a_ridge_that_is_not_positive():
-    with pytest.raises(BadInput, match=r"alg.ridge=0: must be positive"):
-        Fisher(gini, 0, False)
+@pytest.mark.parametrize("ridge", [0, 1e-9, float("nan"), float("inf")])
+def test_fisher_refuses_a_ridge_that_rounding_would_swallow(ridge):
+    with pytest.raises(BadInput, match=rf"alg.ridge={ridge}: must be at least 1e-06, and finite"):
+        Fisher(gini, ridge, False)
 
 
 def test_badge_starts_from_the_largest_gradient():

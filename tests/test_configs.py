@@ -96,6 +96,7 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
         (["model.widths=[]"], "model.widths"),
         (["+model.depth=3"], "depth"),
         (["tracker=wandb", "tracker.mode=sometimes"], "tracker.mode=sometimes"),
+        (["tracker=wandb", "tracker.project=a/b"], "tracker.project=a/b: must be"),
         (["noise.noisy_class=10"], "noisy_class=10"),
         (["data.n_train=3"], "data.n_train=3"),
         (["finetune=pseudo_label", "data=four_moons"], "finetune.augment=null"),

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from hetal import dashboard
+from hetal.report.reading import read
 from tests.command_line import REPOSITORY, TOY, run_here
 from tests.mock_wandb import serving
 from tests.test_tracking import without_service
@@ -59,6 +60,25 @@ def test_a_report_has_a_grid_for_every_setting_with_curves_by_strategy(study):
         assert panels[-1]["mediaKeys"] == ["bought"]
     common = {"name": "study", "data": "digits", "model": "mlp"}
     assert asked == [{**common, "noise": "class", "mult": 4}, {**common, "noise": "diverse", "mult": 2.5}]
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(study, tmp_path):
+    for line in (
+        "seed=0",
+        "seed=1",
+        "seed=0 n_query=10",
+        "seed=0 train.lr=1e-3",
+        "seed=0 alg=random train=fast",
+    ):
+        run_here(*TOY, *line.split(), root=tmp_path)
+    runs = read([tmp_path]).runs
+    assert len(runs) == 5
+    assert dashboard.varied(runs) == ["train", "n_query", "train/lr"]
+    assert dashboard.varied([run for run in runs if "n_query=10" not in run.overrides]) == [
+        "train",
+        "train/lr",
+    ]
+    assert dashboard.varied(read([study]).runs) == ["finetune"]
 
 
 def test_what_is_missing_is_said_in_a_line(study, tmp_path, monkeypatch, capsys):

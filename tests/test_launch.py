@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hetal.errors import BadInput
+from hetal.models.mlp import MLP
 from tests import tiny_data
 from tests.command_line import REPOSITORY, TOY, command, only, records, run_here
 
@@ -51,6 +53,15 @@ def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path, capsys):
     run_here(*TOY, "force=true", root=tmp_path)
     assert "round 3/3" in capsys.readouterr().out
     assert records(tmp_path) == before
+
+
+def test_a_finished_run_says_that_it_kept_no_network_and_one_that_is_kept_is_whole(tmp_path, capsys):
+    for how in ([], ["keep_network=true"], ["keep_network=true", "force=true"]):
+        assert not list(tmp_path.rglob("network.pt"))
+        run_here(*TOY, *how, root=tmp_path)
+        assert ("note: it kept no network" in capsys.readouterr().out) == (how == ["keep_network=true"])
+    weights = torch.load(only(tmp_path) / "network.pt", weights_only=True)
+    MLP((1, 8, 8), 10, [256], 0).load_state_dict(weights)
 
 
 def test_killed_and_relaunched_gives_the_same_bits(tmp_path):

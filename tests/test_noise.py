@@ -47,6 +47,13 @@ def looks_uniform(labels: torch.Tensor, n_classes: int) -> bool:
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("factor", [0.1, 2])
+def test_every_image_of_the_pool_is_shown_by_a_row(setting, factor):
+    pool = make(setting, train_set(), 10, factor)
+    assert torch.equal(pool.source_N.unique(), torch.arange(len(pool.images_M)))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 6), (5, 3, 3), (7,)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
 @pytest.mark.parametrize("n_classes", [3, 47])
@@ -160,7 +167,7 @@ def test_colours_cover_all_levels():
 
 def test_every_grey_level_can_be_a_colour_and_no_more():
     grey = train_set(shape=(1, 2, 2))
-    pool = make("diverse", grey, 10, 4, n_colors=256)
+    pool = make("diverse", grey, 10, 40, n_colors=256)
     assert torch.equal(pool.images_M[200:, 0, 0, 0].sort().values, torch.arange(256, dtype=torch.uint8))
     with pytest.raises(BadInput, match=r"noise\.n_colors=257: 1-channel images have 256 colours"):
         make("diverse", grey, 10, 4, n_colors=257)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -239,6 +240,22 @@ def test_a_folder_deleted_and_begun_by_another(tmp_path):
             with pytest.raises(BadInput, match=r"taken over by process \d+"):
                 first.append(row(0, 0), purchase())
     assert make(tmp_path).rounds == second.rounds
+
+
+def test_waiting_ends_with_what_the_holder_has_left(tmp_path):
+    first, second = make(tmp_path), make(tmp_path)
+    waiting = threading.Thread(target=second.wait, daemon=True)
+    with first.hold(CPU, "data"):
+        waiting.start()
+        first.start(purchase(4, 2))
+        first.append(row(0, 3), purchase(9, 1, 3))
+        waiting.join(0.3)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive()
+    assert second.rounds == first.rounds
+    with second.hold(CPU, "data"):  # and holds nothing itself
+        pass
 
 
 def test_a_file_system_without_locks_gets_a_lock_file(tmp_path, monkeypatch):

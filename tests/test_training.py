@@ -117,3 +117,24 @@ def test_a_machine_says_whether_it_has_bfloat16(monkeypatch):
             raising=False,
         )
         assert lacks_bfloat16(torch.device("cpu")) != has
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+@pytest.mark.parametrize("is_last", [False, True], ids=["vectors", "channels last"])
+def test_whether_rows_are_kept_standardised_changes_nothing(is_last, dtype, monkeypatch):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (40, FEWEST_CHANNELS, 8, 8) if is_last else (40, 6), generator=rng).to(dtype)
+    before, examples = images.clone(), Examples(images, torch.arange(40) % 3)
+    task = Task(examples, examples, 3, mean=(128.0,), std=(64.0,))
+    weights = []
+    for numbers in (2**26, 0):
+        monkeypatch.setattr("hetal.training.NUMBERS_KEPT", numbers)
+        learner = make_learner(
+            task,
+            network=lambda shape, n: ResNet(shape, n, [8] * 4, [1] * 4) if is_last else MLP(shape, n, [8], 0),
+        )
+        fit = learner.fit(labelled_pool(task, 40), stream(0, "fit"))
+        assert takes_channels_last(fit.fitted.networks.online) == is_last
+        weights.append([p.tolist() for p in fit.fitted.networks.online.parameters()])
+    assert weights[0] == weights[1]
+    assert torch.equal(images, before)

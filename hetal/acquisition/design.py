@@ -21,6 +21,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Below it, rounding decides some picks: float64 cannot hold what is uncertain before the first labels and after them.
+LEAST_RIDGE = 1e-6
+
 
 @torch.no_grad()
 def greedy_design(
@@ -40,21 +43,22 @@ def greedy_design(
         weight_M: (M,) information in a label of each point, 0 or more.
         n: how many to pick.
         known: (L,) int64 indices of the points whose labels are known; one named k times counts k times.
-        candidates: (P,) int64 distinct indices of the points to pick from; the first of equals is picked.
-        ridge: prior precision, positive: what is known of every direction before any label, in labels of weight 1.
+        candidates: (P,) int64 distinct indices of the points to pick from; of equals the first, but for rounding.
+        ridge: prior precision, at least `LEAST_RIDGE`: what is known of every direction before any label, in labels
+            of weight 1.
         copies: (M,) how often each point counts in V, 0 or more; None is once each.
 
     Returns:
         (n,) int64 distinct indices into `points_MD`, in the order they are picked.
 
     Raises:
-        ValueError: `n` is negative or exceeds P; `ridge` is not positive; points or weights are not finite, or a
+        ValueError: `n` is negative or exceeds P; `ridge` is under `LEAST_RIDGE`; points or weights are not finite, or a
             weight is negative.
     """
     if not 0 <= n <= len(candidates):
         raise ValueError(f"n={n}: must be in 0..{len(candidates)}, the number of candidates")
-    if not ridge > 0:
-        raise ValueError(f"ridge={ridge}: must be positive")
+    if not LEAST_RIDGE <= ridge < float("inf"):
+        raise ValueError(f"ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
     device = points_MD.device
     on = torch.device("cpu") if device.type == "mps" else device  # Apple's GPUs have no float64
     x_MD, w_M = points_MD.to(on).double(), weight_M.to(on).double()
@@ -66,24 +70,37 @@ def greedy_design(
     x_PD, w_P = x_MD[candidates], w_M[candidates]
 
     goal_DD = x_MD.T @ (counted_M[:, None] * x_MD)
-    prior_DD = ridge * torch.eye(x_MD.shape[1], dtype=torch.float64, device=on)
-    covariance_DD = torch.linalg.inv(prior_DD + x_MD[known].T @ (w_M[known, None] * x_MD[known]))
-    spread_PD = x_PD @ covariance_DD
-    variance_P = (spread_PD * x_PD).sum(1)
-    reach_P = (spread_PD @ goal_DD * spread_PD).sum(1)
+    information_DD = ridge * torch.eye(x_MD.shape[1], dtype=torch.float64, device=on)
+    information_DD += x_MD[known].T @ (w_M[known, None] * x_MD[known])
     barred_P = torch.zeros_like(w_P)
     picks = torch.empty(n, dtype=torch.int64, device=on)
     for k in range(n):
-        pick = (w_P * reach_P / (1 + w_P * variance_P) + barred_P).argmax()
-        picks[k] = pick
-        barred_P[pick] = -torch.inf
-        # The rank-one update of A, and of what is kept of it: variance = x'Ax and reach = x'ASAx.
-        a_D = covariance_DD @ x_PD[pick]
+        if _is_due(k, x_MD.shape[1]):
+            covariance_DD = torch.linalg.inv(information_DD)
+            spread_PD = x_PD @ covariance_DD
+            variance_P = (spread_PD * x_PD).sum(1)
+            reach_P = (spread_PD @ goal_DD * spread_PD).sum(1)
+        pick = (w_P * reach_P / (1 + w_P * variance_P) + barred_P).argmax(0, keepdim=True)
+        picks[k : k + 1] = pick
+        barred_P.index_fill_(0, pick, -torch.inf)
+        # The rank-one update of A, and of what is kept of it: variance = x'Ax and reach = x'ASAx. Nothing here is
+        # read back to the host, as an index that is a scalar on a GPU would be.
+        x_D, w_1 = x_PD.index_select(0, pick).squeeze(0), w_P.index_select(0, pick)
+        a_D = covariance_DD @ x_D
         goal_D = goal_DD @ a_D
-        share = w_P[pick] / (1 + w_P[pick] * variance_P[pick])
+        share = w_1 / (1 + w_1 * variance_P.index_select(0, pick))
         both_P2 = x_PD @ torch.stack([a_D, covariance_DD @ goal_D], dim=1)
         along_P, across_P = both_P2.unbind(1)
         reach_P += share * along_P * (share * (a_D @ goal_D) * along_P - 2 * across_P)
         variance_P -= share * along_P.square()
         covariance_DD -= share * torch.outer(a_D, a_D)
+        information_DD += w_1 * torch.outer(x_D, x_D)
     return candidates[picks].to(device)
+
+
+def _is_due(k: int, width: int) -> bool:
+    """Tell whether, before pick `k`, what updates have rounded away is computed afresh.
+
+    The first picks take nearly all of what is uncertain, and what is left is a small difference of large numbers.
+    """
+    return k % width == 0 or k in (4, 16, 64)

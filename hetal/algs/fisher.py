@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition import greedy_design
+from hetal.acquisition.design import LEAST_RIDGE
 from hetal.algs.base import QueryStrategy, fill_up
 from hetal.errors import BadInput
 from hetal.fitted import Fitted
@@ -39,12 +40,12 @@ class Fisher(QueryStrategy):
         count_rows: count every row, labelled or not, instead of every image, as BAIT does.
 
     Raises:
-        BadInput: `ridge` is not positive.
+        BadInput: `ridge` is under `LEAST_RIDGE` or not finite.
     """
 
     def __init__(self, weight: Callable[[Tensor], Tensor], ridge: float, count_rows: bool) -> None:
-        if not ridge > 0:
-            raise BadInput(f"alg.ridge={ridge}: must be positive")
+        if not LEAST_RIDGE <= ridge < float("inf"):
+            raise BadInput(f"alg.ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
         self.weight = weight
         self.ridge = ridge
         self.count_rows = count_rows
@@ -54,7 +55,7 @@ class Fisher(QueryStrategy):
         known = pool.source_N[pool.labelled_ids()]
         images, _ = pool.distinct()
         new = images[~torch.isin(images, known)]
-        # Shuffled, since the first of equals is picked, and rows are in the order of the data: noise comes last.
+        # Shuffled, since ties go to the first, and rows are in the order of the data: noise comes last.
         new = new[torch.randperm(len(new), generator=rng).to(new.device)]
         picks = greedy_design(
             fitted.features_MD,

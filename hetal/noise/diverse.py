@@ -46,10 +46,12 @@ def corrupt(
     owned = torch.rand(n_colors, n_classes, generator=rng).argsort(dim=1)[:, :labels_per_color]
     color_of_row = torch.randint(n_colors, (k,), generator=rng)
     which_label = torch.randint(labels_per_color, (k,), generator=rng)
+    # An image that no row shows is not in the pool: strategies that go by images would reckon with it.
+    used, image_of_row = color_of_row.unique(return_inverse=True)
     return extend(
         train,
-        images=colors if k else colors[:0],
-        source=len(train) + color_of_row,
+        images=colors[used],
+        source=len(train) + image_of_row,
         labels=owned[color_of_row, which_label],
     )
 
