@@ -267,3 +267,11 @@ def test_many_settings_are_a_table_with_the_cards_folded_away():
     assert text_of(league).count("clear lead, 5 seeds") == 7
     folded = html.split("Every setting with intervals</summary>")[1].split("</details>")[0]
     assert folded.count("<article") == 7
+
+
+def test_every_line_of_a_table_has_as_many_cells_as_it_has_columns(html):
+    tables = re.findall(r"<table class='sortable'>(.*?)</table>", html, re.DOTALL)
+    assert len(tables) >= 4
+    for found in tables:
+        head, body = found.split("</thead>")
+        assert {row.count("<td") for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)} == {head.count("<th ")}

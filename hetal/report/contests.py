@@ -75,6 +75,7 @@ def contests(
                 where(c.setting), text(c.first), text(c.second), number(c.n, str(c.n)), share(c.difference, sign=True),
                 number(c.effect, plain(c.effect, 2)), number(c.t_holm, p_value(c.t_holm)),
                 number(c.wilcoxon_holm, p_value(c.wilcoxon_holm)), number(c.wins, f"{c.wins}/{c.ties}/{c.losses}"),
+                share(c.final, sign=True), text(", ".join(c.beyond)),
             ],
             c.setting,
             [c.first, c.second],
