@@ -274,4 +274,36 @@ def test_every_line_of_a_table_has_as_many_cells_as_it_has_columns(html):
     assert len(tables) >= 4
     for found in tables:
         head, body = found.split("</thead>")
-        assert {row.count("<td") for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)} == {head.count("<th ")}
+        assert {row.count("<td") for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)} == {
+            head.count("<th ")
+        }
+
+
+def page_of(arms):
+    """Return what the page says of final accuracies by strategy and seed, in one setting."""
+    runs = [make_run(label, s, [0.5, end]) for label, ends in arms.items() for s, end in ends.items()]
+    settings = settings_of(runs)
+    return text_of(page("p", Reading(tuple(runs)), settings, curves(settings), looks(sorted(arms)), "", ""))
+
+
+def test_where_wilcoxon_cannot_come_out_the_page_says_so():
+    def of(n_strategies, n):
+        return page_of({f"s{i}": {s: i / 10 + s / 1000 for s in range(n)} for i in range(n_strategies)})
+
+    assert "With 5 seeds Wilcoxon's smallest possible p is 0.0625, so it cannot come out." in of(2, 5)
+    assert "cannot come out" not in of(2, 6)
+    # 2 / 2^7 would do for one pair, but Holm counts six of them.
+    said = (
+        "With 7 seeds and 6 pairs Wilcoxon's smallest possible p, adjusted, is 0.0938, so it cannot come out."
+    )
+    assert said in of(4, 7)
+    assert "cannot come out" not in of(4, 8)
+
+
+def test_where_no_two_seeds_are_shared_the_page_claims_no_test():
+    said = page_of({"a": {0: 0.9}, "b": {0: 0.8}})
+    assert "No two strategies share two seeds yet, so nothing is tested." in said
+    for claim in ("cannot come out", "Penalties", "is won by anybody", "0 of 1 other"):
+        assert claim not in said
+    assert "+5.0" in said
+    assert "Penalties" in page_of({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.7}})

@@ -160,10 +160,8 @@ def _card(
     if c is not None and v.second is not None:
         p = "" if math.isnan(c.t_holm) else f", p&nbsp;{p_value(c.t_holm)}"
         margin = written(percent(c.difference), 1, sign=True)
-        said += (
-            f"<p>{_badge(v)}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}; "
-            f"ahead of {v.beaten} of {many(v.others, 'other')} at 0.05.</p>"
-        )
+        ahead = "" if math.isnan(c.t_holm) else f"; ahead of {v.beaten} of {many(v.others, 'other')} at 0.05"
+        said += f"<p>{_badge(v)}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}{ahead}.</p>"
     if v.waiting:
         said += f"<p class='note'>Too few seeds yet to take part: {escape(', '.join(v.waiting))}.</p>"
     alike = {b for pair in pairs if not pair.t_holm < SURE for b in (pair.first, pair.second)
