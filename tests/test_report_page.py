@@ -111,7 +111,7 @@ def test_one_run_is_enough(tmp_path):
     folder = write_run(tmp_path, "alg=badge", "name=study")
     write_queries(folder)
     html = report(folder)
-    assert "badge leads" in text_of(html)
+    assert "badge is the only strategy: there is nothing to compare it with" in text_of(html)
     assert "no two strategies to compare" in text_of(html)
 
 
@@ -307,3 +307,13 @@ def test_where_no_two_seeds_are_shared_the_page_claims_no_test():
         assert claim not in said
     assert "+5.0" in said
     assert "Penalties" in page_of({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.7}})
+
+
+def test_the_page_leads_nobody_who_has_nobody_to_lead():
+    said = page_of({"a": {s: 0.9 + s / 100 for s in range(5)}, "b": {0: 0.95}})
+    assert "Only a has finished enough seeds to be compared." in said
+    assert "a leads" not in said
+    said = page_of({"a": {0: 0.9, 1: 0.8}, "b": {2: 0.7, 3: 0.6}})
+    assert "a leads, but too few seeds" in said.replace(" ,", ",")
+    assert "no seed yet that all have finished" in said
+    assert "points over" not in said

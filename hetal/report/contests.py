@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hetal.report.analysis import Comparison, Setting
+from hetal.report.analysis import Setting
 from hetal.report.figures import Look
 from hetal.report.markup import (
     Row,
@@ -22,6 +22,7 @@ from hetal.report.markup import (
 )
 from hetal.report.matrices import matrices
 from hetal.report.ranks import Ranking
+from hetal.report.results import Comparison
 
 
 def contests(

@@ -10,12 +10,12 @@ from html import escape
 
 import numpy as np
 
-from hetal.report.analysis import Comparison, Setting, turned
+from hetal.report.analysis import Setting
 from hetal.report.figures import Look
 from hetal.report.markup import about, glyph, many
 from hetal.report.matches import PenaltyMatrix, penalty_matrix
-
-SURE = 0.05
+from hetal.report.results import Comparison, turned
+from hetal.report.statistics import SURE
 
 BADGE = (
     "BADGE's matrix (Ash et al., ICLR 2020): at each checkpoint a paired t-test at 0.05 adds 1 / #checkpoints where "

@@ -9,6 +9,9 @@ import numpy as np
 from hetal.report.reading import Run
 from hetal.report.statistics import Floats
 
+# The strategy that all others are measured against.
+RANDOM = "random"
+
 
 def column(run: Run, name: str) -> Floats:
     """Return one field of every round; NaN where it is null or missing."""

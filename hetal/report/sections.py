@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hetal.report.analysis import RANDOM, Numbers
 from hetal.report.figures import Look
 from hetal.report.markup import (
     Row,
@@ -21,6 +20,8 @@ from hetal.report.markup import (
     table,
     where,
 )
+from hetal.report.measures import RANDOM
+from hetal.report.results import Numbers
 
 # The panel's charts, in the order in which they stand beside each other.
 PANEL = ("clean_share", "cumulative", "clean_labels", "distinct")

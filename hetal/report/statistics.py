@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 # Fewer seeds than this, and the page says that a comparison is not to be trusted.
 ENOUGH_SEEDS = 5
 
+# What a p-value must be under for the report to call it more than chance.
+SURE = 0.05
+
 # Values nearer than this are equal: accuracies are counts over a test set, and what is left is rounding.
 DIGITS = 12
 
