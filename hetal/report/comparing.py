@@ -11,7 +11,8 @@ import numpy as np
 from hetal.report.labelling import beyond
 from hetal.report.measures import area
 from hetal.report.results import Comparison, Verdict, turned
-from hetal.report.statistics import DIGITS, ENOUGH_SEEDS, bca_intervals, effect_size, holm, paired_t, wilcoxon
+from hetal.report.significance import effect_size, holm, paired_t, wilcoxon
+from hetal.report.statistics import DIGITS, ENOUGH_SEEDS, bca_intervals
 
 if TYPE_CHECKING:
     from hetal.report.analysis import Setting

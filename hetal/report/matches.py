@@ -11,7 +11,7 @@ import numpy as np
 
 from hetal.report.measures import checkpoints
 from hetal.report.ranks import Ranking, rank
-from hetal.report.statistics import SURE, holm, paired_t, wilcoxon
+from hetal.report.significance import SURE, holm, paired_t, wilcoxon
 
 if TYPE_CHECKING:
     from hetal.report.analysis import Setting

@@ -15,7 +15,7 @@ from hetal.report.figures import Look
 from hetal.report.markup import about, glyph, many
 from hetal.report.matches import PenaltyMatrix, penalty_matrix
 from hetal.report.results import Comparison, turned
-from hetal.report.statistics import SURE
+from hetal.report.significance import SURE
 
 BADGE = (
     "BADGE's matrix (Ash et al., ICLR 2020): at each checkpoint a paired t-test at 0.05 adds 1 / #checkpoints where "

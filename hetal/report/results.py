@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hetal.report.statistics import ENOUGH_SEEDS, NOTHING, SURE, Interval
+from hetal.report.significance import SURE
+from hetal.report.statistics import ENOUGH_SEEDS, NOTHING, Interval
 
 
 @dataclass(frozen=True)

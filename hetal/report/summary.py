@@ -28,7 +28,8 @@ from hetal.report.markup import (
 from hetal.report.measures import RANDOM
 from hetal.report.ranks import Ranking
 from hetal.report.results import Numbers, Verdict
-from hetal.report.statistics import ENOUGH_SEEDS, SURE, Interval
+from hetal.report.significance import SURE
+from hetal.report.statistics import ENOUGH_SEEDS, Interval
 
 # Of more settings than this, a table says who leads, and the cards are folded away.
 MOST_CARDS = 6
