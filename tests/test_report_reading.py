@@ -3,12 +3,13 @@
 import json
 import random
 import shutil
+from hashlib import sha256
 
 import pytest
 
 from hetal.errors import BadInput
 from hetal.report.analysis import settings_of
-from hetal.report.labelling import beyond
+from hetal.report.besides import beyond
 from hetal.report.make import report
 from hetal.report.reading import read
 from hetal.rounds import MEASURED
@@ -292,6 +293,38 @@ def test_other_code_versions_and_data_are_flagged(tmp_path):
     said = " ".join(read([tmp_path]).flags)
     assert "hetal is 0.1.0 (0), but 0.1.0 (1) with random" in said
     assert "not all runs had the same data at seed 0" in said
+
+
+def test_what_a_strategys_own_yaml_brings_with_it_is_part_of_the_strategy(tmp_path):
+    write_run(tmp_path, "alg=lhd_published")
+    write_run(tmp_path, "alg=lhd", "device=auto")
+    found = read([tmp_path])
+    assert len({run.config["train.own_ema"] for run in found.runs}) == 2
+    assert found.flags == ()
+    (setting,) = settings_of(found.runs)
+    assert setting.comparisons()[0].beyond == ()
+
+
+@pytest.mark.parametrize("given", ["train.own_ema=true", "train=published", "+experiment=paper"])
+def test_what_was_chosen_along_with_the_strategy_is_not(tmp_path, given):
+    write_run(tmp_path, "alg=lhd", "name=study", "data=digits", "model=mlp", "mult=4")
+    write_run(tmp_path, "alg=badge", "name=study", "data=digits", "model=mlp", "mult=4", given)
+    found = read([tmp_path])
+    (setting,) = settings_of(found.runs)
+    assert set(setting.comparisons()[0].beyond) == {flag.split(": ")[1].split(" ")[0] for flag in found.flags}
+    assert found.flags
+
+
+def test_other_commits_may_have_other_yamls_so_they_are_flagged(tmp_path):
+    write_run(tmp_path, "alg=lhd_published")
+    folder = write_run(tmp_path, "alg=lhd")
+    _change(folder, source={"commit": "0" * 40, "diff": "+own_ema: true", "untracked": ""})
+    found = read([tmp_path])
+    assert any("train.own_ema" in flag for flag in found.flags)
+    assert {run.commit for run in found.runs} == {
+        "0" * 40,
+        f"{'0' * 40} with changes {sha256(b'+own_ema: true').hexdigest()[:8]}",
+    }
 
 
 def test_merged_experiments_pair_by_seed(tmp_path):

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from hetal.report.besides import differing
 from hetal.report.completeness import Missing
-from hetal.report.labelling import differing
 from hetal.report.markup import Row, many, section, table, text
 from hetal.report.reading import Reading
 

@@ -12,7 +12,7 @@ from hetal.report.comparing import compare, decide
 from hetal.report.matches import penalties
 from hetal.report.measures import area, column
 from hetal.report.outcome import numbers_of
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.results import Comparison, Curve, Numbers, Verdict
 from hetal.report.statistics import Floats, t_intervals
 

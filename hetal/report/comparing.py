@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hetal.report.labelling import beyond
+from hetal.report.besides import beyond
 from hetal.report.measures import area
 from hetal.report.results import Comparison, Verdict, turned
 from hetal.report.significance import effect_size, holm, paired_t, wilcoxon

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hetal.report.measures import RANDOM, labels_to_reach
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.results import Numbers
 from hetal.report.statistics import bca_intervals
 

@@ -27,7 +27,8 @@ from hetal.report.measures import (
     labels,
     seconds,
 )
-from hetal.report.reading import Reading, Run
+from hetal.report.reading import Reading
+from hetal.report.records import Run
 from hetal.report.results import Curve
 from hetal.report.statistics import Floats
 from hetal.report.summary import head, summary
