@@ -1,5 +1,7 @@
 """One setting's numbers, comparisons and verdict, degenerate input included."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -274,3 +276,10 @@ def test_a_leader_is_ahead_on_the_seeds_by_which_it_leads():
     assert verdict.comparison.n == 5
     assert verdict.comparison.difference.mean == pytest.approx((0.1 - 0.004) / 2)
     assert (verdict.beaten, len(verdict.rivals)) == (2, 2)
+
+
+def test_two_records_of_one_run_that_disagree_are_told():
+    one, other = make_run("a", 0, [0.5, 0.6]), make_run("a", 0, [0.5, 0.7], folder=Path("elsewhere"))
+    assert Setting("d n m", [one, one, make_run("a", 0, [0.5], summary=None)]).notes == []
+    (note,) = Setting("d n m", [one, other]).notes
+    assert note == "d n m: two records of a at seed 0 do not agree: a-s0 counts, elsewhere is left out"

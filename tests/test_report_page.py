@@ -317,3 +317,14 @@ def test_the_page_leads_nobody_who_has_nobody_to_lead():
     assert "a leads, but too few seeds" in said.replace(" ,", ",")
     assert "no seed yet that all have finished" in said
     assert "points over" not in said
+
+
+def test_a_zero_has_no_sign_that_rounding_left_it():
+    assert written(Interval(0.035, -1e-14, 0.12), 1) == "0.0 [0.0, 0.1]"
+    assert written(Interval(-0.02, -0.3, 0.04), 1, sign=True) == "+0.0 [\u22120.3, +0.0]"
+
+
+def test_two_seeds_are_not_said_to_be_covered_as_often_as_many():
+    assert "With 2 seeds they cover at most 50%" in page_of({"a": {0: 0.9, 1: 0.8}})
+    assert "they cover at most" not in page_of({"a": {s: s / 10 for s in range(5)}})
+    assert "they cover at most" not in page_of({"a": {0: 0.9}})

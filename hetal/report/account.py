@@ -25,7 +25,9 @@ def flags(found: Sequence[str], notes: Sequence[str]) -> str:
             found,
         )
     if notes:
-        said += _folded_warning(f"Left out ({len(notes):,})", "finished runs that cannot be compared", notes)
+        said += _folded_warning(
+            f"Left out ({len(notes):,})", "records that cannot be compared with the others", notes
+        )
     return said
 
 

@@ -42,9 +42,14 @@ class Setting:
         self.notes: list[str] = []
         by_label: dict[str, dict[int, Run]] = defaultdict(dict)
         for run in runs:
-            kept = by_label[run.label].get(run.seed)
-            if kept is None or _progress(run) > _progress(kept):
-                by_label[run.label][run.seed] = run
+            kept = by_label[run.label].get(run.seed, run)
+            longer, other = (run, kept) if _progress(run) > _progress(kept) else (kept, run)
+            by_label[run.label][run.seed] = longer
+            if not _agree(longer, other):
+                self.notes.append(
+                    f"{name}: two records of {run.label} at seed {run.seed} do not agree: {longer.folder} counts, "
+                    f"{other.folder} is left out"
+                )
         self.runs = {label: dict(sorted(seeds.items())) for label, seeds in sorted(by_label.items())}
         self.grids = {label: self._grid(seeds) for label, seeds in self.runs.items()}
         self.finished = {label: self._finished(label) for label in self.runs}
@@ -157,6 +162,11 @@ def settings_of(runs: Sequence[Run], target: float | None = None) -> list[Settin
 
 def _progress(run: Run) -> tuple[int, bool]:
     return len(run.rounds), run.summary is not None
+
+
+def _agree(a: Run, b: Run) -> bool:
+    both = zip(a.rounds, b.rounds, strict=False)
+    return all(x["n_labelled"] == y["n_labelled"] and x["accuracy"] == y["accuracy"] for x, y in both)
 
 
 def _grid(run: Run) -> tuple[int, ...]:

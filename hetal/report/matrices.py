@@ -12,7 +12,7 @@ import numpy as np
 
 from hetal.report.analysis import Setting
 from hetal.report.figures import Look
-from hetal.report.markup import about, glyph, many
+from hetal.report.markup import about, glyph, many, rounded
 from hetal.report.matches import PenaltyMatrix, penalty_matrix
 from hetal.report.results import Comparison, turned
 from hetal.report.significance import SURE
@@ -140,7 +140,7 @@ def _mean_over_rows(values: Mapping[tuple[str, str], float]) -> dict[str, float]
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "\u2212")
+    return f"{rounded(value, 1):+.1f}".replace("-", "\u2212")
 
 
 def _matrix(
