@@ -1,9 +1,11 @@
 """What the report reads, and that no damage to a record is fatal."""
 
 import json
+import os
 import random
 import shutil
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -344,3 +346,40 @@ def test_the_same_run_twice_counts_once(tmp_path):
     assert len(found.runs) == 2
     (setting,) = settings_of(found.runs)
     assert setting.numbers("badge").n == 1
+
+
+def close(monkeypatch, *names):
+    """Let folders of these names be closed; root, which tests may run as, can open any."""
+    scandir, read_bytes = os.scandir, Path.read_bytes
+
+    def guarded(folder):
+        if {*names} & {*Path(folder).parts}:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    def no_bytes(path):
+        if {*names} & {*path.parts}:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    monkeypatch.setattr(Path, "read_bytes", no_bytes)
+
+
+def test_a_run_that_may_not_be_opened_is_listed_and_other_folders_are_not(tmp_path, monkeypatch):
+    write_run(tmp_path, "alg=random", "name=study")
+    closed = write_run(tmp_path, "alg=badge", "name=study")
+    (tmp_path / "study" / "lost+found").mkdir()
+    close(monkeypatch, closed.name, "lost+found")
+    found = read([tmp_path / "study"])
+    assert len(found.runs) == 1
+    ((folder, reason),) = found.problems
+    assert folder == closed
+    assert "Permission denied" in reason
+
+
+def test_a_closed_folder_is_refused_in_a_line(tmp_path, monkeypatch):
+    folder = write_run(tmp_path, "alg=random", "name=study").parent
+    close(monkeypatch, "study")
+    with pytest.raises(BadInput, match="study: cannot be opened: Permission denied"):
+        read([folder])

@@ -118,10 +118,10 @@ def _title(folders: Sequence[Path]) -> str:
 def _watch(options: argparse.Namespace) -> int:
     """Make the report again and again, until Ctrl-C; what is not there yet is waited for."""
     from hetal.files import make_folder
+    from hetal.report.reading import check_folder
 
     for folder in options.folders:
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: there is no such folder")
+        check_folder(folder)
     make_folder(options.out or options.folders[0] / "report")
     try:
         while True:

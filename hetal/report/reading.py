@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from hetal.report.records import Run, read_run
 
 # What makes a folder a run's: any of these, since a damaged record may lack one.
 FILES = ("provenance.json", "rounds.jsonl", "summary.json", "queries.npz")
+# What the name of a run's folder ends in, see `hetal.identity`: its seed and a hash.
+RUN = re.compile(r"-s-?\d+-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,12 @@ def read(folders: Sequence[Path]) -> Reading:
     """Read every run under `folders`: each a run, a study, or a folder of studies.
 
     Raises:
-        BadInput: a folder does not exist or holds no run.
+        BadInput: a folder does not exist, may not be opened, or holds no run.
     """
     found: list[Path] = []
     alone: set[Path] = set()
     for folder in folders:
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: there is no such folder")
+        check_folder(folder)
         here = sorted(_runs_under(folder.resolve(), 2))
         if not here:
             raise BadInput(f"{folder}: holds no run (a run's folder has a provenance.json)")
@@ -75,12 +77,27 @@ def read(folders: Sequence[Path]) -> Reading:
     )
 
 
+def check_folder(folder: Path) -> None:
+    """Raise BadInput unless a folder is there and may be opened."""
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadInput(f"{folder}: there is no such folder") from None
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be opened: {error.strerror}") from None
+
+
 def _runs_under(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield the runs' folders among `folder` and what lies up to `depth` under it; what is closed to us is none."""
+    """Yield the runs' folders among `folder` and what lies up to `depth` under it.
+
+    What is closed to us is none, unless its name is a run's.
+    """
     try:
         with os.scandir(folder) as entries:
             inside = [(entry.name, entry.is_dir()) for entry in entries]
     except OSError:
+        if RUN.search(folder.name):
+            yield folder
         return
     if any(name in FILES for name, _ in inside):
         yield folder
