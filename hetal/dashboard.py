@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
-from hetal.report.reading import Run, read
+from hetal.report.reading import read
+from hetal.report.records import Run
 
 # What is drawn of every setting against the number of labels: the title, and what of the history.
 CURVES = {

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from hetal.cli import resolved
 from hetal.identity import identify
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.rounds import Round
 from tests.command_line import composed
 

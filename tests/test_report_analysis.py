@@ -1,13 +1,16 @@
 """One setting's numbers, comparisons and verdict, degenerate input included."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hetal.report.analysis import Setting, settings_of, turned
+from hetal.report.analysis import Setting, settings_of
 from hetal.report.measures import column, labels
+from hetal.report.results import turned
 from tests.synthetic import make_run
 
 
@@ -95,7 +98,7 @@ def test_pairs_are_seeds_that_both_finished():
 def test_fewer_than_five_seeds_are_not_to_be_trusted(n, trusted):
     found = setting({label: seeds(*[[0.5, 0.6 + s / 100] for s in range(n)]) for label in "ab"})
     assert found.comparisons()[0].trusted is trusted
-    assert found.verdict(found.comparisons()).trusted is trusted
+    assert found.verdict().trusted is trusted
 
 
 def test_one_seed_has_means_and_nothing_else():
@@ -103,7 +106,7 @@ def test_one_seed_has_means_and_nothing_else():
     (c,) = found.comparisons()
     assert c.difference.mean == pytest.approx(0.1 if c.first == "b" else -0.1)
     assert np.isnan([c.difference.low, c.t, c.t_holm, c.wilcoxon, c.wilcoxon_holm, c.effect]).all()
-    assert (found.verdict([c]).leader, found.verdict([c]).beaten, found.verdict([c]).trusted) == (
+    assert (found.verdict().leader, found.verdict().beaten, found.verdict().trusted) == (
         "b",
         0,
         False,
@@ -131,7 +134,7 @@ def test_no_common_seed_is_no_comparison():
     (c,) = found.comparisons()
     assert c.n == 0
     assert np.isnan([*c.difference, c.t, c.wilcoxon]).all()
-    assert found.verdict([c]).n == 0
+    assert found.verdict().n == 0
 
 
 def test_a_single_round_is_its_own_area():
@@ -184,7 +187,7 @@ def test_clean_noise_has_no_share_to_tell():
 
 def test_nothing_finished_has_curves_and_no_verdict():
     found = Setting("d n m", [make_run("a", 0, [0.2, 0.4], summary=None)])
-    assert found.verdict(found.comparisons()) is None
+    assert found.verdict() is None
     assert found.numbers("a").n == 0
     assert np.isnan(found.numbers("a").area.mean)
     assert np.isnan(found.base_rate)
@@ -208,8 +211,8 @@ def test_who_has_hardly_begun_waits():
     arms = {label: seeds(*[[0.5, 0.6 + s / 100] for s in range(5)]) for label in ("random", "b")}
     arms["b"] = {s: [0.5, 0.8 + s / 50] for s in range(5)}
     found = setting({**arms, "late": {0: [0.9, 0.9]}})
-    verdict = found.verdict(found.comparisons())
-    assert (verdict.leader, verdict.second, verdict.n, verdict.others) == ("b", "random", 5, 1)
+    verdict = found.verdict()
+    assert (verdict.leader, verdict.second, verdict.n, len(verdict.rivals)) == ("b", "random", 5, 1)
     assert verdict.waiting == ("late",)
 
 
@@ -220,9 +223,9 @@ def test_verdict_counts_who_is_beaten():
         for label, a in (("x", 0.9), ("y", 0.7), ("z", 0.899))
     }
     found = setting(arms)
-    verdict = found.verdict(found.comparisons())
+    verdict = found.verdict()
     assert {verdict.leader, verdict.second} == {"x", "z"}
-    assert (verdict.beaten, verdict.others) == (1, 2)
+    assert (verdict.beaten, len(verdict.rivals)) == (1, 2)
 
 
 def test_turning_a_comparison_twice_leaves_it():
@@ -259,3 +262,24 @@ def test_comparisons_do_not_depend_on_order_or_level(a, b, order):
 def test_settings_are_told_apart_by_name():
     runs = [make_run("a", 0, [0.1], setting="two"), make_run("a", 0, [0.1], setting="one")]
     assert [s.name for s in settings_of(runs)] == ["one", "two"]
+
+
+def test_a_leader_is_ahead_on_the_seeds_by_which_it_leads():
+    # On the five seeds of all three a is ahead of b; on five more, which c has not run, b is far ahead of a.
+    arms = {
+        "a": seeds(*[[0.5, 0.8 + s / 1000] for s in range(10)]),
+        "b": seeds(*[[0.5, 0.7 + 3 * s / 1000] for s in range(5)], *[[0.5, 0.99]] * 5),
+        "c": seeds(*[[0.5, 0.6 + 7 * s / 1000] for s in range(5)]),
+    }
+    verdict = setting(arms).verdict()
+    assert (verdict.leader, verdict.second, verdict.n) == ("a", "b", 5)
+    assert verdict.comparison.n == 5
+    assert verdict.comparison.difference.mean == pytest.approx((0.1 - 0.004) / 2)
+    assert (verdict.beaten, len(verdict.rivals)) == (2, 2)
+
+
+def test_two_records_of_one_run_that_disagree_are_told():
+    one, other = make_run("a", 0, [0.5, 0.6]), make_run("a", 0, [0.5, 0.7], folder=Path("elsewhere"))
+    assert Setting("d n m", [one, one, make_run("a", 0, [0.5], summary=None)]).notes == []
+    (note,) = Setting("d n m", [one, other]).notes
+    assert note == "d n m: two records of a at seed 0 do not agree: a-s0 counts, elsewhere is left out"

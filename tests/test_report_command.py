@@ -36,7 +36,7 @@ def test_a_study_is_reported_beside_its_runs(study, capsys):
     assert run(study) == 0
     assert {path.name for path in (study / "report").iterdir()} >= EVERYTHING
     said = capsys.readouterr()
-    assert said.out.startswith("4 runs in 1 settings, ")
+    assert said.out.startswith("4 runs in 1 setting, ")
     assert said.err == ""
     before = (study / "report" / "numbers.csv").read_bytes()
     assert run(study) == 0  # and its own folder does not disturb it
@@ -104,7 +104,7 @@ def test_watching_waits_refreshes_and_ends_with_ctrl_c(tmp_path):
     try:
         assert "not yet: " in watching.stderr.readline()  # nothing is there
         write_run(tmp_path, "alg=random", "name=study", accuracy=[0.5, 0.6])
-        assert watching.stdout.readline().startswith("1 runs in 1 settings")
+        assert watching.stdout.readline().startswith("1 run in 1 setting")
         page = tmp_path / "study" / "report" / "index.html"
         assert '<meta http-equiv="refresh" content="0.2">' in page.read_text()
         write_run(tmp_path, "alg=badge", "name=study", accuracy=[0.5, 0.6])
@@ -141,3 +141,20 @@ def test_an_error_of_the_body_ends_the_tasks():
     with pytest.raises(KeyError), at_once([lambda: time.sleep(60), lambda: time.sleep(60)]):
         raise KeyError
     assert time.monotonic() - began < 50
+
+
+def test_options_may_stand_between_the_folders(tmp_path, capsys):
+    for name in ("a", "b"):
+        write_run(tmp_path / name, "alg=random", "name=study")
+    both = [str(tmp_path / name / "study") for name in ("a", "b")]
+    assert main([both[0], "--out", str(tmp_path / "out"), both[1], "--no-pictures"]) == 0
+    assert capsys.readouterr().out.startswith("2 runs in 1 setting, ")
+    said = (tmp_path / "out" / "index.html").read_text()
+    assert "<h1>a/study and b/study</h1>" in said
+
+
+@pytest.mark.parametrize("option", [["--out", "x"], ["--title", "x"], ["--target", "0.5"], ["--no-pictures"]])
+def test_what_diff_would_ignore_is_refused(tmp_path, capsys, option):
+    folder = str(write_run(tmp_path, "alg=random", "name=study").parent)
+    assert main([folder, folder, "--diff", *option]) == 1
+    assert f"--diff and {option[0]}: must be one of them" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_a_result_that_differs_in_its_last_bit_is_told(two, fields, capsys):
     (line,) = told(two)
     assert f"round 1: {next(iter(fields))} is" in line
     assert main([*map(str, two), "--diff"]) == 1
-    assert "1 differences" in capsys.readouterr().out
+    assert "1 difference" in capsys.readouterr().out
 
 
 def test_another_purchase_is_told(two):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hetal.report.analysis import Setting
-from hetal.report.matches import mean_ranks, penalties, penalty_matrix, ranking, total_penalties
+from hetal.report.matches import penalties, penalty_matrix, ranking, total_penalties
 from hetal.report.measures import checkpoints
 from tests.synthetic import make_run
 
@@ -195,11 +195,11 @@ def test_wilcoxon_with_holm_errs_in_a_whole_family_at_most_at_its_rate():
 def test_ranks_are_over_the_seeds_that_all_have():
     runs = [make_run("a", s, [0.5, 0.5]) for s in (0, 1)]
     runs += [make_run("b", 0, [0.6, 0.6]), make_run("b", 1, [0.4, 0.4]), make_run("b", 2, [0.0, 0.0])]
-    assert mean_ranks([Setting("d n m", runs)]) == {"a": 1.5, "b": 1.5}
+    assert ranking([Setting("d n m", runs)]).ranks == {"a": 1.5, "b": 1.5}
 
 
 def test_only_who_finished_everywhere_is_ranked():
     first = setting({"random": [0.5, 0.6], "b": [0.5, 0.9]})
     second = setting({"random": [0.5, 0.6], "cc": [0.5, 0.9]}, "other")
-    assert mean_ranks([first, second]) == {"random": 1.0}
+    assert ranking([first, second]).ranks == {"random": 1.0}
     assert ranking([]) is None

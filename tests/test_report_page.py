@@ -111,7 +111,7 @@ def test_one_run_is_enough(tmp_path):
     folder = write_run(tmp_path, "alg=badge", "name=study")
     write_queries(folder)
     html = report(folder)
-    assert "badge leads" in text_of(html)
+    assert "badge is the only strategy: there is nothing to compare it with" in text_of(html)
     assert "no two strategies to compare" in text_of(html)
 
 
@@ -267,3 +267,64 @@ def test_many_settings_are_a_table_with_the_cards_folded_away():
     assert text_of(league).count("clear lead, 5 seeds") == 7
     folded = html.split("Every setting with intervals</summary>")[1].split("</details>")[0]
     assert folded.count("<article") == 7
+
+
+def test_every_line_of_a_table_has_as_many_cells_as_it_has_columns(html):
+    tables = re.findall(r"<table class='sortable'>(.*?)</table>", html, re.DOTALL)
+    assert len(tables) >= 4
+    for found in tables:
+        head, body = found.split("</thead>")
+        assert {row.count("<td") for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)} == {
+            head.count("<th ")
+        }
+
+
+def page_of(arms):
+    """Return what the page says of final accuracies by strategy and seed, in one setting."""
+    runs = [make_run(label, s, [0.5, end]) for label, ends in arms.items() for s, end in ends.items()]
+    settings = settings_of(runs)
+    return text_of(page("p", Reading(tuple(runs)), settings, curves(settings), looks(sorted(arms)), "", ""))
+
+
+def test_where_wilcoxon_cannot_come_out_the_page_says_so():
+    def of(n_strategies, n):
+        return page_of({f"s{i}": {s: i / 10 + s / 1000 for s in range(n)} for i in range(n_strategies)})
+
+    assert "With 5 seeds Wilcoxon's smallest possible p is 0.0625, so it cannot come out." in of(2, 5)
+    assert "cannot come out" not in of(2, 6)
+    # 2 / 2^7 would do for one pair, but Holm counts six of them.
+    said = (
+        "With 7 seeds and 6 pairs Wilcoxon's smallest possible p, adjusted, is 0.0938, so it cannot come out."
+    )
+    assert said in of(4, 7)
+    assert "cannot come out" not in of(4, 8)
+
+
+def test_where_no_two_seeds_are_shared_the_page_claims_no_test():
+    said = page_of({"a": {0: 0.9}, "b": {0: 0.8}})
+    assert "No two strategies share two seeds yet, so nothing is tested." in said
+    for claim in ("cannot come out", "Penalties", "is won by anybody", "0 of 1 other"):
+        assert claim not in said
+    assert "+5.0" in said
+    assert "Penalties" in page_of({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.7}})
+
+
+def test_the_page_leads_nobody_who_has_nobody_to_lead():
+    said = page_of({"a": {s: 0.9 + s / 100 for s in range(5)}, "b": {0: 0.95}})
+    assert "Only a has finished enough seeds to be compared." in said
+    assert "a leads" not in said
+    said = page_of({"a": {0: 0.9, 1: 0.8}, "b": {2: 0.7, 3: 0.6}})
+    assert "a leads, but too few seeds" in said.replace(" ,", ",")
+    assert "no seed yet that all have finished" in said
+    assert "points over" not in said
+
+
+def test_a_zero_has_no_sign_that_rounding_left_it():
+    assert written(Interval(0.035, -1e-14, 0.12), 1) == "0.0 [0.0, 0.1]"
+    assert written(Interval(-0.02, -0.3, 0.04), 1, sign=True) == "+0.0 [\u22120.3, +0.0]"
+
+
+def test_two_seeds_are_not_said_to_be_covered_as_often_as_many():
+    assert "With 2 seeds they cover at most 50%" in page_of({"a": {0: 0.9, 1: 0.8}})
+    assert "they cover at most" not in page_of({"a": {s: s / 10 for s in range(5)}})
+    assert "they cover at most" not in page_of({"a": {0: 0.9}})

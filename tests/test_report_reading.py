@@ -1,14 +1,17 @@
 """What the report reads, and that no damage to a record is fatal."""
 
 import json
+import os
 import random
 import shutil
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from hetal.errors import BadInput
 from hetal.report.analysis import settings_of
-from hetal.report.labelling import beyond
+from hetal.report.besides import beyond
 from hetal.report.make import report
 from hetal.report.reading import read
 from hetal.rounds import MEASURED
@@ -294,6 +297,38 @@ def test_other_code_versions_and_data_are_flagged(tmp_path):
     assert "not all runs had the same data at seed 0" in said
 
 
+def test_what_a_strategys_own_yaml_brings_with_it_is_part_of_the_strategy(tmp_path):
+    write_run(tmp_path, "alg=lhd_published")
+    write_run(tmp_path, "alg=lhd", "device=auto")
+    found = read([tmp_path])
+    assert len({run.config["train.own_ema"] for run in found.runs}) == 2
+    assert found.flags == ()
+    (setting,) = settings_of(found.runs)
+    assert setting.comparisons()[0].beyond == ()
+
+
+@pytest.mark.parametrize("given", ["train.own_ema=true", "train=published", "+experiment=paper"])
+def test_what_was_chosen_along_with_the_strategy_is_not(tmp_path, given):
+    write_run(tmp_path, "alg=lhd", "name=study", "data=digits", "model=mlp", "mult=4")
+    write_run(tmp_path, "alg=badge", "name=study", "data=digits", "model=mlp", "mult=4", given)
+    found = read([tmp_path])
+    (setting,) = settings_of(found.runs)
+    assert set(setting.comparisons()[0].beyond) == {flag.split(": ")[1].split(" ")[0] for flag in found.flags}
+    assert found.flags
+
+
+def test_other_commits_may_have_other_yamls_so_they_are_flagged(tmp_path):
+    write_run(tmp_path, "alg=lhd_published")
+    folder = write_run(tmp_path, "alg=lhd")
+    _change(folder, source={"commit": "0" * 40, "diff": "+own_ema: true", "untracked": ""})
+    found = read([tmp_path])
+    assert any("train.own_ema" in flag for flag in found.flags)
+    assert {run.commit for run in found.runs} == {
+        "0" * 40,
+        f"{'0' * 40} with changes {sha256(b'+own_ema: true').hexdigest()[:8]}",
+    }
+
+
 def test_merged_experiments_pair_by_seed(tmp_path):
     for seed in range(3):
         write_run(tmp_path / "here", "alg=badge", seed=seed)
@@ -311,3 +346,40 @@ def test_the_same_run_twice_counts_once(tmp_path):
     assert len(found.runs) == 2
     (setting,) = settings_of(found.runs)
     assert setting.numbers("badge").n == 1
+
+
+def close(monkeypatch, *names):
+    """Let folders of these names be closed; root, which tests may run as, can open any."""
+    scandir, read_bytes = os.scandir, Path.read_bytes
+
+    def guarded(folder):
+        if {*names} & {*Path(folder).parts}:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    def no_bytes(path):
+        if {*names} & {*path.parts}:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    monkeypatch.setattr(Path, "read_bytes", no_bytes)
+
+
+def test_a_run_that_may_not_be_opened_is_listed_and_other_folders_are_not(tmp_path, monkeypatch):
+    write_run(tmp_path, "alg=random", "name=study")
+    closed = write_run(tmp_path, "alg=badge", "name=study")
+    (tmp_path / "study" / "lost+found").mkdir()
+    close(monkeypatch, closed.name, "lost+found")
+    found = read([tmp_path / "study"])
+    assert len(found.runs) == 1
+    ((folder, reason),) = found.problems
+    assert folder == closed
+    assert "Permission denied" in reason
+
+
+def test_a_closed_folder_is_refused_in_a_line(tmp_path, monkeypatch):
+    folder = write_run(tmp_path, "alg=random", "name=study").parent
+    close(monkeypatch, "study")
+    with pytest.raises(BadInput, match="study: cannot be opened: Permission denied"):
+        read([folder])

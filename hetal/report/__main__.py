@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     gc.disable()  # records are many and hold no cycles, yet to look for some takes a fifth of the time
     try:
         _check(options)
@@ -79,33 +79,49 @@ def _check(options: argparse.Namespace) -> None:
         raise BadInput(f"--target {options.target}: must be an accuracy in [0, 1]")
     if options.diff and len(options.folders) != 2:
         raise BadInput(f"--diff compares two folders, not {len(options.folders)}")
-    if options.diff and options.watch is not None:
-        raise BadInput("--diff and --watch: must be one of them")
+    given = {
+        "--watch": options.watch, "--out": options.out, "--title": options.title, "--target": options.target,
+        "--no-pictures": options.no_pictures or None,
+    }  # fmt: skip
+    for option, value in given.items():
+        if options.diff and value is not None:
+            raise BadInput(f"--diff and {option}: must be one of them")
 
 
 def _report(options: argparse.Namespace) -> None:
     # Here, since --help, a mistyped option and --diff need not wait for what draws.
     from hetal.report.make import report, seconds_since
+    from hetal.report.markup import many
 
     began = time.monotonic()
     folders = options.folders
-    title = options.title or " and ".join(folder.resolve().name for folder in folders)
     made = report(
-        folders, options.out or folders[0] / "report", title, not options.no_pictures, options.watch, options.target
+        folders, options.out or folders[0] / "report", options.title or _title(folders), not options.no_pictures,
+        options.watch, options.target,
     )  # fmt: skip
     n = len(made.reading.runs)
-    print(f"{n} runs in {made.n_settings} settings, {seconds_since(began)}: {made.page}", flush=True)
+    print(
+        f"{many(n, 'run')} in {many(made.n_settings, 'setting')}, {seconds_since(began)}: {made.page}",
+        flush=True,
+    )
     for folder, reason in made.reading.problems:
         print(f"not readable: {folder}: {reason}", file=sys.stderr)
+
+
+def _title(folders: Sequence[Path]) -> str:
+    """Return the folders' names, with their parents' where they are alike."""
+    whole = list(dict.fromkeys(folder.resolve() for folder in folders))
+    alike = len({folder.name for folder in whole}) < len(whole)
+    return " and ".join(f"{folder.parent.name}/{folder.name}" if alike else folder.name for folder in whole)
 
 
 def _watch(options: argparse.Namespace) -> int:
     """Make the report again and again, until Ctrl-C; what is not there yet is waited for."""
     from hetal.files import make_folder
+    from hetal.report.reading import check_folder
 
     for folder in options.folders:
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: there is no such folder")
+        check_folder(folder)
     make_folder(options.out or options.folders[0] / "report")
     try:
         while True:
@@ -121,6 +137,7 @@ def _watch(options: argparse.Namespace) -> int:
 
 def _diff(folders: Sequence[Path]) -> int:
     from hetal.report.diff import differences
+    from hetal.report.markup import many
     from hetal.report.reading import read
 
     one, other = (read([folder]) for folder in folders)
@@ -128,7 +145,7 @@ def _diff(folders: Sequence[Path]) -> int:
     for line in lines:
         print(line)
     n = [len(side.runs) + len(side.begun) for side in (one, other)]
-    print(f"{n[0]} and {n[1]} runs: {f'{len(lines)} differences' if lines else 'equal'}")
+    print(f"{n[0]} and {n[1]} runs: {many(len(lines), 'difference') if lines else 'equal'}")
     return 1 if lines else 0
 
 

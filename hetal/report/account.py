@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from hetal.report.besides import differing
 from hetal.report.completeness import Missing
-from hetal.report.labelling import differing
 from hetal.report.markup import Row, many, section, table, text
 from hetal.report.reading import Reading
 
@@ -25,7 +25,9 @@ def flags(found: Sequence[str], notes: Sequence[str]) -> str:
             found,
         )
     if notes:
-        said += _folded_warning(f"Left out ({len(notes):,})", "finished runs that cannot be compared", notes)
+        said += _folded_warning(
+            f"Left out ({len(notes):,})", "records that cannot be compared with the others", notes
+        )
     return said
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hetal.report.analysis import Setting
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.statistics import Interval, t_interval
 
 # What must be the same for a ceiling to hold for a run: all but the noise, the strategy and the budget.

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hetal.report.analysis import Setting
-from hetal.report.reading import Reading, Run, overrides
+from hetal.report.reading import Reading
+from hetal.report.records import Run, overrides
 
 # Overrides that say how to run, not what: a command that fills a gap needs none of them.
 HOW = ("force", "dry_run", "fail_fast")

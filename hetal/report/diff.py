@@ -11,7 +11,8 @@ import numpy as np
 
 from hetal.errors import BadInput
 from hetal.files import Array, read_npz
-from hetal.report.reading import Reading, Run
+from hetal.report.reading import Reading
+from hetal.report.records import Run
 from hetal.rounds import MEASURED
 
 QUERIES = ("round", "ids", "labels", "source", "is_noisy")

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from hetal.files import write_atomically
-from hetal.report.analysis import RANDOM
+from hetal.report.measures import RANDOM
 from hetal.report.ranks import Ranking
 
 # Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their

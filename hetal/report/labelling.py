@@ -2,24 +2,20 @@
 
 A run's settings are split in three: its strategy, the *setting* it was tried in (data, noise, factor, model), and the
 rest. What of the rest differs between runs of one setting becomes part of the strategy's label where one strategy comes
-in several forms, and is flagged where it merely goes along with the strategy.
+in several forms, and is flagged where it merely goes along with the strategy and the strategy did not bring it along.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hetal.report.besides import ABSENT, SETTING, Config, all_brought, differing, group
+
 if TYPE_CHECKING:
-    from hetal.report.reading import Run
-
-# The groups of a config that make up a setting.
-SETTING = ("data", "noise", "model")
-
-Config = Mapping[str, Any]
-ABSENT = "absent"
+    from hetal.report.records import Run
 
 
 def label(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
@@ -32,7 +28,7 @@ def label(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     own: dict[int, tuple[Any, ...]] = {}
     for run in runs:
         if id(run.config) not in own:
-            own[id(run.config)] = tuple(sorted((k, v) for k, v in run.config.items() if _group(k) in SETTING))
+            own[id(run.config)] = tuple(sorted((k, v) for k, v in run.config.items() if group(k) in SETTING))
     settings: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     for run in runs:
         settings[(*_names(run), own[id(run.config)])].append(run)
@@ -44,36 +40,6 @@ def label(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
         labelled += here
         flags += [f"{names[key]}: {flag}" for flag in [*flagged, *_not_paired(here)]]
     return labelled, flags
-
-
-def beyond(first: Mapping[int, Run], second: Mapping[int, Run]) -> tuple[str, ...]:
-    """Return the settings that differ between two strategies of one setting besides the compared one.
-
-    Compared are the strategies; of one strategy in two forms, the group of settings in which they differ.
-
-    Args:
-        first: a strategy's runs by seed.
-        second: the other's.
-    """
-    if not first or not second:
-        return ()
-    a, b = next(iter(first.values())), next(iter(second.values()))
-    if a.choices["alg"] != b.choices["alg"]:
-        return tuple(key for key in differing([a.config, b.config]) if _group(key) not in ("alg", *SETTING))
-    differ = [key for key in differing([a.config, b.config]) if _group(key) not in SETTING]
-    return tuple(differ) if len({_group(key) for key in differ}) > 1 else ()
-
-
-def differing(configs: Iterable[Config]) -> list[str]:
-    """Return the keys whose values are not the same in all `configs`, in order of their names."""
-    unique = list({id(config): config for config in configs}.values())
-    keys = sorted({key for config in unique for key in config})
-    absent = object()
-    return [key for key in keys if any(c.get(key, absent) != unique[0].get(key, absent) for c in unique)]
-
-
-def _group(key: str) -> str:
-    return key.split(".", 1)[0]
 
 
 def _form(run: Run) -> tuple[str, int]:
@@ -116,7 +82,7 @@ def _label_within(members: Sequence[Run]) -> tuple[dict[tuple[str, int], str], l
     """Label the forms of the strategies of one setting."""
     forms = {_form(run): run for run in members}
     rest = {
-        form: {k: v for k, v in run.config.items() if _group(k) not in SETTING} for form, run in forms.items()
+        form: {k: v for k, v in run.config.items() if group(k) not in SETTING} for form, run in forms.items()
     }
     labels: dict[tuple[str, int], str] = {}
     within: set[str] = set()
@@ -126,11 +92,11 @@ def _label_within(members: Sequence[Run]) -> tuple[dict[tuple[str, int], str], l
         within |= set(differ)
         for form in mine:
             labels[form] = ", ".join([alg, *_parts(form, mine, differ, rest, forms)])
-    others = [{k: v for k, v in config.items() if _group(k) != "alg"} for config in rest.values()]
+    others = [{k: v for k, v in config.items() if group(k) != "alg"} for config in rest.values()]
     flags = [
         _along(key, {alg: _said(rest[alg, of], key) for alg, of in forms})
         for key in differing(others)
-        if key not in within
+        if key not in within and not all_brought(key, list(forms.values()))
     ]
     return _told_apart(labels), flags
 
@@ -145,10 +111,10 @@ def _parts(
     """Say in what a form differs from others of its strategy: by option where the option decides, else by value."""
     parts: dict[str, str] = {}
     for key in differ:
-        group = _group(key)
-        options = {(forms[other].choices.get(group), str(rest[other].get(key, ABSENT))) for other in mine}
-        if group in forms[form].choices and len({option for option, _ in options}) == len(options):
-            parts[group] = f"{group}={forms[form].choices[group]}"
+        of = group(key)
+        options = {(forms[other].choices.get(of), str(rest[other].get(key, ABSENT))) for other in mine}
+        if of in forms[form].choices and len({option for option, _ in options}) == len(options):
+            parts[of] = f"{of}={forms[form].choices[of]}"
         else:
             parts[key] = f"{key.removeprefix('alg.')}={_said(rest[form], key)}"
     return list(parts.values())

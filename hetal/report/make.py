@@ -11,7 +11,7 @@ from pathlib import Path
 from hetal.errors import BadInput
 from hetal.files import make_folder, write_text
 from hetal.report import tables
-from hetal.report.analysis import Curve, Setting, settings_of
+from hetal.report.analysis import Setting, settings_of
 from hetal.report.ceiling import ceiling_of, set_apart
 from hetal.report.charts import charts_of, draw
 from hetal.report.completeness import missing
@@ -21,6 +21,7 @@ from hetal.report.page import curves, page
 from hetal.report.parallel import Task, at_once
 from hetal.report.pictures import pictures
 from hetal.report.reading import Reading, read
+from hetal.report.results import Curve
 
 Curves = Mapping[tuple[str, str, str], Curve]
 

@@ -119,16 +119,22 @@ def written(i: Interval, digits: int, sign: bool = False, small: bool = False) -
     if math.isnan(i.mean):
         return ""
     plus = "+" if sign else ""
-    said = f"{i.mean:{plus},.{digits}f}"
+    mean, low, high = (rounded(value, digits) for value in i)
+    said = f"{mean:{plus},.{digits}f}"
     if not math.isnan(i.low):
-        ends = f"[{i.low:{plus},.{digits}f}, {i.high:{plus},.{digits}f}]"
+        ends = f"[{low:{plus},.{digits}f}, {high:{plus},.{digits}f}]"
         said += f" <small>{ends}</small>" if small else f" {ends}"
     return said.replace("-", "\u2212")
 
 
 def plain(value: float, digits: int) -> str:
     """Write a number; nothing where it is NaN."""
-    return "" if math.isnan(value) else f"{value:,.{digits}f}".replace("-", "\u2212")
+    return "" if math.isnan(value) else f"{rounded(value, digits):,.{digits}f}".replace("-", "\u2212")
+
+
+def rounded(value: float, digits: int) -> float:
+    """Round a number; what comes to zero has no sign."""
+    return round(value, digits) + 0.0
 
 
 def p_value(p: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hetal.report.measures import checkpoints
 from hetal.report.ranks import Ranking, rank
-from hetal.report.statistics import holm, paired_t, wilcoxon
+from hetal.report.significance import SURE, holm, paired_t, wilcoxon
 
 if TYPE_CHECKING:
     from hetal.report.analysis import Setting
@@ -66,7 +66,7 @@ def penalties(setting: Setting, test: str = "t") -> dict[tuple[str, str], float]
         gain_PC[i, there] = differences_CS.mean(1)
     if test == "wilcoxon":
         p_PC = np.array([holm(p_P) for p_P in p_PC.T]).reshape(len(at), len(pairs)).T
-    won_P, lost_P = (((p_PC < 0.05) & (sign * gain_PC > 0)).sum(1) for sign in (1, -1))
+    won_P, lost_P = (((p_PC < SURE) & (sign * gain_PC > 0)).sum(1) for sign in (1, -1))
     for (a, b), won, lost in zip(pairs, won_P.tolist(), lost_P.tolist(), strict=True):
         table[a, b], table[b, a] = won / max(len(at), 1), lost / max(len(at), 1)
     return table
@@ -108,12 +108,6 @@ def ranking(settings: Sequence[Setting]) -> Ranking | None:
             for label in everywhere
         ])  # fmt: skip
     return rank(everywhere, np.array(rows))
-
-
-def mean_ranks(settings: Sequence[Setting]) -> dict[str, float]:
-    """Return mean ranks by area under the curve, 1 being best, see `ranking`."""
-    found = ranking(settings)
-    return found.ranks if found else {}
 
 
 def _checkpoints(setting: Setting) -> list[int]:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.statistics import Floats
+
+# The strategy that all others are measured against.
+RANDOM = "random"
 
 
 def column(run: Run, name: str) -> Floats:

@@ -13,9 +13,13 @@ from string import Template
 from typing import Any
 
 from hetal.report import account, contests, sections, spending
-from hetal.report.analysis import (
-    Curve,
-    Setting,
+from hetal.report.analysis import Setting
+from hetal.report.ceiling import Ceiling
+from hetal.report.completeness import missing
+from hetal.report.figures import Look
+from hetal.report.markup import MARKERS
+from hetal.report.matches import ranking
+from hetal.report.measures import (
     clean_labels,
     column,
     cumulative_share,
@@ -23,12 +27,9 @@ from hetal.report.analysis import (
     labels,
     seconds,
 )
-from hetal.report.ceiling import Ceiling
-from hetal.report.completeness import missing
-from hetal.report.figures import Look
-from hetal.report.markup import MARKERS
-from hetal.report.matches import ranking
-from hetal.report.reading import Reading, Run
+from hetal.report.reading import Reading
+from hetal.report.records import Run
+from hetal.report.results import Curve
 from hetal.report.statistics import Floats
 from hetal.report.summary import head, summary
 
@@ -97,7 +98,7 @@ def page(
     names = [s.name for s in settings]
     compared = {s.name: s.comparisons() for s in settings}
     numbers = [s.numbers(label) for s in settings for label in look if label in s.finished]
-    verdicts = [v for s in settings if (v := s.verdict(compared[s.name])) is not None]
+    verdicts = [v for s in settings if (v := s.verdict()) is not None]
     ranks = ranking(settings)
     lost = missing(reading, settings)
     finished = sum(run.summary is not None for run in reading.runs)
@@ -107,7 +108,7 @@ def page(
         head(title, len(reading.runs), finished, len(lost), time.strftime("%F %H:%M")),
         sections.contents([item for item in CONTENTS if item[0] != "bought" or pictures]),
         account.flags(reading.flags, [note for s in settings for note in s.notes]),
-        summary(verdicts, compared, numbers, look, ranks),
+        summary(verdicts, numbers, look, ranks),
         sections.controls(look, facets),
         sections.curves(names, [(key, titles[key]) for key in CURVES]),
         sections.panel(names),

@@ -19,7 +19,7 @@ from hetal.report.analysis import Setting
 from hetal.report.drawings import draw_bought, draw_plane
 from hetal.report.figures import Look, save
 from hetal.report.markup import about, glyph, section
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.redraw import Drawn, redraw
 
 # Images of each strategy; fewer where that would be more than the page should carry.

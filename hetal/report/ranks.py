@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from hetal.report.statistics import DIGITS, Floats, critical_difference
+from hetal.report.significance import critical_difference
+from hetal.report.statistics import DIGITS, Floats
 
 
 @dataclass(frozen=True)

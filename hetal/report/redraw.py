@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
-from hetal.report.reading import Run
+from hetal.report.records import Run
 
 # Points of the plane along its longer side at which a network is asked.
 GRID = 240

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hetal.report.significance import SURE
 from hetal.report.statistics import ENOUGH_SEEDS, NOTHING, Interval
 
 
@@ -99,8 +100,8 @@ class Verdict:
 
     Attributes:
         area: mean area under the leader's curve, over the `n` seeds that all who take part have finished.
-        comparison: of the leader with the second.
-        beaten: how many the leader is ahead of at 0.05, of `others`.
+        comparison: of the leader with the second, over these seeds.
+        rivals: of the leader with everybody else who takes part.
         waiting: strategies that have finished too few seeds to take part.
     """
 
@@ -109,10 +110,14 @@ class Verdict:
     second: str | None
     area: float
     comparison: Comparison | None
-    beaten: int
-    others: int
+    rivals: tuple[Comparison, ...]
     n: int
     waiting: tuple[str, ...] = ()
+
+    @property
+    def beaten(self) -> int:
+        """How many of the rivals the leader is ahead of at 0.05."""
+        return sum(c.t_holm < SURE and c.difference.mean > 0 for c in self.rivals)
 
     @property
     def trusted(self) -> bool:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hetal.report.analysis import RANDOM, Numbers
 from hetal.report.figures import Look
 from hetal.report.markup import (
     Row,
@@ -21,6 +20,9 @@ from hetal.report.markup import (
     table,
     where,
 )
+from hetal.report.measures import RANDOM
+from hetal.report.results import Numbers
+from hetal.report.statistics import ENOUGH_SEEDS
 
 # The panel's charts, in the order in which they stand beside each other.
 PANEL = ("clean_share", "cumulative", "clean_labels", "distinct")
@@ -122,12 +124,23 @@ def numbers(found: Sequence[Numbers], look: Mapping[str, Look], target: float | 
     ]  # fmt: skip
     goal = "as random choice is with its whole budget, at the same seed" if target is None else f"as {end}"
     note = (
-        "Means with 95% BCa bootstrap intervals over n seeds; the best mean accuracy of each setting is bold. Labels "
+        f"Means with 95% BCa bootstrap intervals over n seeds.{_narrow(found)} The best mean accuracy of each setting "
+        "is bold. Labels "
         f"to {end}: the fewest with which a run is as accurate {goal}; saved: how many fewer than random itself "
         "needed. A run that never got there counts with all of its labels, which makes these bounds, marked ≥ and ≤. "
         "The same numbers are in numbers.csv and numbers.tex."
     )
     return section("numbers", "Numbers", table(columns, rows, "What every strategy came to"), note)
+
+
+def _narrow(found: Sequence[Numbers]) -> str:
+    """Say how little intervals over few seeds can cover: a bootstrap reaches no further than the values do."""
+    least = min((n.n for n in found if n.n > 1), default=ENOUGH_SEEDS)
+    if least >= ENOUGH_SEEDS:
+        return ""
+    # All values lie on one side of the middle of their distribution with this chance.
+    missed = 2.0 ** (1 - least)
+    return f" With {least} seeds they cover at most {1 - missed:.0%}: a bootstrap reaches no further than its values."
 
 
 def _reaching(n: Numbers) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hetal.report.analysis import Setting
 from hetal.report.figures import Look
 from hetal.report.markup import Row, named, number, section, share, table, where
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.statistics import Interval, bca_interval
 
 # Of more seeds than this, the first are read: queries are a file each.

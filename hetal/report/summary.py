@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hetal.report.analysis import RANDOM, Comparison, Numbers, Verdict
 from hetal.report.figures import Look
 from hetal.report.markup import (
     Row,
@@ -26,10 +25,11 @@ from hetal.report.markup import (
     where,
     written,
 )
+from hetal.report.measures import RANDOM
 from hetal.report.ranks import Ranking
+from hetal.report.results import Numbers, Verdict
+from hetal.report.significance import SURE
 from hetal.report.statistics import ENOUGH_SEEDS, Interval
-
-SURE = 0.05
 
 # Of more settings than this, a table says who leads, and the cards are folded away.
 MOST_CARDS = 6
@@ -46,7 +46,6 @@ def head(title: str, n: int, finished: int, lost: int, when: str) -> str:
 
 def summary(
     verdicts: Sequence[Verdict],
-    compared: Mapping[str, Sequence[Comparison]],
     numbers: Sequence[Numbers],
     look: Mapping[str, Look],
     ranks: Ranking | None,
@@ -55,21 +54,18 @@ def summary(
 
     Args:
         verdicts: of the settings.
-        compared: the pairs of each setting.
         numbers: of every strategy in every setting.
         look: of every strategy.
         ranks: mean ranks over the settings, if any.
     """
     if not verdicts:
         return section("summary", "Summary", "<p>No run is finished yet; the curves show what there is.</p>")
-    cards = "".join(
-        _card(v, compared[v.setting], [n for n in numbers if n.setting == v.setting and n.n], look)
-        for v in verdicts
-    )
+    cards = "".join(_card(v, [n for n in numbers if n.setting == v.setting and n.n], look) for v in verdicts)
     note = (
         "Ranked by mean accuracy over labels, the normalised area under the learning curve, with 95% intervals (BCa "
-        "bootstrap over seeds). Margins are paired by seed; p is of the paired t-test, adjusted by Holm for all pairs "
-        "of the setting. Hollow: not told apart from the leader at 0.05."
+        "bootstrap over seeds). Leader, margin and p are over the seeds that all who take part have finished; p is of "
+        "the t-test paired by seed, adjusted by Holm for all their pairs. Hollow: not told apart from the leader at "
+        "0.05."
     )
     cards = f"<div class='cards'>{cards}</div>"
     if len(verdicts) > MOST_CARDS:
@@ -122,12 +118,17 @@ def _sentence(verdicts: Sequence[Verdict], ranks: Ranking | None) -> str:
             "open": ", which may be chance",
             "sure": "",
         }
-        return f"<b>{escape(v.leader)}</b> leads{_margin(v)}{doubt[_state(v)] if v.second else ''}."
-    won = Counter(v.leader for v in verdicts).most_common()
-    clear = Counter(v.leader for v in verdicts if _state(v) == "sure")
+        if v.second is None:
+            return _alone(v)
+        return f"<b>{escape(v.leader)}</b> leads{_margin(v)}{doubt[_state(v)]}."
+    contested = [v for v in verdicts if v.second]
+    if not contested:
+        return "In no setting are there two strategies to compare yet."
+    won = Counter(v.leader for v in contested).most_common()
+    clear = Counter(v.leader for v in contested if _state(v) == "sure")
+    among = many(len(contested), "setting") + (" to compare in" if len(contested) < len(verdicts) else "")
     wins = ", ".join(
-        f"<b>{escape(label)}</b> leads {n} of {len(verdicts)} settings ({clear[label]} clearly)"
-        for label, n in won[:3]
+        f"<b>{escape(label)}</b> leads {n} of {among} ({clear[label]} clearly)" for label, n in won[:3]
     )
     if ranks is None or len(ranks.ranks) < 3:
         return f"{wins}."
@@ -136,6 +137,12 @@ def _sentence(verdicts: Sequence[Verdict], ranks: Ranking | None) -> str:
         f"{wins}. Over all settings the best mean rank is <b>{escape(first)}</b>'s, {rank:.2f} of {len(ranks.ranks)}; "
         f"next comes {escape(second)} with {next_rank:.2f}."
     )
+
+
+def _alone(v: Verdict) -> str:
+    if v.waiting:
+        return f"Only <b>{escape(v.leader)}</b> has finished enough seeds to be compared."
+    return f"<b>{escape(v.leader)}</b> is the only strategy: there is nothing to compare it with."
 
 
 def _margin(v: Verdict) -> str:
@@ -151,28 +158,28 @@ def _state(v: Verdict) -> str:
     return "sure" if v.comparison is not None and v.comparison.t_holm < SURE else "open"
 
 
-def _card(
-    v: Verdict, pairs: Sequence[Comparison], numbers: Sequence[Numbers], look: Mapping[str, Look]
-) -> str:
-    area = next(n.area.mean for n in numbers if n.label == v.leader)
-    said = f"<h3>{escape(v.setting)}</h3><p class='lead'><b>{escape(v.leader)}</b> {100 * area:.1f}%</p>"
+def _card(v: Verdict, numbers: Sequence[Numbers], look: Mapping[str, Look]) -> str:
+    said = f"<h3>{escape(v.setting)}</h3><p class='lead'><b>{escape(v.leader)}</b> {100 * v.area:.1f}%</p>"
     c = v.comparison
-    if c is not None and v.second is not None:
+    if v.second is not None and c is None:
+        said += (
+            f"<p>{_badge(v)}</p><p>There is no seed yet that all have finished, so there is no margin.</p>"
+        )
+    elif v.second is not None and c is not None:
         p = "" if math.isnan(c.t_holm) else f", p&nbsp;{p_value(c.t_holm)}"
         margin = written(percent(c.difference), 1, sign=True)
-        said += (
-            f"<p>{_badge(v)}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}; "
-            f"ahead of {v.beaten} of {many(v.others, 'other')} at 0.05.</p>"
+        ahead = (
+            "" if math.isnan(c.t_holm) else f"; ahead of {v.beaten} of {many(len(v.rivals), 'other')} at 0.05"
         )
+        said += f"<p>{_badge(v)}</p><p>{margin} points over <b>{escape(v.second)}</b>{p}{ahead}.</p>"
     if v.waiting:
         said += f"<p class='note'>Too few seeds yet to take part: {escape(', '.join(v.waiting))}.</p>"
-    alike = {b for pair in pairs if not pair.t_holm < SURE for b in (pair.first, pair.second)
-             if v.leader in (pair.first, pair.second)}  # fmt: skip
-    return f"<article{about(v.setting)}>{said}{_forest(numbers, look, alike | {v.leader})}</article>"
+    told_apart = {rival.second for rival in v.rivals if rival.t_holm < SURE}
+    return f"<article{about(v.setting)}>{said}{_forest(numbers, look, told_apart)}</article>"
 
 
-def _forest(numbers: Sequence[Numbers], look: Mapping[str, Look], alike: set[str]) -> str:
-    """Draw every strategy's interval on one scale, the best first."""
+def _forest(numbers: Sequence[Numbers], look: Mapping[str, Look], told_apart: set[str]) -> str:
+    """Draw every strategy's interval on one scale, the best first; full where it is told apart from the leader."""
     order = sorted(numbers, key=lambda n: -n.area.mean)
     ends = [end for n in order for end in n.area if not math.isnan(end)]
     low, high = min(ends), max(ends)
@@ -184,7 +191,7 @@ def _forest(numbers: Sequence[Numbers], look: Mapping[str, Look], alike: set[str
     for n in order:
         i = n.area if not math.isnan(n.area.low) else Interval(n.area.mean, n.area.mean, n.area.mean)
         place = f"--l:{at(i.low):.1f}%;--w:{at(i.high) - at(i.low):.1f}%;--m:{at(i.mean):.1f}%;--c:{look[n.label][0]}"
-        hollow = " class='alike'" if n.label in alike else ""
+        hollow = "" if n.label in told_apart else " class='alike'"
         title = f"{n.label}: {written(percent(n.area), 1)}, {many(n.n, 'seed')}"
         lines.append(
             f"<li{about('', [n.label])}{hollow} title='{escape(title, True)}'>"

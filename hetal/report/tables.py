@@ -11,7 +11,7 @@ from typing import Any
 
 from hetal.files import write_text
 from hetal.report.ranks import Ranking
-from hetal.report.reading import Run
+from hetal.report.records import Run
 from hetal.report.results import Comparison, Curve, Numbers
 from hetal.report.statistics import Interval
 
