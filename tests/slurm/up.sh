@@ -72,12 +72,12 @@ if ! munge -n >/dev/null 2>&1; then
   touch "$dir/munge-is-ours"
 fi
 
-install -d -o mysql -g mysql -m 755 /run/mysqld
-install -d -o mysql -g mysql -m 700 "$dir/mysql"
-mariadb-install-db --no-defaults --user=mysql --datadir="$dir/mysql" --auth-root-authentication-method=socket \
-  --skip-test-db >/dev/null 2>&1
+# As root, like the rest: the mysql user could not enter a folder of root's own, as `mktemp -d` makes them.
+mkdir -p "$dir/mysql"
+mariadb-install-db --no-defaults --user=root --datadir="$dir/mysql" --auth-root-authentication-method=socket \
+  --skip-test-db >"$dir/log/mariadb-install.log" 2>&1 || { cat "$dir/log/mariadb-install.log" >&2; exit 1; }
 sql=(--no-defaults -S "$dir/mysql/socket")
-mariadbd --no-defaults --user=mysql --datadir="$dir/mysql" --socket="$dir/mysql/socket" --skip-networking \
+mariadbd --no-defaults --user=root --datadir="$dir/mysql" --socket="$dir/mysql/socket" --skip-networking \
   --pid-file="$dir/mysql/pid" --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
   >"$dir/log/mariadb.log" 2>&1 &
 until_true mariadb-admin "${sql[@]}" ping
