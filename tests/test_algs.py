@@ -14,7 +14,6 @@ from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.random import Random
 from hetal.algs.score import Score
-from hetal.algs.uncover import UnCover
 from hetal.build import build
 from hetal.errors import BadInput
 from hetal.fitted import Fitted, Pair, Standardise
@@ -102,22 +101,9 @@ def test_coreset_is_the_sequential_algorithm_on_rows():
     assert CoreSet().query(fitted, pool, 13, stream(0, "query")).tolist() == expected
 
 
-def test_uncover_is_the_sequential_algorithm_on_doubted_features():
-    pool = make_pool(n=15, copies=2)
-    fitted = fitted_on(pool)
-    g = ((1 - fitted.probs_MC.amax(1))[:, None] * fitted.features_MD)[pool.source_N].double()
-    centers, expected = pool.labelled_ids().tolist(), []
-    for _ in range(13):
-        distance = torch.cdist(g, g[centers], compute_mode="donot_use_mm_for_euclid_dist").min(1).values
-        distance[centers] = -1
-        expected.append(int(distance.argmax()))
-        centers.append(expected[-1])
-    assert UnCover().query(fitted, pool, 13, stream(0, "query")).tolist() == expected
-
-
-def test_uncover_buys_no_image_twice_while_others_are_left():
+def test_coreset_buys_no_image_twice_while_others_are_left():
     pool = make_pool(n=15, copies=3)
-    ids = UnCover().query(fitted_on(pool), pool, 20, stream(0, "query"))
+    ids = CoreSet().query(fitted_on(pool), pool, 20, stream(0, "query"))
     shown = pool.source_N[ids].tolist()
     assert len(set(shown[:13])) == 13
     assert not {0, 1} & set(shown[:13])  # they are labelled already

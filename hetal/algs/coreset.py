@@ -16,23 +16,12 @@ from hetal.pool import Pool
 
 
 class CoreSet(QueryStrategy):
-    """Buys by greedy k-centre on penultimate features."""
+    """Buys by greedy k-centre on penultimate features, with all that is labelled as centres."""
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids, farthest first; once every row lies on a centre, ids at random from what is left."""
-        return farthest_rows(fitted.features_MD, pool, n, rng)
-
-
-def farthest_rows(points_MD: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-    """Return n unlabelled ids by greedy k-centre, with all that is labelled as centres.
-
-    Args:
-        points_MD: a point for each distinct image of the pool.
-        pool: at least n rows of it unlabelled.
-        n: how many to choose.
-        rng: chooses among what is left once every row lies on a centre.
-    """
-    images, _ = pool.distinct()
-    centers = points_MD[pool.source_N[pool.labelled_ids()].unique()]
-    picks = k_center(points_MD[images], min(n, len(images)), centers=centers, fill=False)
-    return fill_up(pool.lowest_rows_showing(images[picks]), pool, n, rng)
+        features_MD = fitted.features_MD
+        images, _ = pool.distinct()
+        centers = features_MD[pool.source_N[pool.labelled_ids()].unique()]
+        picks = k_center(features_MD[images], min(n, len(images)), centers=centers, fill=False)
+        return fill_up(pool.lowest_rows_showing(images[picks]), pool, n, rng)

@@ -33,7 +33,7 @@ ALGS = (
     "lhd",
     "lhd_loss",
     "lhd_hidden",
-    "uncover",
+    "fisher",
 )
 NOISES = ("clean", "blank", "diverse", "class")
 MODELS = ("mlp", "mlp_dropout", "resnet", "resnet18", "vgg")
