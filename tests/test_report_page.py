@@ -123,6 +123,19 @@ def test_a_sweep_in_progress_shows_its_curves_and_what_is_missing(tmp_path):
     assert re.search(r"python launch.py alg=badge .*seed=0", text_of(html))
 
 
+def test_pseudo_labels_are_shown_where_there_are_any(tmp_path):
+    judged = {"n_pseudo": 40, "n_pseudo_noisy": 10, "pseudo_accuracy": 0.7, "pseudo_accuracy_clean": 0.9,
+              "pseudo_accuracy_noisy": 0.1}  # fmt: skip
+    write_run(tmp_path, "alg=badge", "name=tuned", "finetune=pseudo_label", **judged)
+    write_run(tmp_path, "alg=badge", "name=plain")
+    tuned, plain = report(tmp_path / "tuned"), report(tmp_path / "plain")
+    heights = {"pseudo_clean": 0.9, "pseudo_noisy": 0.1, "pseudo_share": 0.75}
+    for key, height in heights.items():
+        assert data_of(tuned)["settings"][0]["series"][key]["badge"]["mean"] == [height] * 4
+        assert f"value='{key}'" in tuned
+        assert f"value='{key}'" not in plain
+
+
 def test_settings_that_differ_along_with_the_strategy_are_flagged(tmp_path):
     for seed in range(2):
         write_run(tmp_path, "alg=badge", "name=study", seed=seed)

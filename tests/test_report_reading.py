@@ -223,6 +223,18 @@ def test_options_name_what_they_decide_and_values_the_rest(tmp_path):
     assert all("train=" in label and "train.lr=" in label for label in found)
 
 
+def test_a_part_that_is_null_in_some_forms_is_told_by_what_it_is(tmp_path):
+    write_run(tmp_path, "alg=badge", "finetune=pseudo_label")
+    write_run(tmp_path, "alg=badge", "finetune=pseudo_label", "finetune.augment=null")
+    assert labels(tmp_path) == {"badge, finetune.augment=Strong", "badge, finetune.augment=null"}
+    write_run(tmp_path, "alg=badge", "finetune=pseudo_label", "finetune.augment.n_ops=2")
+    assert labels(tmp_path) == {
+        "badge, finetune.augment=Strong, finetune.augment.n_ops=2",
+        "badge, finetune.augment=Strong, finetune.augment.n_ops=4",
+        "badge, finetune.augment=null",
+    }
+
+
 def test_settings_changed_by_hand_are_told_apart(tmp_path):
     for widths in ("[16]", "[16,16]"):
         write_run(tmp_path, "alg=badge", f"model.widths={widths}")

@@ -24,7 +24,10 @@ WIDTH, HEIGHT, COLUMNS = 2.0, 1.55, 3
 # Characters that fit over a chart.
 TITLE = 34
 # What is a file too; the page draws everything.
-FILES = ("accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct")
+FILES = (
+    "accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct",
+    "pseudo_clean", "pseudo_noisy", "pseudo_share",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def facet(setting: Setting, curves: Mapping[str, Curve], base_rate: bool, ceilin
     """Return what a chart of `setting` shows; single seeds are left out, so that it is small."""
     data = next(iter(next(iter(setting.runs.values())).values())).choices["data"]
     known = base_rate and not math.isnan(setting.base_rate)
-    lean = {label: replace(curve, seeds=[]) for label, curve in curves.items()}
+    lean = {label: replace(curve, seeds=[]) for label, curve in curves.items() if curve.x}
     return Facet(setting.name, data, lean, setting.base_rate if known else None, ceiling)
 
 
@@ -78,7 +81,7 @@ def charts_of(
     ceilings: Mapping[str, Ceiling],
     out: Path,
 ) -> list[Chart]:
-    """Return the figures of a report, which `draw` writes to the folder `out`.
+    """Return the figures of a report, which `draw` writes to the folder `out`; none of what was nowhere measured.
 
     Args:
         settings: a chart each.
@@ -94,7 +97,10 @@ def charts_of(
                 ceilings.get(setting.name) if key in WITH_CEILING else None,
             )
             for setting in settings
+            if any(drawn[setting.name, label, key].x for label in setting.runs)
         ]  # fmt: skip
+        if not facets:
+            continue
         found.append(Chart(facets, x, y, out / key.replace("_", "-"), whole=key in WHOLE))
     return found
 

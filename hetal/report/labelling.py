@@ -110,7 +110,7 @@ def _parts(
 ) -> list[str]:
     """Say in what a form differs from others of its strategy: by option where the option decides, else by value."""
     parts: dict[str, str] = {}
-    for key in differ:
+    for key in _to_say(rest[form], [rest[other] for other in mine], differ):
         of = group(key)
         options = {(forms[other].choices.get(of), str(rest[other].get(key, ABSENT))) for other in mine}
         if of in forms[form].choices and len({option for option, _ in options}) == len(options):
@@ -118,6 +118,26 @@ def _parts(
         else:
             parts[key] = f"{key.removeprefix('alg.')}={_said(rest[form], key)}"
     return list(parts.values())
+
+
+def _to_say(config: Config, alike: Sequence[Config], differ: Sequence[str]) -> list[str]:
+    """Return which of the keys in which forms differ tell `config` from the others.
+
+    A part that is null in some forms is told by what it is in the others, and by its own settings only where those
+    that have it differ in them.
+    """
+    keys: dict[str, None] = {}
+    for key in differ:
+        names = key.split(".")
+        parts = (".".join(names[:k]) for k in range(1, len(names)))
+        part = next((part for part in parts if any(part in other for other in alike)), None)
+        if part is not None:
+            keys[part] = None
+            values = {str(other[key]) for other in alike if key in other}
+            if key not in config or len(values) == 1 or names[-1] == "_target_":
+                continue
+        keys[key] = None
+    return list(keys)
 
 
 def _not_paired(runs: Sequence[Run]) -> list[str]:
@@ -147,7 +167,11 @@ def _along(key: str, values: Mapping[str, str]) -> str:
 
 
 def _said(config: Config, key: str) -> str:
+    if key not in config and f"{key}._target_" in config:
+        key = f"{key}._target_"
     value = config.get(key, ABSENT)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return str(value).rsplit(".", 1)[-1] if key.endswith("_target_") else str(value)
 
 

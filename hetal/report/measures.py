@@ -48,6 +48,12 @@ def distinct_share(run: Run) -> Floats:
     return column(run, "n_distinct") / np.maximum(column(run, "n_bought"), 1)
 
 
+def pseudo_clean_share(run: Run) -> Floats:
+    """Return the share of clean rows among those given a pseudo-label; NaN without fine-tuning."""
+    n = column(run, "n_pseudo")
+    return 1 - column(run, "n_pseudo_noisy") / np.where(n == 0, np.nan, n)
+
+
 def area(n_labelled: Sequence[int], accuracy: Sequence[float] | Floats) -> Floats:
     """Return the mean height of learning curves over their labels, by trapezoids; of a single point, its height.
 

@@ -25,6 +25,7 @@ from hetal.report.measures import (
     cumulative_share,
     distinct_share,
     labels,
+    pseudo_clean_share,
     seconds,
 )
 from hetal.report.reading import Reading
@@ -45,12 +46,19 @@ MEASURES: tuple[Measure, ...] = (
     ("clean_labels", "Accuracy against clean labels", "clean labels bought", "test accuracy (%)", clean_labels,
      lambda r: column(r, "accuracy")),
     ("distinct", "Distinct images of each query", "labels", "distinct images of a query (%)", labels, distinct_share),
+    ("pseudo_clean", "Right pseudo-labels of clean rows", "labels", "right, of clean rows (%)", labels,
+     lambda r: column(r, "pseudo_accuracy_clean")),
+    ("pseudo_noisy", "Right pseudo-labels of noisy rows", "labels", "right, of noisy rows (%)", labels,
+     lambda r: column(r, "pseudo_accuracy_noisy")),
+    ("pseudo_share", "Clean share of pseudo-labelled rows", "labels", "clean rows among pseudo-labelled (%)", labels,
+     pseudo_clean_share),
 )  # fmt: skip
 WITH_BASE_RATE = ("clean_share", "cumulative")
 WITH_CEILING = ("accuracy", "time", "clean_labels")
 # Shares of a query, on one scale from nothing to all of it.
-WHOLE = ("clean_share", "cumulative", "distinct")
-CURVES = ("accuracy", "time", "ece")
+WHOLE = ("clean_share", "cumulative", "distinct", "pseudo_clean", "pseudo_noisy", "pseudo_share")
+# What the learning curves can show; of the last three, what there is.
+CURVES = ("accuracy", "time", "ece", "pseudo_clean", "pseudo_noisy", "pseudo_share")
 
 # Of more runs than this, the single seeds are not carried: the page stays under a few megabytes.
 MOST_RUNS = 2000
@@ -103,6 +111,7 @@ def page(
     lost = missing(reading, settings)
     finished = sum(run.summary is not None for run in reading.runs)
     titles = {m[0]: m[1] for m in MEASURES}
+    there = {measure for (_, _, measure), curve in drawn.items() if curve.x}
     facets = {name: sorted({_facets(s)[name] for s in settings}) for name in ("data", "noise", "network")}
     body = [
         head(title, len(reading.runs), finished, len(lost), time.strftime("%F %H:%M")),
@@ -110,7 +119,7 @@ def page(
         account.flags(reading.flags, [note for s in settings for note in s.notes]),
         summary(verdicts, numbers, look, ranks),
         sections.controls(look, facets),
-        sections.curves(names, [(key, titles[key]) for key in CURVES]),
+        sections.curves(names, [(key, titles[key]) for key in CURVES if key in there]),
         sections.panel(names),
         spending.budget(settings, look),
         sections.numbers(numbers, look, settings[0].target),
