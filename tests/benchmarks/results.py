@@ -1,8 +1,9 @@
 """Fills the tables of docs/RESULTS.md from docs/results/: `python -m tests.benchmarks.results [STUDY ...]`.
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
-are first copied to docs/results/NAME/, where they are kept in git, records being too many. The text is written
-by hand; what stands between `<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here.
+are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
+that the page shows as figures/NAME-FIGURE.png to docs/figures/. The text is written by hand; what stands between
+`<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ import numpy as np
 from tests.command_line import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv")
+KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv", "curves.csv")
+# Of curves.csv; the whole of it is a megabyte a study.
+CURVES = ("accuracy", "clean_share", "pseudo_clean", "pseudo_noisy", "pseudo_share")
+PHASES = ("train", "score", "select", "test")
 Row = dict[str, str]
 
 
 def rows(study: str, name: str) -> list[Row]:
     with (DOCS / "results" / study / f"{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def write(study: str, name: str, kept: Sequence[Row]) -> None:
+    with (DOCS / "results" / study / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(kept[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
 
 
 def percent(row: Row, name: str, sign: str = "") -> str:
@@ -100,6 +111,38 @@ def versus(study: str, first: str, settings: str = "") -> str:
     return markdown(head, [[o, *(cells.get((o, c), "") for c in columns)] for o in others])
 
 
+def curve(study: str, measure: str, settings: str = "") -> str:
+    """A measure of every round: mean and interval over seeds, and n where it is not that of the first round."""
+    found = [
+        r for r in rows(study, "curves") if r["measure"] == measure and r["setting"].startswith(settings)
+    ]
+    labels = sorted({round(float(row["x"])) for row in found})
+    several = len({row["setting"] for row in found}) > 1
+    cells = {}
+    for row in found:
+        name = f"{row['strategy']}, {row['setting']}" if several else row["strategy"]
+        said = f"{100 * float(row['mean']):.1f}"
+        if row["low"]:
+            said += f" ± {50 * (float(row['high']) - float(row['low'])):.1f}"
+        cells[name, round(float(row["x"]))] = f"{said}, {row['n']}"
+    names = list(dict.fromkeys(name for name, _ in cells))
+    head = ["labels", *(f"{n:,}" for n in labels)]
+    return markdown(head, [[name, *(cells.get((name, n), "") for n in labels)] for name in names])
+
+
+def effort(study: str, settings: str = "") -> str:
+    """Runs of a study, and what they took."""
+    lengths = {(r["setting"], r["strategy"]): int(r["rounds"]) for r in rows(study, "runs")}
+    found = [r for r in rows(study, "numbers") if r["setting"].startswith(settings)]
+    n_runs = sum(int(row["n"]) for row in found)
+    hours = sum(
+        int(row["n"]) * lengths[row["setting"], row["strategy"]] * float(row[f"seconds_{phase}_per_round"])
+        for row in found
+        for phase in PHASES
+    ) / 3600  # fmt: skip
+    return f"{n_runs:,} runs, {hours:.1f} hours of one core."
+
+
 def spread(study: str, published: str = "") -> str:
     """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE,..."""
     found = rows(study, "runs")
@@ -123,7 +166,7 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-TABLES = {table.__name__: table for table in (area, final, clean, cost, versus, spread)}
+TABLES = {table.__name__: table for table in (area, final, clean, cost, versus, curve, effort, spread)}
 
 
 def fill(page: str) -> str:
@@ -144,12 +187,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("studies", nargs="*", type=Path, help="folders of reports")
+    page = DOCS / "RESULTS.md"
     for report in parser.parse_args().studies:
-        into = DOCS / "results" / report.resolve().parent.name
+        study = report.resolve().parent.name
+        into = DOCS / "results" / study
         into.mkdir(parents=True, exist_ok=True)
         for name in KEPT:
             shutil.copy(report / name, into / name)
-    page = DOCS / "RESULTS.md"
+        write(study, "curves", [row for row in rows(study, "curves") if row["measure"] in CURVES])
+        for figure in re.findall(rf"\(figures/{study}-([\w-]+\.png)\)", page.read_text()):
+            shutil.copy(report / figure, DOCS / "figures" / f"{study}-{figure}")
     page.write_text(fill(page.read_text()))
 
 
