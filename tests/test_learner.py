@@ -16,6 +16,7 @@ from hetal.rng import stream
 from hetal.snapshot import SnapshotWatch
 from hetal.stopping import Plateau, Threshold
 from hetal.task import Examples, Task
+from tests.benchmarks.moving_average import weight_of_start
 from tests.toy import blobs, labelled_pool, make_learner
 
 
@@ -112,6 +113,17 @@ def test_published_ema_starts_elsewhere_and_counts_on():
     ema = EMA(w, decay=0.999, start=start, past_steps=10_000)
     ema.update()
     assert ema.network.weight.item() == pytest.approx(-9 * 0.999 + 0.001)
+
+
+@pytest.mark.parametrize("past_steps", [0, 3, 50])
+def test_what_an_average_keeps_of_its_start_is_counted_as_it_is_averaged(past_steps):
+    w, start = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    w.weight.data.fill_(0.0)
+    start.weight.data.fill_(1.0)
+    ema = EMA(w, decay=0.9, start=start, past_steps=past_steps)
+    for _ in range(20):
+        ema.update()
+    assert ema.network.weight.item() == pytest.approx(weight_of_start(past_steps, 20, 0.9), rel=1e-4)
 
 
 def test_ema_averages_batch_norm_statistics():

@@ -143,6 +143,18 @@ def effort(study: str, settings: str = "") -> str:
     return f"{n_runs:,} runs, {hours:.1f} hours of one core."
 
 
+def start(study: str, settings: str = "") -> str:
+    """What of a moving average is still the random network it started from; see tests.benchmarks.moving_average."""
+    found = [row for row in rows(study, "start") if row["setting"].startswith(settings)]
+    labels = sorted({int(row["n_labelled"]) for row in found})
+    body = []
+    for name in dict.fromkeys((row["strategy"], row["setting"]) for row in found):
+        mine = [row for row in found if (row["strategy"], row["setting"]) == name]
+        weights = [[100 * float(r["weight"]) for r in mine if int(r["n_labelled"]) == n] for n in labels]
+        body.append([", ".join(name), *(f"{np.mean(w):.0f}, {len(w)}" if w else "" for w in weights)])
+    return markdown(["labels", *(f"{n:,}" for n in labels)], body)
+
+
 def spread(study: str, published: str = "") -> str:
     """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE,..."""
     found = rows(study, "runs")
@@ -166,7 +178,7 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-TABLES = {table.__name__: table for table in (area, final, clean, cost, versus, curve, effort, spread)}
+TABLES = {table.__name__: table for table in (area, final, clean, cost, versus, curve, effort, start, spread)}
 
 
 def fill(page: str) -> str:
