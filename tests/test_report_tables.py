@@ -1,15 +1,17 @@
 """Numbers as CSV and LaTeX."""
 
 import csv
+import dataclasses
 import re
 
 import numpy as np
 
 from hetal.report.analysis import Setting
+from hetal.report.completeness import Missing
 from hetal.report.make import write_tables
 from hetal.report.page import curves
 from hetal.report.reading import Reading
-from hetal.report.tables import latex, write_csv
+from hetal.report.tables import COLUMNS_OF, latex, write_csv
 from tests.synthetic import make_run
 
 EVIL = r"a_b & 50% #1 $x$ {y} \z ^~ <|>"
@@ -40,6 +42,19 @@ def test_csv_has_all_columns_and_empty_fields_for_what_is_not_there(tmp_path):
     ]
     write_csv(tmp_path / "x.csv", [])
     assert read_csv(tmp_path / "x.csv") == []
+
+
+def test_an_empty_table_has_the_columns_of_a_full_one(tmp_path):
+    found = settings("one", "two")
+    runs = tuple(run for s in found for seeds in s.runs.values() for run in seeds.values())
+    write_tables(Reading(runs), found, curves(found), tmp_path)
+    for name in ("comparisons", "penalties", "ranks"):
+        full = (tmp_path / f"{name}.csv").read_text().splitlines()
+        assert len(full) > 1
+        assert tuple(full[0].split(",")) == COLUMNS_OF[name]
+    assert COLUMNS_OF["missing"] == tuple(field.name for field in dataclasses.fields(Missing))
+    write_csv(tmp_path / "missing.csv", [])
+    assert (tmp_path / "missing.csv").read_text() == "what,state,command\n"
 
 
 def test_every_number_is_in_a_table(tmp_path):

@@ -15,6 +15,18 @@ from hetal.report.records import Run
 from hetal.report.results import Comparison, Curve, Numbers
 from hetal.report.statistics import Interval
 
+# Of tables that may be empty, which a reader of CSV would otherwise stumble over.
+COLUMNS_OF = {
+    "comparisons": (
+        "setting", "first", "second", "n", "difference", "difference_low", "difference_high", "effect", "t", "t_holm",
+        "wilcoxon", "wilcoxon_holm", "wins", "ties", "losses", "final_difference", "final_difference_low",
+        "final_difference_high", "shared_labels", "trusted", "also_differ_in",
+    ),
+    "penalties": ("test", "setting", "winner", "loser", "penalty"),
+    "ranks": ("strategy", "mean_rank", "settings", "friedman_p", "critical_difference"),
+    "missing": ("what", "state", "command"),
+}  # fmt: skip
+
 # Settings side by side in one LaTeX table: as many as a page is wide.
 COLUMNS = 4
 
@@ -25,10 +37,13 @@ TEX = {
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows under all the columns that any of them has; NaN, and what a row lacks, is an empty field."""
+    """Write rows under all the columns that any of them has, or, of a table that may be empty, under its own.
+
+    NaN, and what a row lacks, is an empty field.
+    """
     rows = list(rows)
     text = io.StringIO()
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = list(dict.fromkeys(key for row in rows for key in row)) or COLUMNS_OF.get(path.stem, [])
     writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
     writer.writeheader()
     for row in rows:
