@@ -156,7 +156,7 @@ def start(study: str, settings: str = "") -> str:
 
 
 def spread(study: str, published: str = "") -> str:
-    """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE,..."""
+    """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE/VALUE,..."""
     found = rows(study, "runs")
     said = dict(pair.split(":") for pair in published.split(",") if pair)
     body = []
@@ -164,17 +164,15 @@ def spread(study: str, published: str = "") -> str:
         mine = [row for row in found if row["strategy"] == strategy and row["finished"] == "True"]
         final_S = 100 * np.array([float(row["final_accuracy"]) for row in mine])
         noisy_S = 100 * (1 - np.array([float(row["queried_clean_share"]) for row in mine]))
-        below = ""
-        if strategy in said:
-            below = (
-                f"{said[strategy]}: above {int((final_S < float(said[strategy])).sum())} of {len(final_S)}"
-            )
+        theirs = said[strategy].split("/") if strategy in said else []
+        above = ", ".join(f"{value}: {int((final_S < float(value)).sum())}" for value in theirs)
         quartiles = np.percentile(final_S, [0, 25, 50, 75, 100])
         body.append([
             strategy, str(len(mine)), f"{final_S.mean():.1f}", " ".join(f"{q:.1f}" for q in quartiles),
-            f"{noisy_S.mean():.0f} ({noisy_S.min():.0f} to {noisy_S.max():.0f})", below,
+            f"{noisy_S.mean():.0f} ({noisy_S.min():.0f} to {noisy_S.max():.0f})", above,
         ])  # fmt: skip
-    head = ["", "n", "mean", "least, quartiles, most", "noisy share of queries (range)", "published run"]
+    head = ["", "n", "mean", "least, quartiles, most", "noisy share of queries (range)",
+            "published run: above how many"]  # fmt: skip
     return markdown(head, body)
 
 
