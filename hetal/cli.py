@@ -75,6 +75,7 @@ def launch(cfg: DictConfig) -> Outcome:
     from hetal.display import show_dry, show_skipped
     from hetal.figure import draw_curve
     from hetal.gpus import one_gpu
+    from hetal.interrupt import SafeStop
     from hetal.provenance import made_by
     from hetal.record import Record
 
@@ -116,7 +117,8 @@ def launch(cfg: DictConfig) -> Outcome:
                 raise
             say(f"waiting: {held}")
         # Two jobs of a sweep can be one run, as noise=clean is at any mult; so can jobs of two sweeps.
-        record.wait()
+        with SafeStop(also=also or (lambda: False)) as stop:
+            record.wait(stop.check)
         if record.summary is not None:
             show_skipped(console, record, made_by(config), brief=True)
             return _outcome(record, "skipped")

@@ -73,7 +73,7 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, held: Callable[[], BadInput], wait: bool = False) -> Iterator[None]:
+def locked(path: Path, held: Callable[[], BadInput]) -> Iterator[None]:
     """Hold the lock file `path` for a while. A lock that a process left when it died is no longer held.
 
     Where the file system has no locks, the existence of a file is the lock; whether one that a dead process left is
@@ -82,19 +82,17 @@ def locked(path: Path, held: Callable[[], BadInput], wait: bool = False) -> Iter
     Args:
         path: in an existing folder, which may be on a file system that machines share.
         held: returns what to raise where another process holds it.
-        wait: until it no longer does, instead.
 
     Raises:
         BadInput: another process holds it, or there can be no such file.
     """
     lock: filelock.BaseFileLock = filelock.FileLock(path)
-    timeout = -1 if wait else 0
     try:
         try:
-            lock.acquire(timeout)
+            lock.acquire(timeout=0)
         except NotImplementedError:  # a file system without locks: the file itself is the lock
             lock = filelock.SoftFileLock(path.with_name(path.name + ".soft"))
-            lock.acquire(timeout)
+            lock.acquire(timeout=0)
     except filelock.Timeout:
         raise held() from None
     except OSError as error:

@@ -17,7 +17,7 @@ import platform
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -124,10 +124,18 @@ class Record:
                     with suppress(OSError):  # it says who held the record last, and no more
                         (self.dir / ".holder.json").unlink()
 
-    def wait(self) -> None:
-        """Wait until no other process holds this record, and read it again."""
-        with locked(self.dir / ".lock", self._held, wait=True):
-            self._load()
+    def wait(self, check: Callable[[], None]) -> None:
+        """Wait until no other process holds this record, and read it again.
+
+        Args:
+            check: called again and again meanwhile; what it raises ends the waiting.
+        """
+        while True:
+            with suppress(Held), locked(self.dir / ".lock", self._held):
+                self._load()
+                return
+            check()
+            time.sleep(0.2)
 
     def start(self, bought: Bought) -> None:
         """Enter the start set, unless it is there already."""

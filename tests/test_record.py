@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetal import provenance
-from hetal.errors import BadInput
+from hetal.errors import BadInput, Stopped
 from hetal.identity import what_counts
 from hetal.provenance import made_by
 from hetal.record import Record
@@ -244,7 +244,7 @@ def test_a_folder_deleted_and_begun_by_another(tmp_path):
 
 def test_waiting_ends_with_what_the_holder_has_left(tmp_path):
     first, second = make(tmp_path), make(tmp_path)
-    waiting = threading.Thread(target=second.wait, daemon=True)
+    waiting = threading.Thread(target=second.wait, args=(lambda: None,), daemon=True)
     with first.hold(CPU, "data"):
         waiting.start()
         first.start(purchase(4, 2))
@@ -256,6 +256,15 @@ def test_waiting_ends_with_what_the_holder_has_left(tmp_path):
     assert second.rounds == first.rounds
     with second.hold(CPU, "data"):  # and holds nothing itself
         pass
+
+
+def test_waiting_ends_when_it_is_told_to(tmp_path):
+    def stop():
+        raise Stopped(None)
+
+    first, second = make(tmp_path), make(tmp_path)
+    with first.hold(CPU, "data"), pytest.raises(Stopped):
+        second.wait(stop)
 
 
 def test_a_file_system_without_locks_gets_a_lock_file(tmp_path, monkeypatch):
