@@ -183,6 +183,15 @@ def test_labels_that_do_not_rise_are_told(tmp_path):
     assert "no more labels" in read([folder]).problems[0][1]
 
 
+def test_only_the_seed_itself_is_told_from_the_rest_of_the_config(tmp_path):
+    for seed in (0, 1, 12):  # data.point_seed is 123
+        write_run(tmp_path, "data=four_moons", "noise=copies", "alg=badge", "name=study", seed=seed)
+    found = read([tmp_path / "study"])
+    assert not found.problems
+    assert {run.seed for run in found.runs} == {0, 1, 12}
+    assert {run.config["data.point_seed"] for run in found.runs} == {123}
+
+
 def test_a_report_of_damaged_records_is_made_of_the_rest(tmp_path):
     for seed in range(2):
         write_queries(write_run(tmp_path, "alg=random", "name=study", seed=seed))

@@ -68,7 +68,7 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
     seed = re.search(r"^seed: (-?\d{1,18})$", text, re.MULTILINE)
     if seed is None:
         raise BadInput(".hydra/config.yaml holds no seed")
-    rest = text.replace(seed[0], "")
+    rest = text[: seed.start()] + text[seed.end() :]
     if rest not in configs:
         configs[rest] = _config(rest)
     config, root, name = configs[rest]
