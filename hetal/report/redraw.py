@@ -27,8 +27,8 @@ class Drawn:
     test_labels: npt.NDArray[np.int64]
     learner: Any
 
-    def regions(self, run: Run) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]] | None:
-        """Return x (w,), y (h,) and the class (h, w) that the last network of `run` predicts on points of the plane.
+    def predicted(self, run: Run, points: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+        """Return the classes (n,) that the last network of `run` predicts for `points` (n, ...), like `test`.
 
         None where the run is not finished or kept no network, see `keep_network` in conf/config.yaml.
 
@@ -45,14 +45,22 @@ class Drawn:
             network.load_state_dict(torch.load(path, weights_only=True))
         except (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError) as error:
             raise BadInput(f"network.pt of {run.folder.name} is damaged: {error}") from None
+        with torch.inference_mode():
+            logits, _ = network(self.learner.prepare(network)(torch.from_numpy(points)))
+        return np.asarray(logits.argmax(1))
+
+    def regions(self, run: Run) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]] | None:
+        """Return x (w,), y (h,) and the class (h, w) that the last network of `run` predicts on points of the plane.
+
+        None and BadInput as for `predicted`.
+        """
         (left, low), (right, high) = self.test.min(0), self.test.max(0)
         room = 0.05 * max(right - left, high - low)
         step = (max(right - left, high - low) + 2 * room) / GRID
         x, y = np.arange(left - room, right + room, step), np.arange(low - room, high + room, step)
-        points = torch.from_numpy(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)).to(torch.float32)
-        with torch.inference_mode():
-            logits, _ = network(self.learner.prepare(network)(points))
-        return x, y, logits.argmax(1).numpy().reshape(len(y), len(x))
+        points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
+        classes = self.predicted(run, points)
+        return None if classes is None else (x, y, classes.reshape(len(y), len(x)))
 
 
 def redraw(run: Run) -> Drawn:

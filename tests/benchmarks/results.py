@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from tests.command_line import REPOSITORY
 
@@ -155,6 +156,23 @@ def start(study: str, settings: str = "") -> str:
     return markdown(["labels", *(f"{n:,}" for n in labels)], body)
 
 
+def classes(study: str, settings: str = "") -> str:
+    """Final accuracy where labels mean something and where they do not; see tests.benchmarks.classes."""
+    found = [row for row in rows(study, "classes") if row["setting"].startswith(settings)]
+    body = []
+    for strategy in dict.fromkeys(row["strategy"] for row in found):
+        mine = [row for row in found if row["strategy"] == strategy]
+        said = [strategy, str(len(mine))]
+        for column in ("on_others", "on_noisy_class"):
+            value_S = 100 * np.array([float(row[column]) for row in mine])
+            low, high = stats.t.interval(0.95, len(mine) - 1, value_S.mean(), stats.sem(value_S))
+            said.append(
+                f"{value_S.mean():.1f} [{low:.1f}, {high:.1f}], {value_S.min():.0f} to {value_S.max():.0f}"
+            )
+        body.append(said)
+    return markdown(["", "n", "on the other classes: mean, range", "on the noisy class: mean, range"], body)
+
+
 def spread(study: str, published: str = "") -> str:
     """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE/VALUE,..."""
     found = rows(study, "runs")
@@ -176,7 +194,8 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-TABLES = {table.__name__: table for table in (area, final, clean, cost, versus, curve, effort, start, spread)}
+MADE = (area, final, clean, cost, versus, curve, effort, start, classes, spread)
+TABLES = {table.__name__: table for table in MADE}
 
 
 def fill(page: str) -> str:
