@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
+from hetal.report.statistics import bca_interval
 from tests.command_line import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -165,10 +165,9 @@ def classes(study: str, settings: str = "") -> str:
         said = [strategy, str(len(mine))]
         for column in ("on_others", "on_noisy_class"):
             value_S = 100 * np.array([float(row[column]) for row in mine])
-            low, high = stats.t.interval(0.95, len(mine) - 1, value_S.mean(), stats.sem(value_S))
-            said.append(
-                f"{value_S.mean():.1f} [{low:.1f}, {high:.1f}], {value_S.min():.0f} to {value_S.max():.0f}"
-            )
+            mean = bca_interval(value_S)
+            interval = f"{mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
+            said.append(f"{interval}, {value_S.min():.0f} to {value_S.max():.0f}")
         body.append(said)
     return markdown(["", "n", "on the other classes: mean, range", "on the noisy class: mean, range"], body)
 
