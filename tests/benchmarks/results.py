@@ -223,7 +223,7 @@ def main() -> None:
         for name in KEPT:
             shutil.copy(report / name, into / name)
         write(study, "curves", [row for row in rows(study, "curves") if row["measure"] in CURVES])
-        for figure in re.findall(rf"\(figures/{study}-([\w-]+\.png)\)", page.read_text()):
+        for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", page.read_text()):
             shutil.copy(report / figure, DOCS / "figures" / f"{study}-{figure}")
     page.write_text(fill(page.read_text()))
 

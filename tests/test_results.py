@@ -1,0 +1,66 @@
+"""The tables of docs/RESULTS.md are filled from the numbers beside it, and nothing else on the page is touched."""
+
+import pytest
+
+from hetal.report.tables import write_csv
+from tests.benchmarks import results
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "DOCS", tmp_path)
+    (tmp_path / "results" / "s").mkdir(parents=True)
+    return tmp_path
+
+
+def write(docs, name, *rows):
+    write_csv(docs / "results" / "s" / f"{name}.csv", rows)
+
+
+def number(strategy, area, n=5):
+    ends = {"area_low": area - 0.01, "area_high": area + 0.01}
+    return {"setting": "d class", "strategy": strategy, "n": n, "area": area, **ends}
+
+
+def test_the_highest_mean_is_bold(docs):
+    write(docs, "numbers", number("a", 0.5), number("b", 0.6))
+    assert results.area("s").splitlines()[2:] == [
+        "| a | 50.0 [49.0, 51.0], 5 |",
+        "| b | **60.0 [59.0, 61.0], 5** |",
+    ]
+
+
+def test_a_comparison_is_turned_to_its_first_strategy(docs):
+    pair = {
+        "setting": "d class", "first": "a", "second": "b", "n": 5, "difference": -0.02, "difference_low": -0.03,
+        "difference_high": -0.005, "t_holm": 0.049,
+    }  # fmt: skip
+    write(docs, "comparisons", pair)
+    assert "| b | **-2.0 [-3.0, -0.5], p 0.049** |" in results.versus("s", "a")
+    assert "| a | **+2.0 [+0.5, +3.0], p 0.049** |" in results.versus("s", "b")
+
+
+def test_published_runs_are_placed_among_finished_ones(docs):
+    runs = [
+        {"strategy": "a", "finished": done, "final_accuracy": accuracy, "queried_clean_share": 0.25}
+        for accuracy, done in ((0.6, True), (0.7, True), (0.8, True), (0.1, False))
+    ]
+    write(docs, "runs", *runs)
+    assert results.spread("s", "a:75/50").splitlines()[2] == (
+        "| a | 3 | 70.0 | 60.0 65.0 70.0 75.0 80.0 | 75 (75 to 75) | 75: 2, 50: 0 |"
+    )
+
+
+def test_effort_counts_all_phases_of_all_rounds(docs):
+    phases = {f"seconds_{phase}_per_round": 90.0 for phase in results.PHASES}
+    write(docs, "numbers", {**number("a", 0.5), **phases})
+    write(docs, "runs", {"setting": "d class", "strategy": "a", "rounds": 4})
+    assert results.effort("s") == "5 runs, 2.0 hours of one core."
+
+
+def test_only_tables_are_filled(docs):
+    write(docs, "numbers", number("a", 0.5))
+    page = "# Text\n\n<!-- area s -->\nold\n<!-- end -->\n\n<!-- a remark -->\nmore\n"
+    filled = results.fill(page)
+    assert filled == page.replace("\nold\n", f"\n\n{results.area('s')}\n\n")
+    assert results.fill(filled) == filled
