@@ -12,11 +12,13 @@ import argparse
 import csv
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hetal.report.significance import holm, paired_t
 from hetal.report.statistics import bca_interval
 from tests.command_line import REPOSITORY
 
@@ -112,6 +114,31 @@ def versus(study: str, first: str, settings: str = "") -> str:
     return markdown(head, [[o, *(cells.get((o, c), "") for c in columns)] for o in others])
 
 
+def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,class") -> str:
+    """As `versus`, of every seed's mean over several noises; Holm counts the strategies that there are all of it of."""
+    found = [row for row in rows(study, "runs") if row["finished"] == "True"]
+    areas: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in found:
+        if any(row["setting"].startswith(f"{settings} {noise} ") for noise in noises.split(",")):
+            areas[row["strategy"]][int(row["seed"])].append(100 * float(row["area_under_curve"]))
+    whole = {
+        strategy: {seed: np.mean(a) for seed, a in seeds.items() if len(a) == noises.count(",") + 1}
+        for strategy, seeds in areas.items()
+    }
+    others = [strategy for strategy, seeds in whole.items() if strategy != first and seeds]
+    differences = []
+    for other in others:
+        shared = sorted(whole[first].keys() & whole[other].keys())
+        differences.append(np.array([whole[first][s] - whole[other][s] for s in shared]))
+    p_values = holm([float(paired_t(d[None])[0]) for d in differences])
+    body = []
+    for other, d, p in zip(others, differences, p_values, strict=True):
+        gap = bca_interval(d)
+        said = f"{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], p {p:.2g}, n {len(d)}"
+        body.append([other, f"**{said}**" if p < 0.05 else said])
+    return markdown([f"{first} over", f"{settings}, mean over {noises.replace(',', ', ')}"], body)
+
+
 def curve(study: str, measure: str, settings: str = "") -> str:
     """A measure of every round: mean and interval over seeds, and n where it is not that of the first round."""
     found = [
@@ -193,7 +220,7 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-MADE = (area, final, clean, cost, versus, curve, effort, start, classes, spread)
+MADE = (area, final, clean, cost, versus, pooled, curve, effort, start, classes, spread)
 TABLES = {table.__name__: table for table in MADE}
 
 
