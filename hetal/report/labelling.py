@@ -129,14 +129,12 @@ def _to_say(config: Config, alike: Sequence[Config], differ: Sequence[str]) -> l
     keys: dict[str, None] = {}
     for key in differ:
         names = key.split(".")
-        parts = (".".join(names[:k]) for k in range(1, len(names)))
-        part = next((part for part in parts if any(part in other for other in alike)), None)
-        if part is not None:
-            keys[part] = None
-            values = {str(other[key]) for other in alike if key in other}
-            if key not in config or len(values) == 1 or names[-1] == "_target_":
-                continue
-        keys[key] = None
+        parts = [".".join(names[:k]) for k in range(1, len(names))]
+        nulls = [part for part in parts if any(part in other for other in alike)]
+        keys |= {part: None for part in nulls if part in config or f"{part}._target_" in config}
+        values = {str(other[key]) for other in alike if key in other}
+        if not nulls or (key in config and len(values) > 1 and names[-1] != "_target_"):
+            keys[key] = None
     return list(keys)
 
 
