@@ -1,6 +1,7 @@
 """The tables of docs/RESULTS.md are filled from the numbers beside it, and nothing else on the page is touched."""
 
 import pytest
+from scipy import stats
 
 from hetal.report.tables import write_csv
 from tests.benchmarks import results
@@ -38,6 +39,21 @@ def test_a_comparison_is_turned_to_its_first_strategy(docs):
     write(docs, "comparisons", pair)
     assert "| b | **-2.0 [-3.0, -0.5], p 0.049** |" in results.versus("s", "a")
     assert "| a | **+2.0 [+0.5, +3.0], p 0.049** |" in results.versus("s", "b")
+
+
+def test_a_mean_over_noises_is_paired_by_seed(docs):
+    ahead = {"blank": 0.01, "diverse": 0.02, "class": 0.06}
+    runs = [
+        {"setting": f"d {noise} x4", "strategy": strategy, "seed": seed, "finished": True,
+         "area_under_curve": 0.5 + seed / 10 + (gap + seed / 1000) * (strategy == "a")}
+        for noise, gap in ahead.items() for strategy in "ab" for seed in range(3)
+    ]  # fmt: skip
+    lone = {**runs[0], "strategy": "c"}  # of one noise only, so that it has no mean
+    write(docs, "runs", *runs, lone)
+    (row,) = results.pooled("s", "a", "d").splitlines()[2:]
+    gaps = [3.0, 3.1, 3.2]
+    assert row.startswith("| b | **+3.1 [")
+    assert row.endswith(f"p {stats.ttest_1samp(gaps, 0).pvalue:.2g}, n 3** |")
 
 
 def test_published_runs_are_placed_among_finished_ones(docs):

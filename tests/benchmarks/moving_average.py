@@ -8,16 +8,12 @@ steps, see `hetal.ema`. Then `python -m tests.benchmarks.results` fills the tabl
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from hetal.report.reading import read
 from hetal.report.records import Run
-from hetal.report.tables import write_csv
-from tests.command_line import REPOSITORY
+from tests.benchmarks.results import keep
 
 
 def weight_of_start(past_steps: int, steps: int, decay: float) -> float:
@@ -27,7 +23,12 @@ def weight_of_start(past_steps: int, steps: int, decay: float) -> float:
 
 
 def starts(run: Run) -> Iterator[dict[str, Any]]:
-    """Return a row a round; none for a round that began its training again, whose steps are not told apart."""
+    """Return a row a round, of averages with a start of their own.
+
+    None for a round that began its training again, whose steps are not told apart.
+    """
+    if not run.config["train.own_ema"]:
+        return
     past_steps = 0
     for row in run.rounds:
         if row["snapshot_epoch"] is not None and not row["restarts"]:
@@ -40,18 +41,5 @@ def starts(run: Run) -> Iterator[dict[str, Any]]:
         past_steps += row["steps"]
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("study", type=Path)
-    study = parser.parse_args().study.resolve()
-    runs = sorted(read([study]).runs, key=lambda run: (run.setting, run.label, run.seed))
-    into = REPOSITORY / "docs" / "results" / study.name
-    into.mkdir(parents=True, exist_ok=True)
-    write_csv(into / "start.csv", (row for run in runs if run.config["train.own_ema"] for row in starts(run)))
-
-
 if __name__ == "__main__":
-    main()
+    keep("start", __doc__, starts)

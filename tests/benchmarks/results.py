@@ -13,13 +13,17 @@ import csv
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hetal.report.reading import read
+from hetal.report.records import Run
 from hetal.report.significance import holm, paired_t
 from hetal.report.statistics import bca_interval
+from hetal.report.tables import write_csv
 from tests.command_line import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -35,11 +39,18 @@ def rows(study: str, name: str) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def write(study: str, name: str, kept: Sequence[Row]) -> None:
-    with (DOCS / "results" / study / f"{name}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(kept[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
+def keep(name: str, about: str | None, rows_of: Callable[[Run], Iterable[Mapping[str, Any]]]) -> None:
+    """Write `rows_of` every run of the study that the command line names to docs/results/STUDY/NAME.csv.
+
+    The command of a table that no report has; `about` says what it does.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    study = parser.parse_args().study.resolve()
+    runs = sorted(read([study]).runs, key=lambda run: (run.setting, run.label, run.seed))
+    into = DOCS / "results" / study.name
+    into.mkdir(parents=True, exist_ok=True)
+    write_csv(into / f"{name}.csv", (row for run in runs for row in rows_of(run)))
 
 
 def percent(row: Row, name: str, sign: str = "") -> str:
@@ -80,11 +91,6 @@ def area(study: str, settings: str = "") -> str:
     return by_setting(study, settings, lambda row: percent(row, "area"), best="area")
 
 
-def final(study: str, settings: str = "") -> str:
-    """Final accuracy."""
-    return by_setting(study, settings, lambda row: percent(row, "final"), best="final")
-
-
 def clean(study: str, settings: str = "") -> str:
     """Share of clean rows among those queried."""
     return by_setting(study, settings, lambda row: percent(row, "clean_share") if row["clean_share"] else "")
@@ -115,7 +121,7 @@ def versus(study: str, first: str, settings: str = "") -> str:
 
 
 def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,class") -> str:
-    """As `versus`, of every seed's mean over several noises; Holm counts the strategies that there are all of it of."""
+    """As `versus`, of every seed's mean over several noises; Holm counts the comparisons shown."""
     found = [row for row in rows(study, "runs") if row["finished"] == "True"]
     areas: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in found:
@@ -140,7 +146,7 @@ def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,c
 
 
 def curve(study: str, measure: str, settings: str = "") -> str:
-    """A measure of every round: mean and interval over seeds, and n where it is not that of the first round."""
+    """A measure of every round: mean and interval over seeds, and n."""
     found = [
         r for r in rows(study, "curves") if r["measure"] == measure and r["setting"].startswith(settings)
     ]
@@ -220,7 +226,7 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-MADE = (area, final, clean, cost, versus, pooled, curve, effort, start, classes, spread)
+MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread)
 TABLES = {table.__name__: table for table in MADE}
 
 
@@ -249,7 +255,7 @@ def main() -> None:
         into.mkdir(parents=True, exist_ok=True)
         for name in KEPT:
             shutil.copy(report / name, into / name)
-        write(study, "curves", [row for row in rows(study, "curves") if row["measure"] in CURVES])
+        write_csv(into / "curves.csv", [row for row in rows(study, "curves") if row["measure"] in CURVES])
         for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", page.read_text()):
             shutil.copy(report / figure, DOCS / "figures" / f"{study}-{figure}")
     page.write_text(fill(page.read_text()))
