@@ -141,12 +141,13 @@ def standard_run(device: torch.device) -> dict[str, float]:
         name: parts[name]
         for name in ("noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
     }
-    setup = prepare(data=lambda rng: task, strategy=parts["alg"], device=device, **given)
+    setup = prepare(data=lambda rng: task, strategy=parts["alg"], name="badge", device=device, **given)
     with tempfile.TemporaryDirectory() as root:
         config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
         record = Record(config, {"alg": "badge", "data": "made_up", "noise": "class", "model": "mlp"})
         quiet = Console(file=io.StringIO())
-        with record.hold(device, setup.fingerprint), Display("", setup.budget, quiet) as display:
+        display = Display("", setup.budget, len(setup.pool), quiet)
+        with record.hold(device, setup.fingerprint), display:
             summary = run(setup, record, NullTracker(), display, SafeStop(), Trace(None), keep_network=False)
     whole = time.perf_counter() - began
     seconds: dict[str, float] = summary["seconds"]

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
@@ -14,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from hetal.errors import BadInput
+from hetal.rng import seeded, stream
 
 # The settings that no target receives as they are typed.
 PLAIN = {
@@ -43,7 +45,8 @@ def build(config: Mapping[str, Any]) -> dict[str, Any]:
         BadInput: a constructor refused what it was given.
     """
     try:
-        parts = instantiate(OmegaConf.create(dict(config)), _convert_="all")
+        with seeded(stream(config.get("seed", 0), "build"), torch.device("cpu")):
+            parts = instantiate(OmegaConf.create(dict(config)), _convert_="all")
     except InstantiationException as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, BadInput):

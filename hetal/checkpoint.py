@@ -1,4 +1,4 @@
-"""The state of a round in progress, on disk every so often: a long round need not begin again."""
+"""State on disk, as tensors and plain values behind a hash of them: of a round in progress, and of a strategy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,35 @@ from hetal.files import write_atomically
 State = dict[str, Any]
 
 
+def write_state(path: Path, state: State) -> None:
+    """Write `state`, tensors and plain values, atomically.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    digest = hashlib.sha256(content).hexdigest().encode()
+    write_atomically(path, lambda file: file.writelines([digest, b"\n", content]))
+
+
+def read_state(path: Path) -> State:
+    """Return what `write_state` wrote, on the CPU. Nothing is unpickled but tensors and plain values.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    digest, content = path.read_bytes().split(b"\n", 1)
+    if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
+        raise ValueError("its content does not fit its hash")
+    state: State = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    return state
+
+
 class Checkpoint:
     """Where one round keeps its state.
-
-    The file begins with a hash of the rest; it is read without unpickling anything but tensors and plain values.
 
     Args:
         path: the file.
@@ -36,12 +61,9 @@ class Checkpoint:
     def load(self) -> State | None:
         """Return the state that was kept of this round; None where there is none, or the file is damaged."""
         try:
-            digest, content = self._path.read_bytes().split(b"\n", 1)
+            kept = read_state(self._path)
         except (OSError, ValueError):
             return None
-        if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
-            return None
-        kept: State = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         return kept["state"] if kept["round"] == self._round else None
 
     def keep(self, state: Callable[[], State], now: bool = False) -> None:
@@ -52,9 +74,5 @@ class Checkpoint:
         """
         if self._minutes is None or not (now or time.monotonic() - self._written >= 60 * self._minutes):
             return
-        buffer = io.BytesIO()
-        torch.save({"round": self._round, "state": state()}, buffer)
-        content = buffer.getvalue()
-        digest = hashlib.sha256(content).hexdigest().encode()
-        write_atomically(self._path, lambda file: file.writelines([digest, b"\n", content]))
+        write_state(self._path, {"round": self._round, "state": state()})
         self._written = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +20,7 @@ from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
     from hetal.record import Record
+    from hetal.rounds import Round
 
 
 def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float | None]:
@@ -69,14 +70,13 @@ def launch(cfg: DictConfig) -> Outcome:
         Stopped: a signal asked for it; all finished rounds are on record.
     """
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
+    from hetal.budget import Budget
     from hetal.build import build, check_config
     from hetal.conduct import conduct
     from hetal.device import pick_device
-    from hetal.display import show_dry, show_skipped
-    from hetal.figure import draw_curve
+    from hetal.display import show_dry
     from hetal.gpus import one_gpu
     from hetal.interrupt import SafeStop
-    from hetal.provenance import made_by
     from hetal.record import Record
 
     console = Console()
@@ -88,11 +88,9 @@ def launch(cfg: DictConfig) -> Outcome:
         k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
     }
     record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
-    if not cfg.force and record.summary is not None:
-        if not (record.dir / "curve.png").exists():
-            draw_curve(record.rounds, record.summary["base_rate"], record.title, record.dir / "curve.png")
-        show_skipped(console, record, made_by(config), brief=in_sweep)
-        return _outcome(record, "skipped")
+    budget = Budget(config["n_start"], config["n_query"], config["n_end"])
+    if not cfg.force and (rounds := record.finished(budget)) is not None:
+        return _skip(record, rounds, console, brief=in_sweep)
     if cfg.dry_run:
         outcome = Outcome(
             "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
@@ -110,8 +108,9 @@ def launch(cfg: DictConfig) -> Outcome:
     while True:
         try:
             with one_gpu(chosen, parts["jobs_per_gpu"], say) as device:
-                conduct(parts, record, device, console, also)
-            return _outcome(record, "done")
+                summary = conduct(parts, record, device, console, also)
+            if summary is not None:
+                return _outcome(record, summary, "done")
         except Held as held:
             if not in_sweep:
                 raise
@@ -119,12 +118,27 @@ def launch(cfg: DictConfig) -> Outcome:
         # Two jobs of a sweep can be one run, as noise=clean is at any mult; so can jobs of two sweeps.
         with SafeStop(also=also or (lambda: False)) as stop:
             record.wait(stop.check)
-        if record.summary is not None:
-            show_skipped(console, record, made_by(config), brief=True)
-            return _outcome(record, "skipped")
+        if (rounds := record.finished(budget)) is not None:
+            return _skip(record, rounds, console, brief=True)
 
 
-def _outcome(record: Record, state: str) -> Outcome:
-    summary = record.summary
-    assert summary is not None
+def _skip(record: Record, rounds: list[Round], console: Console, brief: bool) -> Outcome:
+    """Say that a run is on record already, be it as a part of a longer one."""
+    from hetal.display import show_skipped
+    from hetal.figure import draw_curve
+    from hetal.measure import summarise
+    from hetal.provenance import made_by
+
+    whole = record.summary
+    if whole is not None and not (record.dir / "curve.png").exists():
+        draw_curve(record.rounds, whole["base_rate"], record.title, record.dir / "curve.png")
+    summary = whole
+    if summary is None or rounds != record.rounds:
+        base_rate = None if whole is None else whole["base_rate"]
+        summary = summarise(rounds, record.bought[: len(rounds)], base_rate)
+    show_skipped(console, record, rounds, summary, made_by(record.config), brief)
+    return _outcome(record, summary, "skipped")
+
+
+def _outcome(record: Record, summary: Mapping[str, Any], state: str) -> Outcome:
     return Outcome(state, record.dir, float(summary["area_under_curve"]), float(summary["final_accuracy"]))

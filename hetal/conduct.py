@@ -24,8 +24,10 @@ def conduct(
     device: torch.device,
     console: Console,
     also: Callable[[], bool] | None = None,
-) -> None:
+) -> dict[str, Any] | None:
     """Run the experiment of `parts`, or what is missing of it, and finish its record.
+
+    Where a shorter run is on record, what a longer one makes alike is kept.
 
     Args:
         parts: see `hetal.build.build`.
@@ -33,6 +35,9 @@ def conduct(
         device: where to compute.
         console: where to show how it goes.
         also: a reason to stop that is no signal, asked after every epoch.
+
+    Returns:
+        The summary; None where nothing was left to do, since another process has been faster.
 
     Raises:
         Held: another process holds the record.
@@ -48,6 +53,7 @@ def conduct(
         train=parts["train"],
         finetune=parts["finetune"],
         strategy=parts["alg"],
+        name=record.choices["alg"],
         n_start=parts["n_start"],
         n_query=parts["n_query"],
         n_end=parts["n_end"],
@@ -57,10 +63,13 @@ def conduct(
     stop = SafeStop(also=also or (lambda: False))
     trace = Trace(record.dir if parts["profile"] else None)
     with stop, record.hold(device, data=setup.fingerprint, force=parts["force"]):
+        if record.finished(setup.budget) is not None:
+            return None
+        record.cut(setup.budget.n_shared(record.rounds))
         summary = None
         try:
             tracker.start(record, setup)
-            with trace, Display(record.title, setup.budget, console) as display:
+            with trace, Display(record.title, setup.budget, len(setup.pool), console) as display:
                 if setup.learner.precision == "bf16" and lacks_bfloat16(device):
                     display.note("train.precision=bf16 is slow here: this device computes it in software")
                 if absent := setup.absent_classes:
@@ -74,3 +83,4 @@ def conduct(
         draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")
         record.finish(summary)
     show_finished(console, record.rounds, summary, record.dir, tracker.where())
+    return summary

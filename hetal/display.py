@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from hetal.pool import Budget
+from hetal.budget import Budget
 from hetal.record import Record
 from hetal.rounds import Round
 
@@ -23,10 +23,11 @@ class Display:
     Args:
         title: what is run.
         budget: its rounds.
+        n_rows: of the pool.
         console: where to write.
     """
 
-    def __init__(self, title: str, budget: Budget, console: Console) -> None:
+    def __init__(self, title: str, budget: Budget, n_rows: int, console: Console) -> None:
         self._budget = budget
         self._console = console
         self._row: Round | None = None
@@ -42,7 +43,7 @@ class Display:
             disable=not console.is_terminal,
         )
         self._bar = self._progress.add_task("", total=budget.n_rounds, state="")
-        console.print(f"[bold]{title}[/]  {budget.n_rows:,} rows", highlight=False)
+        console.print(f"[bold]{title}[/]  {n_rows:,} rows", highlight=False)
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -100,7 +101,7 @@ class Display:
         if not self._seconds or not left:
             return ""
         rate = sum(s for _, s in self._seconds) / sum(n for n, _ in self._seconds)
-        seconds = round(rate * sum(self._budget.n_labelled(t) for t in left))
+        seconds = round(rate * sum(self._budget.planned(t) for t in left))
         minutes, seconds = divmod(seconds, 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 
@@ -131,17 +132,34 @@ def rounds_table(rounds: list[Round]) -> Table:
     return table
 
 
-def show_skipped(console: Console, record: Record, made_by: Mapping[str, str], brief: bool) -> None:
-    """Say that a run is finished already and what it came to; in a sweep, `brief`, in one line."""
-    assert record.summary is not None
+def show_skipped(
+    console: Console,
+    record: Record,
+    rounds: list[Round],
+    summary: dict[str, Any],
+    made_by: Mapping[str, str],
+    brief: bool,
+) -> None:
+    """Say that a run is finished already and what it came to; in a sweep, `brief`, in one line.
+
+    Args:
+        console: where to write.
+        record: where it is.
+        rounds: of this run; `record` may hold a longer one.
+        summary: of `rounds`.
+        made_by: what would compute it now.
+        brief: leave the table out.
+    """
     line = f"{record.title}  finished already; force=true runs it again"
+    if len(record.rounds) > len(rounds):
+        line += f"\nnote: it is part of a run on record that goes on to {record.rounds[-1].n_labelled} labels"
     if changed := record.changed(made_by):
         line += f"\nnote: it {changed}"
     if record.config["keep_network"] and not (record.dir / "network.pt").exists():
         line += "\nnote: it kept no network"
     console.print(line, highlight=False, soft_wrap=True)
     if not brief:
-        show_finished(console, record.rounds, record.summary, record.dir, None)
+        show_finished(console, rounds, summary, record.dir, None)
 
 
 def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
@@ -161,7 +179,8 @@ def show_finished(
         + (
             ""
             if clean is None
-            else f"; {clean:.0%} of what was bought was clean, {summary['base_rate']:.0%} of the pool"
+            else f"; {clean:.0%} of what was bought was clean"
+            + ("" if summary["base_rate"] is None else f", {summary['base_rate']:.0%} of the pool")
         ),
         highlight=False,
         soft_wrap=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hetal.rng import draw_seed
+from hetal.rng import seeded
 
 
 class Outputs(NamedTuple):
@@ -106,6 +105,20 @@ class Fitted:
             )
         return self._snapshot
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all weights and statistics of the networks, by names for messages."""
+        networks = {"fitted.networks.online": self.networks.online, "fitted.networks.ema": self.networks.ema}
+        if self._snapshot is not None:
+            networks |= {
+                "fitted.snapshot.online": self._snapshot.online,
+                "fitted.snapshot.ema": self._snapshot.ema,
+            }
+        return {
+            f"{name}'s {key}": tensor
+            for name, network in networks.items()
+            for key, tensor in network.state_dict(keep_vars=True).items()
+        }
+
     @cached_property
     def _outputs_M(self) -> Outputs:
         return self.outputs(self.networks.online, self._images_M)
@@ -187,11 +200,3 @@ def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
 def has_dropout(network: nn.Module) -> bool:
     """Tell whether two passes of `network` can differ."""
     return any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())
-
-
-@contextmanager
-def seeded(rng: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators from `rng` for a while, then put them back as they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(draw_seed(rng))
-        yield

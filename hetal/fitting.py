@@ -17,6 +17,7 @@ from hetal.ema import EMA
 from hetal.finetune import PseudoLabels
 from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.rng import global_state, set_global_state
 from hetal.snapshot import SnapshotWatch
 from hetal.training import Augment, Training
 
@@ -56,7 +57,7 @@ class Fitting:
     Args:
         learner: how to train.
         pool: what to train on.
-        rng: CPU generator of permutations and augmentation; torch's global ones are to be seeded already.
+        rng: CPU generator of permutations and augmentation; the global ones are to be seeded already.
         past_steps: steps of all earlier rounds.
         snapshot: keep the pair of networks that LHD compares.
 
@@ -117,7 +118,7 @@ class Fitting:
         """Return everything that the next epoch depends on, as tensors and plain values."""
         return {
             "rng": self._rng.get_state(),
-            "torch": torch.get_rng_state(),
+            "global": global_state(),
             "device": self._device_rng.get_rng_state() if self._device_rng else None,
             "plain": {name: getattr(self, name) for name in PLAIN},
             "pseudo": self._pseudo and list(self._pseudo),
@@ -139,7 +140,7 @@ class Fitting:
         if state["over"]:
             self._fitted = self.read()
         self._rng.set_state(state["rng"])
-        torch.set_rng_state(state["torch"])
+        set_global_state(state["global"])
         if self._device_rng:
             self._device_rng.set_rng_state(state["device"])
 

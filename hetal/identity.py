@@ -12,9 +12,11 @@ from typing import Any
 
 from hetal.errors import BadInput
 
-# Settings that cannot change a result; what noise makes of mult stands in its own factor.
+# Settings that cannot change a result; what noise makes of mult stands in its own factor, and a run that ends later
+# is the same run up to there.
 NOT_IDENTITY = (
     "mult",
+    "n_end",
     "tracker",
     "device",
     "jobs_per_gpu",

@@ -16,10 +16,11 @@ from torch import nn
 from hetal.checkpoint import Checkpoint
 from hetal.errors import BadInput, Stopped
 from hetal.finetune import PseudoLabel
-from hetal.fitted import Standardise, seeded
+from hetal.fitted import Standardise
 from hetal.fitting import Fit, Fitting
 from hetal.layout import InBfloat16, arrange, takes_channels_last
 from hetal.pool import Pool
+from hetal.rng import seeded
 from hetal.stopping import Threshold
 from hetal.task import Task
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from hetal.fitting import Fit
 from hetal.memory import peak_mb
 from hetal.metrics import area_under_curve, classification_metrics
 from hetal.pool import Oracle
-from hetal.record import Record
+from hetal.rng import seeded, stream
 from hetal.rounds import Bought, Round
 from hetal.setup import Setup
 
@@ -26,7 +27,14 @@ def bought(setup: Setup, ids: Tensor) -> Bought:
 
 
 def measure(
-    t: int, setup: Setup, fit: Fit, purchase: Bought, *, train_seconds: float, query_seconds: float
+    t: int,
+    setup: Setup,
+    fit: Fit,
+    n_asked: int,
+    purchase: Bought,
+    *,
+    train_seconds: float,
+    query_seconds: float,
 ) -> Round:
     """Test a round's network and describe what it bought.
 
@@ -34,20 +42,22 @@ def measure(
         t: the round.
         setup: the pool as it was when the network was trained.
         fit: the network and how it came to be.
+        n_asked: rows asked for with it.
         purchase: rows bought with it, possibly none.
         train_seconds: wall time of training.
         query_seconds: wall time of the query, the forward passes it asked for included.
     """
     score_seconds = fit.fitted.seconds
     began = time.perf_counter()
-    probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
+    with seeded(stream(setup.seed, "test", t), setup.pool.device):
+        probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
     # On the CPU, once a round: MPS has no float64.
     tested: dict[str, Any] = classification_metrics(probs.cpu(), setup.task.test.labels)
     n_bought = len(purchase.ids)
     per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
     return Round(
         round=t,
-        n_labelled=setup.budget.n_labelled(t),
+        n_labelled=len(setup.pool.labelled_ids()),
         **tested,
         train_accuracy=fit.accuracy,
         epochs=fit.epochs,
@@ -55,6 +65,7 @@ def measure(
         restarts=fit.restarts,
         snapshot_epoch=fit.snapshot_epoch,
         **judge(fit.pseudo, setup.oracle),
+        n_asked=n_asked,
         n_bought=n_bought,
         clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
         n_distinct=len(purchase.source.unique()) if n_bought else None,
@@ -88,15 +99,15 @@ def _share(holds: Tensor) -> float | None:
     return float(holds.double().mean()) if len(holds) else None
 
 
-def summarise(record: Record, base_rate: float) -> dict[str, Any]:
+def summarise(rounds: Sequence[Round], bought: Sequence[Bought], base_rate: float | None) -> dict[str, Any]:
     """Sum up a finished run.
 
     Args:
-        record: all rounds entered.
-        base_rate: share of clean rows in the whole pool, in [0, 1].
+        rounds: all of its rounds.
+        bought: the start set and what its queries bought.
+        base_rate: share of clean rows in the whole pool, in [0, 1]; None where not known.
     """
-    rounds = record.rounds
-    is_noisy = torch.cat([purchase.is_noisy for purchase in record.bought[1:]])
+    is_noisy = torch.cat([torch.empty(0), *(purchase.is_noisy for purchase in bought[1:])])
     return {
         "area_under_curve": area_under_curve([r.n_labelled for r in rounds], [r.accuracy for r in rounds]),
         "final_accuracy": rounds[-1].accuracy,

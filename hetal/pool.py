@@ -1,14 +1,12 @@
-"""The pool, the oracle that knows what the pool hides, and the budget that is spent on asking it."""
+"""The pool, and the oracle that knows what the pool hides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hetal.errors import BadInput
 from hetal.noise import NoisyPool
 
 
@@ -46,6 +44,14 @@ class Pool:
     def device(self) -> torch.device:
         """Where all of the pool's tensors live."""
         return self.images_M.device
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that it holds, by names for messages."""
+        return {
+            "pool.images_M": self.images_M,
+            "pool.source_N": self.source_N,
+            "the labels bought": self._labels_N,
+        }
 
     def labelled_ids(self) -> Tensor:
         """Return the ids bought so far, ascending: (L,) int64."""
@@ -152,40 +158,3 @@ class Oracle:
     def is_noisy(self, ids: Tensor) -> Tensor:
         """Tell, for the record only, which ids carry noise: (n,) bool on the CPU."""
         return self._is_noisy_N[ids.cpu()]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Labels to start with, to buy a round, and to end with.
-
-    Raises:
-        BadInput: the three do not fit each other or a pool of `n_rows` rows.
-    """
-
-    n_start: int
-    n_query: int
-    n_end: int
-    n_rows: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.n_start <= self.n_rows:
-            raise BadInput(f"n_start={self.n_start}: must be in 1..{self.n_rows}, the rows of the pool")
-        if not self.n_start <= self.n_end <= self.n_rows:
-            raise BadInput(
-                f"n_end={self.n_end}: must be in {self.n_start}..{self.n_rows}, n_start to the rows of the pool"
-            )
-        if self.n_query < 1:
-            raise BadInput(f"n_query={self.n_query}: must be at least 1")
-
-    @property
-    def n_rounds(self) -> int:
-        """Number of networks trained: one per query, and one for what the last query bought."""
-        return 1 + -(-(self.n_end - self.n_start) // self.n_query)
-
-    def n_labelled(self, t: int) -> int:
-        """Return the labels that round `t` trains on."""
-        return min(self.n_start + t * self.n_query, self.n_end)
-
-    def n_to_buy(self, t: int) -> int:
-        """Return the labels to buy at the end of round `t`: n_query, or what is left of the budget."""
-        return self.n_labelled(t + 1) - self.n_labelled(t)

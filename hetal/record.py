@@ -2,7 +2,8 @@
 
 In a run's folder: `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the
 public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`;
-where asked for, `network.pt`, the weights of the last round's network (a state_dict).
+where asked for, `network.pt`, the weights of the last round's network (a state_dict); `strategy-<round>.pt`, the
+state of a strategy that has one, after each of its queries.
 
 `rounds.jsonl` is the commit point: queries are written first, and what they hold beyond it is dropped.
 """
@@ -19,6 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from hetal.checkpoint import Checkpoint
+from hetal.budget import Budget
+from hetal.checkpoint import Checkpoint, State, read_state, write_state
 from hetal.contents import AGAIN, About, read_contents
 from hetal.errors import BadInput, Held
 from hetal.files import locked, make_folder, remove, write_atomically, write_json, write_text
@@ -89,6 +92,15 @@ class Record:
         """Optimiser steps of all rounds so far."""
         return sum(row.steps for row in self.rounds)
 
+    def finished(self, budget: Budget) -> list[Round] | None:
+        """Return the rounds of the whole run of `budget` where nothing of it is left to do; None where something is.
+
+        Raises:
+            BadInput: a longer run is on record that has no network at this budget's end.
+        """
+        rounds = budget.part_of(self.rounds)
+        return None if rounds == self.rounds and self.summary is None else rounds
+
     @contextmanager
     def hold(self, device: torch.device, data: str, force: bool = False) -> Iterator[Record]:
         """Be the only writer of this record for a while.
@@ -142,14 +154,49 @@ class Record:
         if not self.bought:
             self.bought.append(bought)
 
-    def append(self, row: Round, bought: Bought) -> None:
-        """Enter a finished round and what was bought with it."""
+    def cut(self, n: int) -> None:
+        """Keep the first `n` rounds only: a longer run than the one on record makes the others in another way."""
+        if n == len(self.rounds):
+            return
         self._check_ours()
+        self.summary = None
+        for name in ("summary.json", "network.pt", "curve.png", *(() if n else ("rounds.jsonl",))):
+            remove(self.dir / name)
+        del self.rounds[n:], self.bought[n + 1 :]
+        if n:
+            self._write_rounds()
+        assert self._about is not None
+        # A tracker's run cannot take rounds back: what follows is another run to it.
+        self.id = uuid.uuid4().hex[:8]
+        self._write_about(dataclasses.replace(self._about, id=self.id))
+
+    def strategy_state(self) -> State | None:
+        """Return the state in which the strategy left its last query; None before the first.
+
+        Raises:
+            BadInput: it was not kept, or is damaged.
+        """
+        if not self.rounds:
+            return None
+        path = self._state_path(len(self.rounds) - 1)
+        try:
+            return read_state(path)
+        except FileNotFoundError:
+            raise BadInput(f"{path} is missing, which the next query depends on; {AGAIN}") from None
+        except OSError as error:
+            raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+        except Exception as error:  # what torch raises depends on which byte is wrong
+            raise BadInput(f"{path} is damaged ({type(error).__name__}); {AGAIN}") from None
+
+    def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
+        """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
+        self._check_ours()
+        if state is not None:
+            write_state(self._state_path(row.round), state)
         self.rounds.append(row)
         self.bought.append(bought)
         self._write_queries()
-        lines = [json.dumps(dataclasses.asdict(r), allow_nan=False) for r in self.rounds]
-        write_text(self.dir / "rounds.jsonl", "\n".join(lines) + "\n")
+        self._write_rounds()
         remove(self.dir / "round.ckpt")
 
     def keep_network(self, network: nn.Module) -> None:
@@ -204,15 +251,23 @@ class Record:
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
         about = dataclasses.replace(about, sessions=[*about.sessions, now])
-        self._about, self.id = about, about.id
+        self.id = about.id
         folder = self.dir / ".hydra"
         make_folder(folder)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.config))))
         write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
+        self._write_about(about)
+
+    def _write_about(self, about: About) -> None:
+        self._about = about
         write_json(self.dir / "provenance.json", dataclasses.asdict(about))
 
+    def _state_path(self, t: int) -> Path:
+        return self.dir / f"strategy-{t}.pt"
+
     def _forget(self) -> None:
-        for old in [*(self.dir / name for name in OUTPUTS), *self.dir.glob("trace-*")]:
+        others = [*self.dir.glob("trace-*"), *self.dir.glob("strategy-*.pt")]
+        for old in [*others, *(self.dir / name for name in OUTPUTS)]:
             remove(old)
         shutil.rmtree(self.dir / "wandb", ignore_errors=True)
 
@@ -220,6 +275,10 @@ class Record:
         found = read_contents(self.dir)
         self.rounds, self.bought = list(found.rounds), list(found.bought)
         self.summary, self.notes, self._about = found.summary, list(found.notes), found.about
+
+    def _write_rounds(self) -> None:
+        lines = [json.dumps(dataclasses.asdict(r), allow_nan=False) for r in self.rounds]
+        write_text(self.dir / "rounds.jsonl", "\n".join(lines) + "\n")
 
     def _write_queries(self) -> None:
         sizes = [len(b.ids) for b in self.bought]

@@ -24,7 +24,7 @@ class Round:
 
     Attributes:
         round: 0, 1, ...
-        n_labelled: labels trained on.
+        n_labelled: labels trained on, all that was bought before.
         accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.metrics`.
         train_accuracy: online accuracy of the last epoch before any fine-tuning.
         epochs, steps, restarts: effort of training, fine-tuning included.
@@ -34,7 +34,8 @@ class Round:
         n_pseudo_noisy: how many of them are noise; null without fine-tuning.
         pseudo_accuracy_clean, pseudo_accuracy_noisy: the same share among clean and among noisy ones; null where
             there are none.
-        n_bought: rows bought at the end of the round.
+        n_asked: rows that the strategy was asked for at the end of the round; 0 in the last.
+        n_bought: rows bought; fewer than asked for where the strategy stopped early.
         clean_share: share of clean rows among them.
         n_distinct: distinct images among them.
         bought_per_class: how many carry each label.
@@ -58,6 +59,7 @@ class Round:
     snapshot_epoch: int | None
     n_pseudo: int | None
     pseudo_accuracy: float | None
+    n_asked: int
     n_bought: int
     clean_share: float | None
     n_distinct: int | None

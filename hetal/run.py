@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hetal.acquire import acquire, keeps_state, state_of
 from hetal.display import Display
 from hetal.errors import Diverged
 from hetal.interrupt import SafeStop
@@ -42,18 +43,22 @@ def run(
     Raises:
         Stopped: `stop` was asked to.
         Diverged: a loss was not finite; says the round, the epoch and the learning rate.
+        BadInput: the strategy returned, wrote to or remembered what it must not; nothing of the round is on record.
     """
     pool, oracle, budget, seed = setup.pool, setup.oracle, setup.budget, setup.seed
     record.start(bought(setup, setup.start_ids))
     for purchase in record.bought:
         pool.reveal(purchase.ids, purchase.labels)
+    if keeps_state(setup.strategy, setup.name) and (state := record.strategy_state()) is not None:
+        setup.strategy.load_state_dict(state)
 
     def on_epoch(epoch: int, accuracy: float) -> None:
         display.epoch(epoch, accuracy)
         trace.epoch(epoch)
         stop.check()
 
-    for t in range(len(record.rounds), budget.n_rounds):
+    while not budget.is_spent(record.rounds):
+        t = len(record.rounds)
         forget_peak(pool.device)
         began = time.perf_counter()
         try:
@@ -68,18 +73,25 @@ def run(
         except Diverged as error:
             raise Diverged(f"round {t}, {error}") from None
         trained = time.perf_counter()
-        n = budget.n_to_buy(t)
+        n = budget.n_to_ask(record.rounds)
         ids = torch.empty(0).long()
         if n:
+            rng, globals_rng = stream(seed, "query", t), stream(seed, "query globals", t)
             with trace.query():
-                ids = setup.strategy.query(fit.fitted, pool, n, stream(seed, "query", t))
+                ids = acquire(setup.strategy, fit.fitted, pool, n, rng, globals_rng, setup.name)
         queried = time.perf_counter()
         purchase = bought(setup, ids)
-        row = measure(t, setup, fit, purchase, train_seconds=trained - began, query_seconds=queried - trained)
-        if keep_network and not n:
+        row = measure(
+            t, setup, fit, n, purchase, train_seconds=trained - began, query_seconds=queried - trained
+        )
+        if keep_network and not len(ids):
             record.keep_network(fit.fitted.networks.online)
-        record.append(row, purchase)
+        record.append(row, purchase, state_of(setup.strategy, setup.name))
         pool.reveal(purchase.ids, purchase.labels)
         tracker.log(row)
         display.round(row)
-    return summarise(record, oracle.clean_share)
+        if len(ids) < n:
+            display.note(
+                f"alg={setup.name} stopped early: it bought {len(ids)} of the {n} rows it was asked for"
+            )
+    return summarise(record.rounds, record.bought, oracle.clean_share)

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hetal.acquire import keeps_state
 from hetal.algs import QueryStrategy
+from hetal.budget import Budget
+from hetal.content import Content
+from hetal.errors import BadInput
 from hetal.finetune import PseudoLabel
-from hetal.fitted import seeded
 from hetal.learner import Learner, Network
 from hetal.noise import NoisyPool
-from hetal.pool import Budget, Oracle, Pool
-from hetal.rng import stream
+from hetal.noise.pool import described, shuffled
+from hetal.pool import Oracle, Pool
+from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 
 Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
@@ -35,6 +39,7 @@ class Setup:
         strategy: chooses what to buy.
         seed: of all streams.
         start_ids: (n_start,) int64, the rows labelled from the start.
+        name: of the strategy, as the user chose it.
     """
 
     task: Task
@@ -45,6 +50,7 @@ class Setup:
     strategy: QueryStrategy
     seed: int
     start_ids: Tensor
+    name: str
 
     @property
     def fingerprint(self) -> str:
@@ -78,6 +84,7 @@ def prepare(
     train: Callable[..., Learner],
     finetune: PseudoLabel | None,
     strategy: QueryStrategy,
+    name: str,
     n_start: int,
     n_query: int,
     n_end: int,
@@ -86,16 +93,40 @@ def prepare(
 ) -> Setup:
     """Load the data, corrupt the pool, draw the start set, and check that all parts fit together.
 
+    The rows and the images of the pool are in an order drawn from the seed, whatever the noise setting made.
+
+    Args:
+        name: of the strategy, for messages; the others are the parts of a run, see `hetal.build`.
+
     Raises:
         BadInput: they do not.
     """
-    task = data(rng=stream(seed, "data"))
-    noisy = noise(task.train, task.n_classes, stream(seed, "noise"))
-    budget = Budget(n_start, n_query, n_end, n_rows=len(noisy))
+    with seeded(stream(seed, "data globals"), device):
+        task = data(rng=stream(seed, "data"))
+    if not isinstance(task, Task):
+        raise BadInput(f"data: its loader returned {described(task)}; it must return a hetal.task.Task")
+    noisy = shuffled(_corrupted(task, noise, seed, device), stream(seed, "order"))
+    budget = Budget(n_start, n_query, n_end)
+    budget.check(len(noisy))
     task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
-    learner = train(network=model, task=task, finetune=finetune, device=device)
     with seeded(stream(seed, "check"), device):
+        learner = train(network=model, task=task, finetune=finetune, device=device)
         strategy.check(learner.new_network())
+    keeps_state(strategy, name)
     pool = Pool(noisy.images_M.to(device), noisy.source_N)
     start_ids = torch.randperm(len(pool), generator=stream(seed, "start"))[:n_start]
-    return Setup(task, pool, Oracle(noisy), budget, learner, strategy, seed, start_ids)
+    return Setup(task, pool, Oracle(noisy), budget, learner, strategy, seed, start_ids, name)
+
+
+def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> NoisyPool:
+    """Return the pool that a noise setting makes of the training set; nothing else of the task may change."""
+    test = {"images": task.test.images, "labels": task.test.labels}
+    before = Content.of(test)
+    with seeded(stream(seed, "noise globals"), device):
+        noisy = noise(task.train, task.n_classes, stream(seed, "noise"))
+    if changed := before.changed(test):
+        raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
+    if not isinstance(noisy, NoisyPool):
+        raise BadInput(f"noise: it returned {described(noisy)}; it must return a hetal.noise.NoisyPool")
+    noisy.check(task.n_classes)
+    return noisy

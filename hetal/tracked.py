@@ -156,6 +156,7 @@ def _but_strategy(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = what_counts(config)
     return {
         **{key: value for key, value in kept.items() if key != "alg"},
+        "n_end": config["n_end"],
         "train": {key: value for key, value in kept["train"].items() if key != "own_ema"},
     }
 

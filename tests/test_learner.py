@@ -9,10 +9,10 @@ from torch.nn.functional import cross_entropy
 
 from hetal.ema import EMA
 from hetal.errors import BadInput, Diverged
-from hetal.fitted import seeded, split
+from hetal.fitted import split
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
-from hetal.rng import stream
+from hetal.rng import seeded, stream
 from hetal.snapshot import SnapshotWatch
 from hetal.stopping import Plateau, Threshold
 from hetal.task import Examples, Task

@@ -5,9 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetal.errors import BadInput
 from hetal.noise import NoisyPool
-from hetal.pool import Budget, Oracle, Pool
+from hetal.pool import Oracle, Pool
 
 
 def make_pool(source: list[int]) -> Pool:
@@ -95,31 +94,3 @@ def test_pool_holds_neither_labels_nor_flags_of_what_was_not_bought():
     tensors = {name: value for name, value in vars(pool).items() if isinstance(value, torch.Tensor)}
     assert set(tensors) == {"images_M", "source_N", "_labels_N"}
     assert (tensors["_labels_N"] == -1).all()
-
-
-def test_budget_spends_exactly_what_it_has():
-    budget = Budget(20, 30, 100, n_rows=1000)
-    assert budget.n_rounds == 4
-    assert [budget.n_labelled(t) for t in range(4)] == [20, 50, 80, 100]
-    assert [budget.n_to_buy(t) for t in range(4)] == [30, 30, 20, 0]
-
-
-def test_budget_of_one_round_buys_nothing():
-    budget = Budget(20, 30, 20, n_rows=20)
-    assert budget.n_rounds == 1
-    assert budget.n_to_buy(0) == 0
-
-
-@pytest.mark.parametrize(
-    ("numbers", "names"),
-    [
-        ((0, 1, 5), "n_start=0"),
-        ((11, 1, 12), "n_start=11"),
-        ((5, 0, 6), "n_query=0"),
-        ((5, 1, 4), "n_end=4"),
-        ((5, 1, 11), "n_end=11"),
-    ],
-)
-def test_budget_refuses_what_does_not_fit(numbers, names):
-    with pytest.raises(BadInput, match=names):
-        Budget(*numbers, n_rows=10)

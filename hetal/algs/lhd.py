@@ -20,8 +20,9 @@ from torch.nn.functional import nll_loss
 from hetal.acquisition import kmeans_plusplus
 from hetal.algs.base import QueryStrategy
 from hetal.errors import BadInput
-from hetal.fitted import Fitted, seeded
+from hetal.fitted import Fitted
 from hetal.pool import Candidates, Pool
+from hetal.rng import seeded
 
 
 def loss_only(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:

@@ -34,6 +34,29 @@ class NoisyPool:
     def __len__(self) -> int:
         return len(self.source_N)
 
+    def check(self, n_classes: int) -> None:
+        """Refuse a pool that cannot be one; a noise setting may be the user's own.
+
+        Raises:
+            BadInput: names `noise` and what is wrong.
+        """
+        n, m = len(self.source_N), len(self.images_M)
+        for name, dtype in (("source_N", torch.int64), ("labels_N", torch.int64), ("is_noisy_N", torch.bool)):
+            tensor = getattr(self, name)
+            if not isinstance(tensor, Tensor) or tensor.dtype != dtype or tensor.shape != (n,):
+                raise BadInput(f"noise: {name} is {described(tensor)}; it must be {dtype} of shape ({n},)")
+        for name, least, most in (("source_N", 0, m - 1), ("labels_N", 0, n_classes - 1)):
+            low, high = (int(bound) for bound in getattr(self, name).aminmax())
+            if low < least or high > most:
+                raise BadInput(f"noise: {name} holds {low}..{high}; it must be in {least}..{most}")
+
+
+def described(value: object) -> str:
+    """Return what `value` is, for a message: a tensor's type and shape, or the name of its class."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"{value.dtype} of shape {tuple(value.shape)}"
+
 
 def check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
     """Refuse a setting that is not a whole number in `low..high`, or from `low` on.
@@ -109,4 +132,26 @@ def relabel(pool: NoisyPool, rows: Tensor, labels: Tensor) -> NoisyPool:
         pool,
         labels_N=pool.labels_N.index_copy(0, rows, labels),
         is_noisy_N=pool.is_noisy_N.index_fill(0, rows, True),
+    )
+
+
+def shuffled(pool: NoisyPool, rng: torch.Generator) -> NoisyPool:
+    """Return the same pool with its rows and its images in a random order, so that no number tells what is noise.
+
+    An image that no row shows is left out: nobody can buy it, and strategies that go by images would reckon with it.
+
+    Args:
+        pool: in whatever order its noise setting made it.
+        rng: CPU generator; draws the order of the rows, then that of the images.
+    """
+    order_N = torch.randperm(len(pool), generator=rng)
+    order_M = torch.randperm(len(pool.images_M), generator=rng)
+    order_M = order_M[torch.bincount(pool.source_N, minlength=len(order_M))[order_M] > 0]
+    place_M = torch.full((len(pool.images_M),), -1)
+    place_M[order_M] = torch.arange(len(order_M))
+    return NoisyPool(
+        images_M=pool.images_M[order_M],
+        source_N=place_M[pool.source_N][order_N],
+        labels_N=pool.labels_N[order_N],
+        is_noisy_N=pool.is_noisy_N[order_N],
     )

@@ -85,7 +85,10 @@ def redraw(run: Run) -> Drawn:
     parts = build(config)
     given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
     setup = prepare(
-        **{name: parts[name] for name in given}, strategy=parts["alg"], device=pick_device("cpu", 1)
+        **{name: parts[name] for name in given},
+        strategy=parts["alg"],
+        name=run.choices["alg"],
+        device=pick_device("cpu", 1),
     )
     about = json.loads((run.folder / "provenance.json").read_bytes())
     if setup.fingerprint != about["data"]:

@@ -234,7 +234,7 @@ def scoring(name: str, n: int, threads: int) -> Line:
 def setup_of(*overrides: str, root: Path) -> Setup:
     parts = build(resolved(composed(*overrides, root=root)))
     given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
-    return prepare(**{name: parts[name] for name in given}, strategy=parts["alg"], device=CPU)
+    return prepare(**{name: parts[name] for name in given}, strategy=parts["alg"], name="badge", device=CPU)
 
 
 def whole_run(what: str, share: float, *overrides: str, badge: bool) -> Line:

@@ -1,0 +1,107 @@
+"""The budget of a run: how many labels each round has, and which rounds on record a budget shares with another."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hetal.errors import BadInput
+from hetal.rounds import Round
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Labels to start with, to buy a round, and to end with.
+
+    Raises:
+        BadInput: the three do not fit each other.
+    """
+
+    n_start: int
+    n_query: int
+    n_end: int
+
+    def __post_init__(self) -> None:
+        if self.n_start < 1:
+            raise BadInput(f"n_start={self.n_start}: must be at least 1")
+        if self.n_query < 1:
+            raise BadInput(f"n_query={self.n_query}: must be at least 1")
+        if self.n_end < self.n_start:
+            raise BadInput(f"n_end={self.n_end}: must be at least n_start, {self.n_start}")
+
+    def check(self, n_rows: int) -> None:
+        """Refuse a budget that is more than a pool of `n_rows` rows holds.
+
+        Raises:
+            BadInput: names the setting.
+        """
+        if self.n_start > n_rows:
+            raise BadInput(f"n_start={self.n_start}: must be in 1..{n_rows}, the rows of the pool")
+        if self.n_end > n_rows:
+            raise BadInput(
+                f"n_end={self.n_end}: must be in {self.n_start}..{n_rows}, n_start to the rows of the pool"
+            )
+
+    @property
+    def n_rounds(self) -> int:
+        """Networks to train, where no strategy stops early: one per query, and one for what the last one bought."""
+        return 1 + -(-(self.n_end - self.n_start) // self.n_query)
+
+    def planned(self, t: int) -> int:
+        """Return the labels that round `t` trains on, where no strategy stops early."""
+        return min(self.n_start + t * self.n_query, self.n_end)
+
+    def n_labelled(self, rounds: Sequence[Round]) -> int:
+        """Return the labels that are bought once `rounds` are finished."""
+        return rounds[-1].n_labelled + rounds[-1].n_bought if rounds else self.n_start
+
+    def n_to_ask(self, rounds: Sequence[Round]) -> int:
+        """Return how many rows the round after `rounds` asks for: n_query, or what is left; 0 in the last round.
+
+        After a strategy has stopped early nothing is asked: one more network is trained on what it bought last.
+        """
+        if rounds and rounds[-1].n_bought < rounds[-1].n_asked:
+            return 0
+        return max(min(self.n_query, self.n_end - self.n_labelled(rounds)), 0)
+
+    def is_spent(self, rounds: Sequence[Round]) -> bool:
+        """Tell whether no round is left: the last one asked for nothing, or its strategy bought nothing."""
+        return bool(rounds) and rounds[-1].n_bought == 0
+
+    def n_shared(self, rounds: Sequence[Round]) -> int:
+        """Return how many of `rounds`, made under any budget that starts alike, this budget makes in the same way."""
+        for i, row in enumerate(rounds):
+            if row.n_asked != self.n_to_ask(rounds[:i]):
+                return i
+        return len(rounds)
+
+    def part_of(self, rounds: Sequence[Round]) -> list[Round] | None:
+        """Return the whole run of this budget as `rounds` hold it, or None where some of it has not been run.
+
+        Args:
+            rounds: on record, finished or not, of a run that differs in `n_end` at most. Where it went on, the last
+                network of this budget is there too, with the query that followed: that is left out.
+
+        Raises:
+            BadInput: `rounds` go on, and none was trained on `n_end` labels.
+        """
+        n = self.n_shared(rounds)
+        kept = list(rounds[:n])
+        if self.is_spent(kept):
+            return kept
+        if n == len(rounds) or not rounds[n].n_asked:
+            return None
+        if self.n_to_ask(kept) == 0:
+            last = dataclasses.replace(
+                rounds[n], n_asked=0, n_bought=0, clean_share=None, n_distinct=None, bought_per_class=None
+            )
+            return [*kept, last]
+        if rounds[-1].n_labelled < self.n_end:
+            return None
+        ends = sorted({row.n_labelled for row in rounds}, key=lambda end: abs(end - self.n_end))[:2]
+        raise BadInput(
+            f"n_end={self.n_end}: the same run is on record up to {rounds[-1].n_labelled} labels and has no network "
+            f"at {self.n_end}; n_end={' or '.join(map(str, sorted(ends)))} shows a part of it, name=OTHER runs this "
+            "apart, force=true replaces it"
+        )
