@@ -37,7 +37,7 @@ def settings(record: Record) -> dict[str, Any]:
     return {
         **{group: record.choices[group] for group in CHOSEN if group in record.choices},
         "mult": config["noise"].get("factor", 0),
-        **{key: config[key] for key in PLAIN},
+        **{key: record.config[key] for key in PLAIN},
         "name": record.config["name"],
         **{key: value for group in SWEPT for key, value in _leaves(config[group], group)},
         **dict(_leaves(config["data"].get("n_train"), "data/n_train")),
