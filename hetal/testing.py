@@ -1,0 +1,238 @@
+"""Conformance of a user's own parts, for their tests: `check_strategy(MyStrategy())`.
+
+After the common checks of scikit-activeml's test suite and of scikit-learn's `check_estimator`.
+"""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from hetal.acquire import acquire, keeps_state, state_of
+from hetal.algs import QueryStrategy
+from hetal.errors import BadInput
+from hetal.learner import Learner, Network
+from hetal.models.mlp import MLP
+from hetal.pool import Pool
+from hetal.rng import seeded, stream
+from hetal.stopping import Threshold
+from hetal.task import Examples, Task
+
+CPU = torch.device("cpu")
+
+# Classes of all pools below.
+N_CLASSES = 3
+
+
+@dataclass(frozen=True)
+class SmallPool:
+    """A pool to try a strategy on.
+
+    Attributes:
+        images_M: (M, 1, 4, 4) uint8 distinct images, which may look alike.
+        source_N: (N,) int64.
+        labels_N: (N,) int64, hidden until bought.
+        n_start: rows that are labelled from the start, the first ones.
+        queries: how many rows each query asks for.
+    """
+
+    images_M: Tensor
+    source_N: Tensor
+    labels_N: Tensor
+    n_start: int
+    queries: tuple[int, ...]
+
+
+def check_strategy(
+    strategy: QueryStrategy,
+    network: Network | None = None,
+    name: str | None = None,
+    seeds: Sequence[int] = (0, 1),
+) -> None:
+    """Try a strategy on small pools, and raise where it does what no strategy may.
+
+    The pools: ordinary images; many copies of few images; labels of one class only; images that all look alike;
+    networks whose outputs are all equal, so that everything is tied; fewer distinct images than rows asked for, down to
+    the last row of the pool. On each it is seen to that
+
+    - every query returns what was asked for, see `hetal.acquire.checked`;
+    - nothing is written to the pool or the networks;
+    - the same query twice returns the same ids, whatever torch's, numpy's and Python's global generators were used for;
+    - what the strategy remembers is in its `state_dict()`: a copy of the untouched strategy that has loaded it goes on
+      with the same queries.
+
+    Args:
+        strategy: as its constructor made it; it is copied, and not used itself.
+        network: called as network(image_shape, n_classes), as `model` is in a config; a small perceptron with dropout
+            unless given.
+        name: of the strategy in messages; its class's name unless given.
+        seeds: every pool is tried at each.
+
+    Raises:
+        AssertionError: lists everything that was found wrong, one a line: the pool, and what is wrong.
+    """
+    name = name or type(strategy).__name__
+    wrong: list[str] = []
+    for title, make in POOLS.items():
+        for seed in seeds:
+            small = make(stream(seed, title))
+            found = _found_wrong(strategy, small, network or _perceptron, name, seed, tied=title == "ties")
+            wrong += [f"{title}, seed {seed}: {found}"] if found else []
+    if wrong:
+        raise AssertionError("\n".join([f"{name} breaks the contract of a query strategy:", *wrong]))
+
+
+def _found_wrong(
+    strategy: QueryStrategy, small: SmallPool, network: Network, name: str, seed: int, tied: bool
+) -> str | None:
+    """Say what a strategy does wrong on a pool; None where nothing."""
+    try:
+        _try(strategy, small, network, name, seed, tied)
+    except (BadInput, AssertionError) as error:
+        return str(error)
+    except Exception as error:  # whatever a mistake raises
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+    return None
+
+
+def _try(
+    strategy: QueryStrategy, small: SmallPool, network: Network, name: str, seed: int, tied: bool
+) -> None:
+    """Let a strategy spend a pool's budget in several ways that must all buy the same rows."""
+    keeps = keeps_state(strategy, name)
+    learner = _learner(small, network)
+    with seeded(stream(seed, "check"), CPU):
+        strategy.check(learner.new_network())
+    spend = partial(_spend, strategy, small, learner, name=name, seed=seed, tied=tied)
+    bought = spend()
+    if spend(globals_seed=1) != bought:
+        raise AssertionError(
+            "the same query returned other ids once the global generators of torch, numpy and Python stood elsewhere; "
+            "draw from rng"
+        )
+    if keeps and spend(reloaded=True) != bought:
+        raise AssertionError(
+            "a fresh strategy that has loaded its state_dict() buys other rows than the one it is of"
+        )
+
+
+def _spend(
+    strategy: QueryStrategy,
+    small: SmallPool,
+    learner: Learner,
+    *,
+    name: str,
+    seed: int,
+    tied: bool,
+    globals_seed: int = 0,
+    reloaded: bool = False,
+) -> list[list[int]]:
+    """Return the ids that each query buys.
+
+    Args:
+        strategy: copied.
+        small: where to buy.
+        learner: trains a network for every query.
+        name: of the strategy.
+        seed: of all streams.
+        tied: let all networks give the same output everywhere.
+        globals_seed: where the global generators start from.
+        reloaded: hand the state to a fresh copy after every query.
+    """
+    asked = copy.deepcopy(strategy)
+    pool = Pool(small.images_M.clone(), small.source_N.clone())
+    start = torch.arange(small.n_start)
+    pool.reveal(start, small.labels_N[start])
+    bought = []
+    for t, n in enumerate(small.queries):
+        fit = learner.fit(pool, stream(seed, "fit", t), snapshot=asked.reads_snapshot)
+        if tied:
+            for tensor in fit.fitted.tensors().values():
+                tensor.data.zero_()
+        ids = acquire(
+            asked, fit.fitted, pool, n, stream(seed, "query", t), stream(globals_seed, "globals", t), name
+        )
+        bought.append(ids.tolist())
+        state = state_of(asked, name)
+        if len(ids) < n:
+            break
+        pool.reveal(ids, small.labels_N[ids])
+        if reloaded and state is not None:
+            asked = copy.deepcopy(strategy)
+            asked.load_state_dict(copy.deepcopy(state))
+    return bought
+
+
+def _learner(small: SmallPool, network: Network) -> Learner:
+    first = torch.arange(N_CLASSES)
+    examples = Examples(small.images_M[:1].expand(N_CLASSES, *small.images_M.shape[1:]), first)
+    return Learner(
+        network=network,
+        task=Task(examples, examples, N_CLASSES),
+        finetune=None,
+        device=CPU,
+        lr=1e-2,
+        batch_size=8,
+        score_batch_size=16,
+        clip=0.1,
+        max_epochs=4,
+        stop=Threshold(accuracy=2.0, ema_accuracy=2.0),
+        restart_every=50,
+        restart_below=0.0,
+        ema_decay=0.999,
+        own_ema=False,
+        falling_epochs=2,
+        precision="fp32",
+        compile=False,
+        checkpoint_minutes=None,
+    )
+
+
+def _perceptron(image_shape: Sequence[int], n_classes: int) -> nn.Module:
+    return MLP(image_shape, n_classes, [16], 0.5)
+
+
+def _images(m: int, rng: torch.Generator) -> Tensor:
+    return torch.randint(256, (m, 1, 4, 4), generator=rng).to(torch.uint8)
+
+
+def _ordinary(rng: torch.Generator) -> SmallPool:
+    labels = torch.randint(N_CLASSES, (40,), generator=rng)
+    return SmallPool(_images(40, rng), torch.arange(40), labels, 6, (5, 5, 3))
+
+
+def _copies(rng: torch.Generator) -> SmallPool:
+    source = torch.randint(6, (60,), generator=rng)
+    source[:6] = torch.arange(6)
+    return SmallPool(_images(6, rng), source, torch.randint(N_CLASSES, (60,), generator=rng), 4, (5, 9, 20))
+
+
+def _one_class(rng: torch.Generator) -> SmallPool:
+    return SmallPool(_images(30, rng), torch.arange(30), torch.ones(30).long(), 5, (4, 4))
+
+
+def _alike(rng: torch.Generator) -> SmallPool:
+    images = _images(1, rng).expand(20, 1, 4, 4).clone()
+    return SmallPool(images, torch.arange(20), torch.randint(N_CLASSES, (20,), generator=rng), 3, (5, 5))
+
+
+def _to_the_last_row(rng: torch.Generator) -> SmallPool:
+    source = torch.arange(12) % 4
+    return SmallPool(_images(4, rng), source, torch.randint(N_CLASSES, (12,), generator=rng), 1, (10, 1))
+
+
+POOLS: dict[str, Callable[[torch.Generator], SmallPool]] = {
+    "ordinary images": _ordinary,
+    "copies": _copies,
+    "one class": _one_class,
+    "identical images": _alike,
+    "ties": _ordinary,
+    "fewer images than rows asked for": _to_the_last_row,
+}

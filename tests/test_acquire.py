@@ -1,0 +1,486 @@
+"""A mistake in a strategy ends in one line that names it, with nothing written, and the mended strategy continues."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hetal.acquire import checked
+from hetal.algs import QueryStrategy
+from hetal.algs.random import Random
+from hetal.build import build
+from hetal.cli import resolved
+from hetal.errors import BadInput
+from hetal.pool import Pool
+from hetal.rng import stream
+from hetal.setup import prepare
+from tests.command_line import TOY, command, composed, only, records, run_here
+
+MISTAKES = {
+    "an_array": lambda pool, n: pool.unlabelled_ids()[:n].numpy(),
+    "a_list": lambda pool, n: pool.unlabelled_ids()[:n].tolist(),
+    "none": lambda pool, n: None,
+    "floats": lambda pool, n: pool.unlabelled_ids()[:n].float(),
+    "int32": lambda pool, n: pool.unlabelled_ids()[:n].int(),
+    "a_mask": lambda pool, n: torch.arange(len(pool)) < n,
+    "two_dimensions": lambda pool, n: pool.unlabelled_ids()[:n, None],
+    "a_scalar": lambda pool, n: pool.unlabelled_ids()[0],
+    "too_many": lambda pool, n: pool.unlabelled_ids()[: n + 2],
+    "too_few": lambda pool, n: pool.unlabelled_ids()[: n - 2],
+    "nothing": lambda pool, n: pool.unlabelled_ids()[:0],
+    "repeated": lambda pool, n: pool.unlabelled_ids()[:n].clamp(max=int(pool.unlabelled_ids()[n - 2])),
+    "negative": lambda pool, n: pool.unlabelled_ids()[:n] - len(pool),
+    "beyond": lambda pool, n: torch.arange(n) + len(pool),
+    "labelled": lambda pool, n: pool.labelled_ids()[:n],
+}
+SAID = {
+    "an_array": "a ndarray",
+    "a_list": "a list",
+    "none": "a NoneType",
+    "floats": "torch.float32 of shape (20,)",
+    "int32": "torch.int32 of shape (20,)",
+    "a_mask": "torch.bool of shape (1000,)",
+    "two_dimensions": "torch.int64 of shape (20, 1)",
+    "a_scalar": "torch.int64 of shape ()",
+    "too_many": "22 ids",
+    "too_few": "18 ids",
+    "nothing": "0 ids",
+    "repeated": " more than once",
+    "negative": " of a pool whose ids are 0..999",
+    "beyond": "id 1000 of a pool whose ids are 0..999",
+    "labelled": ", which is labelled already",
+}
+
+
+class Mistaken(QueryStrategy):
+    """Makes one of `MISTAKES` from a round on."""
+
+    def __init__(self, mistake: str | None, at: int = 60) -> None:
+        self.mistake = mistake
+        self.at = at
+
+    def query(self, fitted, pool, n, rng):
+        if self.mistake is None or len(pool.labelled_ids()) < self.at:
+            return pool.unlabelled_ids()[:n]
+        return MISTAKES[self.mistake](pool, n)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(mistake, tmp_path, monkeypatch):
+    line = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Mistaken", "+alg.mistake=null"]
+    run_here(*line, root=tmp_path / "right")
+    monkeypatch.setattr(Mistaken, "__init__", lambda self, mistake: vars(self).update(mistake=wrong, at=60))
+    wrong = mistake
+    with pytest.raises(BadInput) as caught:
+        run_here(*line, root=tmp_path / "wrong")
+    said = str(caught.value)
+    assert said.startswith("alg=random: query returned ")
+    assert said.endswith("; asked for were 20 distinct unlabelled ids, a tensor of int64")
+    assert SAID[mistake] in said
+    (rounds,) = records(tmp_path / "wrong").values()
+    assert [row["round"] for row in rounds] == [0]
+    wrong = None  # mended: the same command continues
+    run_here(*line, root=tmp_path / "wrong")
+    assert records(tmp_path / "wrong") == records(tmp_path / "right")
+
+
+def test_what_was_asked_for_passes_on_any_device():
+    pool = Pool(torch.zeros(5, 2), torch.arange(5))
+    pool.reveal(torch.tensor([1]), torch.tensor([0]))
+    assert checked(torch.tensor([4, 0]), pool, 2, False, "x").tolist() == [4, 0]
+    assert checked(torch.tensor([4]), pool, 2, True, "x").tolist() == [4]
+
+
+class Stops(Random):
+    """Has nothing to ask any more from some number of labels on."""
+
+    may_stop = True
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def query(self, fitted, pool, n, rng):
+        left = max(self.at - len(pool.labelled_ids()), 0)
+        return super().query(fitted, pool, min(n, left), rng)
+
+
+@pytest.mark.parametrize(("at", "labels"), [(50, [40, 50]), (60, [40, 60]), (40, [40]), (999, [40, 60, 80])])
+def test_a_strategy_that_may_stop_ends_the_run_and_that_is_said(at, labels, tmp_path, capsys):
+    line = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Stops", f"+alg.at={at}"]
+    run_here(*line, root=tmp_path)
+    said = capsys.readouterr().out
+    assert ("note: alg=random stopped early" in said) == (at < 80)
+    (rounds,) = records(tmp_path).values()
+    assert [row["n_labelled"] for row in rounds] == labels
+    assert rounds[-1]["n_bought"] == 0
+    assert json.loads((only(tmp_path) / "summary.json").read_text())["n_labelled"] == labels[-1]
+    run_here(*line, root=tmp_path)
+    assert "finished already" in capsys.readouterr().out
+
+
+def scale_images(fitted, pool):
+    pool.images_M.mul_(2)
+
+
+def scale_images_unseen(fitted, pool):
+    pool.images_M.data[0] += 1
+
+
+def write_through_numpy(fitted, pool):
+    pool.images_M.numpy()[-1, 0, -1, -1] += 1
+
+
+def swap_images(fitted, pool):
+    pool.images_M[:2] = pool.images_M[:2].flip(0)
+
+
+def replace_images(fitted, pool):
+    pool.images_M = pool.images_M.float()
+
+
+def point_elsewhere(fitted, pool):
+    pool.source_N[0] = pool.source_N[1]
+
+
+def write_labels(fitted, pool):
+    pool.reveal(pool.unlabelled_ids()[:1], torch.tensor([0]))
+
+
+def train_on(fitted, pool):
+    network = fitted.networks.online
+    network.train()
+    x = torch.randn(8, 1, 8, 8)
+    network(x)[0].sum().backward()
+    torch.optim.SGD(network.parameters(), 0.1).step()
+
+
+def shift_average(fitted, pool):
+    next(fitted.networks.ema.parameters()).data.add_(1)
+
+
+WRITES = {
+    scale_images: "pool.images_M",
+    scale_images_unseen: "pool.images_M",
+    write_through_numpy: "pool.images_M",
+    swap_images: "pool.images_M",
+    replace_images: "pool.images_M",
+    point_elsewhere: "pool.source_N",
+    write_labels: "the labels bought",
+    train_on: "fitted.networks.online's ",
+    shift_average: "fitted.networks.ema's ",
+}
+
+
+class Writes(Random):
+    """Does something that it must not, and then buys at random."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def query(self, fitted, pool, n, rng):
+        globals()[self.what](fitted, pool)
+        return pool.unlabelled_ids()[:n]
+
+
+@pytest.mark.parametrize("what", WRITES, ids=lambda what: what.__name__)
+def test_a_strategy_that_writes_to_what_it_may_only_read_is_named(what, tmp_path):
+    line = ["alg=random", "alg._target_=tests.test_acquire.Writes", f"+alg.what={what.__name__}"]
+    with pytest.raises(BadInput, match=rf"^alg=random: query changed {WRITES[what]}.*may only read"):
+        run_here(*TOY, *line, root=tmp_path)
+    assert records(tmp_path) == {}
+
+
+COUNTER = 0
+SEEN: list[int] = []
+
+
+class Remembers(QueryStrategy):
+    """Remembers something in one of several places."""
+
+    seen: list[int] = []  # noqa: RUF012 (a mistake on purpose)
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.mine: dict[str, torch.Tensor] = {}
+        self.rng = np.random.default_rng(0)
+        self.python = random.Random(0)
+        self.torch = torch.Generator().manual_seed(0)
+
+    def query(self, fitted, pool, n, rng):
+        ids = pool.unlabelled_ids()
+        if self.where == "attribute":
+            self.mine["last"] = ids
+        elif self.where == "class":
+            self.seen.append(1)
+        elif self.where == "module":
+            SEEN.append(1)
+        elif self.where == "numpy":
+            self.rng.random()
+        elif self.where == "python":
+            self.python.random()
+        elif self.where == "torch":
+            torch.rand(1, generator=self.torch)
+        return ids[:n]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("attribute", "self.mine"),
+        ("class", "Remembers.seen"),
+        ("module", "tests.test_acquire.SEEN"),
+        ("numpy", "self.rng"),
+        ("python", "self.python"),
+        ("torch", "self.torch"),
+    ],
+)
+def test_what_a_strategy_remembers_without_keeping_it_is_named(where, said, tmp_path):
+    line = ["alg=random", "alg._target_=tests.test_acquire.Remembers", f"+alg.where={where}"]
+    with pytest.raises(BadInput, match=rf"^alg=random: query changed {said}, .*state_dict\(\)"):
+        run_here(*TOY, *line, root=tmp_path)
+    assert records(tmp_path) == {}
+
+
+class Keeps(QueryStrategy):
+    """Buys ever farther from the front, by what it remembers."""
+
+    def __init__(self) -> None:
+        self.turns = torch.zeros(1, dtype=torch.long)
+        self.log: list[str] = []
+
+    def query(self, fitted, pool, n, rng):
+        self.turns += 1
+        self.log.append(f"asked for {n}")
+        return pool.unlabelled_ids().roll(3 * int(self.turns))[:n]
+
+    def state_dict(self):
+        return {"turns": self.turns, "log": self.log}
+
+    def load_state_dict(self, state):
+        self.turns, self.log = state["turns"], state["log"]
+
+
+class DiesLater(Keeps):
+    """Fails in its third query, as long as `dies` says so."""
+
+    dies = True
+
+    def query(self, fitted, pool, n, rng):
+        if self.dies and len(self.log) == 2:
+            raise RuntimeError("killed")
+        return super().query(fitted, pool, n, rng)
+
+
+def test_a_state_is_kept_with_every_round_and_a_resumed_run_ends_alike(tmp_path, monkeypatch):
+    line = [*TOY, "n_end=120", "alg=random", "alg._target_=tests.test_acquire.DiesLater"]
+    with pytest.raises(RuntimeError, match="killed"):
+        run_here(*line, root=tmp_path / "cut")
+    assert sorted(path.name for path in only(tmp_path / "cut").glob("strategy-*")) == [
+        "strategy-0.pt",
+        "strategy-1.pt",
+    ]
+    monkeypatch.setattr(DiesLater, "dies", False)
+    run_here(*line, root=tmp_path / "cut")
+    run_here(*line, root=tmp_path / "whole")
+    assert records(tmp_path / "cut") == records(tmp_path / "whole")
+    cut, whole = (only(tmp_path / name) for name in ("cut", "whole"))
+    assert (cut / "queries.npz").read_bytes() == (whole / "queries.npz").read_bytes()
+    assert (cut / "strategy-3.pt").read_bytes() == (whole / "strategy-3.pt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.unlink(), "is missing, which the next query depends on"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged"),
+        (lambda path: path.write_bytes(b""), "is damaged"),
+    ],
+)
+def test_a_state_that_is_lost_is_named(damage, said, tmp_path, monkeypatch):
+    line = [*TOY, "n_end=120", "alg=random", "alg._target_=tests.test_acquire.DiesLater"]
+    with pytest.raises(RuntimeError):
+        run_here(*line, root=tmp_path)
+    damage(only(tmp_path) / "strategy-1.pt")
+    monkeypatch.setattr(DiesLater, "dies", False)
+    with pytest.raises(BadInput, match=rf"strategy-1\.pt {said}"):
+        run_here(*line, root=tmp_path)
+
+
+class KeepsTooMuch(Keeps):
+    def state_dict(self):
+        return {"log": [np.zeros(3)]}
+
+
+class KeepsHalf(Random):
+    def state_dict(self):
+        return {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("KeepsTooMuch", r"state_dict\(\)\['log'\]\[0\] is a ndarray; only tensors, numbers"),
+        ("KeepsHalf", "defines one of state_dict and load_state_dict"),
+    ],
+)
+def test_a_state_that_cannot_be_kept_is_named(kind, said, tmp_path):
+    with pytest.raises(BadInput, match=rf"^alg=random: {said}"):
+        run_here(*TOY, "alg=random", f"alg._target_=tests.test_acquire.{kind}", root=tmp_path)
+    assert records(tmp_path) == {}
+
+
+class Draws(QueryStrategy):
+    """Draws from every global generator, in its constructor and in its queries."""
+
+    def __init__(self) -> None:
+        self.first = _drawn()
+
+    def query(self, fitted, pool, n, rng):
+        ids = pool.unlabelled_ids()
+        return ids[torch.tensor([_drawn() for _ in ids]).argsort()[:n]].roll(int(1e6 * self.first))
+
+
+def _drawn() -> float:
+    return float(torch.rand(())) + float(np.random.rand()) + random.random()  # noqa: NPY002
+
+
+def test_global_generators_stand_where_the_seed_puts_them(tmp_path):
+    """At the first job and the last, after a resume, whatever was drawn before."""
+    line = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Draws"]
+    run_here(*line, root=tmp_path / "one")
+    _drawn()
+    before = (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate())  # noqa: NPY002
+    run_here(*line, root=tmp_path / "two")
+    after = (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate())  # noqa: NPY002
+    assert before == after
+    assert records(tmp_path / "one") == records(tmp_path / "two")
+    run_here(*line, "seed=1", root=tmp_path / "other")
+    bought = [np.load(only(tmp_path / name) / "queries.npz")["ids"].tolist() for name in ("one", "other")]
+    assert bought[0] != bought[1]
+
+
+class Position(QueryStrategy):
+    """Goes by positions of rows or of images, in several ways."""
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+
+    def query(self, fitted, pool, n, rng):
+        ids = pool.unlabelled_ids()
+        if self.by == "lowest":
+            return ids[:n]
+        if self.by == "highest":
+            return ids[-n:]
+        if self.by == "topk":
+            return ids[torch.zeros(len(ids)).topk(n).indices]
+        return pool.lowest_rows_showing(
+            pool.distinct().images.sort(descending=self.by == "last images").values[:n]
+        )
+
+
+def clean_share(by: str, n: int, *line: str, root: Path) -> float:
+    """Return the clean share of `n` rows that one goes by position for, over 20 seeds."""
+    flags = []
+    for seed in range(20):
+        config = resolved(composed(*TOY, *line, f"seed={seed}", root=root))
+        parts = build(config)
+        given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
+        setup = prepare(
+            **{name: parts[name] for name in given},
+            strategy=parts["alg"],
+            name="x",
+            device=torch.device("cpu"),
+        )
+        setup.pool.reveal(setup.start_ids, setup.oracle.label(setup.start_ids))
+        flags.append(setup.oracle.is_noisy(Position(by).query(None, setup.pool, n, stream(seed, "query"))))
+    return 1 - float(torch.cat(flags).double().mean())
+
+
+@pytest.mark.parametrize("noise", ["blank", "diverse", "class"])
+@pytest.mark.parametrize("by", ["lowest", "highest", "topk"])
+def test_positions_of_rows_tell_nothing(by, noise, tmp_path):
+    base = 0.18 if noise == "class" else 0.2
+    # 20 x 200 of 20 x 1,000 rows, drawn without replacement: a standard deviation of 0.6 points.
+    assert clean_share(by, 200, f"noise={noise}", root=tmp_path) == pytest.approx(base, abs=0.025)
+
+
+@pytest.mark.parametrize("by", ["first images", "last images"])
+def test_positions_of_images_tell_nothing(by, tmp_path):
+    # 20 x 100 of 20 times 192 clean images that are not labelled yet and 100 solid ones: a deviation of 0.9 points.
+    assert clean_share(by, 100, "noise=diverse", root=tmp_path) == pytest.approx(192 / 292, abs=0.04)
+
+
+def test_a_user_s_own_noise_is_shuffled_too(tmp_path):
+    line = [
+        "alg=random",
+        "alg._target_=tests.test_acquire.Position",
+        "+alg.by=lowest",
+        "n_query=200",
+        "n_end=240",
+    ]
+    run_here(*TOY, *line, "noise._target_=tests.test_acquire.last_rows_noisy", "noise=clean", root=tmp_path)
+    with np.load(only(tmp_path) / "queries.npz") as arrays:
+        assert 0.3 < arrays["is_noisy"].mean() < 0.7
+
+
+def last_rows_noisy(train, n_classes, rng):
+    from hetal.noise.pool import extend
+
+    k = len(train)
+    return extend(train, train.images[:0], torch.arange(k), torch.zeros(k).long())
+
+
+def bad_labels(train, n_classes, rng):
+    from hetal.noise.pool import extend
+
+    return extend(train, train.images[:0], torch.arange(3), torch.full((3,), n_classes))
+
+
+def bad_sources(train, n_classes, rng):
+    from hetal.noise.pool import extend
+
+    return extend(train, train.images[:0], torch.full((3,), len(train)), torch.zeros(3).long())
+
+
+def float_labels(train, n_classes, rng):
+    import dataclasses
+
+    from hetal.noise.pool import extend
+
+    pool = extend(train, train.images[:0], torch.zeros(0).long(), torch.zeros(0).long())
+    return dataclasses.replace(pool, labels_N=pool.labels_N.float())
+
+
+def a_tuple(train, n_classes, rng):
+    return train.images, train.labels
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        ("bad_labels", "noise: labels_N holds 0..10; it must be in 0..9"),
+        ("bad_sources", "noise: source_N holds 0..200; it must be in 0..199"),
+        (
+            "float_labels",
+            "noise: labels_N is torch.float32 of shape (200,); it must be torch.int64 of shape (200,)",
+        ),
+        ("a_tuple", "noise: it returned a tuple; it must return a hetal.noise.NoisyPool"),
+    ],
+)
+def test_a_user_s_noise_that_makes_no_pool_is_named(noise, said, tmp_path):
+    with pytest.raises(BadInput) as caught:
+        run_here(*TOY, "noise=clean", f"noise._target_=tests.test_acquire.{noise}", root=tmp_path)
+    assert str(caught.value) == said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_it_in_one_line(tmp_path):
+    line = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Writes", "+alg.what=scale_images"]
+    done = command(*line, f"root={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: alg=random: query changed pool.images_M, which it may only read; clone() makes a copy to write to\n"
+    )
