@@ -19,6 +19,7 @@ from hetal.errors import BadInput
 from hetal.fitted import Fitted
 from hetal.noise.pool import described
 from hetal.pool import Pool
+from hetal.process import unchanged
 from hetal.rng import seeded
 
 
@@ -45,7 +46,12 @@ def acquire(
     Raises:
         BadInput: names the strategy, what came and what was asked for; or what it changed.
     """
-    with untouched(fitted, pool, name), remembered(strategy, name), seeded(globals_rng, pool.device):
+    with (
+        unchanged(f"alg={name}: query"),
+        untouched(fitted, pool, name),
+        remembered(strategy, name),
+        seeded(globals_rng, pool.device),
+    ):
         ids = strategy.query(fitted, pool, n, rng)
     return checked(ids, pool, n, strategy.may_stop, name)
 

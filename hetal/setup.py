@@ -20,6 +20,7 @@ from hetal.learner import Learner, Network
 from hetal.noise import NoisyPool
 from hetal.noise.pool import described, shuffled
 from hetal.pool import Oracle, Pool
+from hetal.process import unchanged
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 
@@ -101,7 +102,7 @@ def prepare(
     Raises:
         BadInput: they do not.
     """
-    with seeded(stream(seed, "data globals"), device):
+    with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
         task = data(rng=stream(seed, "data"))
     if not isinstance(task, Task):
         raise BadInput(f"data: its loader returned {described(task)}; it must return a hetal.task.Task")
@@ -109,7 +110,7 @@ def prepare(
     budget = Budget(n_start, n_query, n_end)
     budget.check(len(noisy))
     task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
-    with seeded(stream(seed, "check"), device):
+    with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
         learner = train(network=model, task=task, finetune=finetune, device=device)
         strategy.check(learner.new_network())
     keeps_state(strategy, name)
@@ -122,7 +123,7 @@ def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> N
     """Return the pool that a noise setting makes of the training set; nothing else of the task may change."""
     test = {"images": task.test.images, "labels": task.test.labels}
     before = Content.of(test)
-    with seeded(stream(seed, "noise globals"), device):
+    with unchanged("noise: it"), seeded(stream(seed, "noise globals"), device):
         noisy = noise(task.train, task.n_classes, stream(seed, "noise"))
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")

@@ -193,7 +193,43 @@ def test_a_strategy_that_writes_to_what_it_may_only_read_is_named(what, tmp_path
     assert records(tmp_path) == {}
 
 
-COUNTER = 0
+def use_float64(fitted, pool):
+    torch.set_default_dtype(torch.float64)
+
+
+def use_threads(fitted, pool):
+    torch.set_num_threads(3)
+
+
+def forget_gradients(fitted, pool):
+    torch.set_grad_enabled(False)
+
+
+@pytest.fixture
+def as_before():
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(True)
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (use_float64, r"torch.get_default_dtype\(\) from torch.float32 to torch.float64"),
+        (use_threads, r"torch.get_num_threads\(\) from 1 to 3"),
+        (forget_gradients, r"torch.is_grad_enabled\(\) from True to False"),
+    ],
+    ids=lambda what: getattr(what, "__name__", ""),
+)
+def test_a_strategy_that_changes_the_whole_process_is_named(what, said, tmp_path):
+    line = ["alg=random", "alg._target_=tests.test_acquire.Writes", f"+alg.what={what.__name__}"]
+    with pytest.raises(BadInput, match=rf"^alg=random: query changed {said}.*set it back"):
+        run_here(*TOY, *line, root=tmp_path)
+    assert records(tmp_path) == {}
+
+
 SEEN: list[int] = []
 
 
