@@ -55,7 +55,7 @@ class Fisher(QueryStrategy):
         known = pool.source_N[pool.labelled_ids()]
         images, _ = pool.distinct()
         new = images[~torch.isin(images, known)]
-        # Shuffled, since ties go to the first, and rows are in the order of the data: noise comes last.
+        # Shuffled, since ties go to the first.
         new = new[torch.randperm(len(new), generator=rng).to(new.device)]
         picks = greedy_design(
             fitted.features_MD,

@@ -42,7 +42,8 @@ class LHD(QueryStrategy):
         embedding: maps the gaps dl (P,) and dh (P, D) to points (P, E): `hetal.acquisition.lhd_embedding` or
             an ablation of it.
         batch_statistics: read h' with the moving average in train mode, on batches of this many rows of the
-            pool in order, as the paper's code does (64). Outputs then belong to rows, not images, so that
+            pool in the order of their ids, as the paper's code does (64); its noise comes last, where ids here
+            are in random order. Outputs then belong to rows, not images, so that
             every row is passed through. None reads h' as all else is read.
 
     Raises:
@@ -87,6 +88,6 @@ def _cross_entropy(probs: Tensor, label: Tensor) -> Tensor:
 
 
 def _rows(pool: Pool) -> Candidates:
-    """Return every unlabelled row as a candidate of its own, in order."""
+    """Return every unlabelled row as a candidate of its own, in the order of ids."""
     images = pool.source_N[pool.unlabelled_ids()]
     return Candidates(images, torch.ones_like(images))
