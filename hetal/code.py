@@ -240,6 +240,8 @@ def _joined(values: list[ast.expr]) -> list[Any]:
     """Return the parts of an f-string with neighbouring texts in one: versions of Python cut them in other places."""
     found: list[Any] = []
     for value in values:
+        if isinstance(value, ast.Constant) and value.value == "":
+            continue
         if isinstance(value, ast.Constant) and found and isinstance(found[-1], ast.Constant):
             found[-1] = ast.Constant(str(found[-1].value) + str(value.value))
         else:

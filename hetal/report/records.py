@@ -155,7 +155,7 @@ def _summary(path: Path, n_rounds: int, last: str | None) -> Mapping[str, Any] |
     """
     try:
         content = path.read_bytes()
-        summary = SUMMARY.validate_json(content)
+        summary: Mapping[str, Any] = SUMMARY.validate_json(content)
     except (OSError, ValueError):
         return None
     if summary["n_rounds"] != n_rounds or not n_rounds:
