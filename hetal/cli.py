@@ -123,12 +123,18 @@ def launch(cfg: DictConfig) -> Outcome:
 
 
 def _skip(record: Record, rounds: list[Round], console: Console, brief: bool) -> Outcome:
-    """Say that a run is on record already, be it as a part of a longer one."""
+    """Say that a run is on record already, be it as a part of a longer one.
+
+    Raises:
+        BadInput: its data are no longer those that it was made of.
+    """
+    from hetal.audit import check_data
     from hetal.display import show_skipped
     from hetal.figure import draw_curve
     from hetal.measure import summarise
     from hetal.provenance import made_by
 
+    check_data(record.config, record)
     whole = record.summary
     if whole is not None and not (record.dir / "curve.png").exists():
         draw_curve(record.rounds, whole["base_rate"], record.title, record.dir / "curve.png")

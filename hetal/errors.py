@@ -11,6 +11,10 @@ class Held(BadInput):
     """Another process holds a record."""
 
 
+class Unreadable(BadInput):
+    """A file could not be read, which says nothing of what it holds."""
+
+
 class Diverged(BadInput):
     """Training met a loss that is not a number."""
 

@@ -13,7 +13,7 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from hetal.errors import BadInput
+from hetal.errors import BadInput, Unreadable
 
 Array = npt.NDArray[np.generic]
 
@@ -121,15 +121,35 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Array]:
-    """Return the arrays called `keys` of an .npz file, whatever they hold. Nothing is ever unpickled.
+def read_bytes(path: Path) -> bytes | None:
+    """Return the content of a file; None where there is none.
 
     Raises:
-        BadInput: there is no such file, it is damaged, or an array is missing; does not name the file.
+        Unreadable: it is there and cannot be read; names the file.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
+        raise Unreadable(f"cannot read {path}: {reason}; nothing was changed") from None
+
+
+def read_npz(source: Path | BinaryIO, keys: Sequence[str]) -> dict[str, Array]:
+    """Return the arrays called `keys` of an .npz file, whatever they hold. Nothing is ever unpickled.
+
+    Args:
+        source: the file, or an open one.
+        keys: names of the arrays.
+
+    Raises:
+        Unreadable: there is not enough memory.
+        BadInput: there is no such file, it is damaged, or an array is missing. Neither names the file.
     """
     # What numpy and zipfile raise depends on which byte is wrong, so anything may come; it is told in full.
     try:
-        file = np.load(path, allow_pickle=False)
+        file = np.load(source, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise BadInput("is not an .npz file but a single array")
         with file:
@@ -138,6 +158,8 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Array]:
             return {key: file[key] for key in keys}
     except BadInput:
         raise
+    except MemoryError:
+        raise Unreadable("not enough memory for what it says that it holds") from None
     except FileNotFoundError as error:
         raise BadInput("there is no such file") from error
     except Exception as error:

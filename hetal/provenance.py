@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 
 import hetal
+from hetal.code import code_of, own_code, targets
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
 
@@ -39,6 +36,7 @@ SHOWS = (
     "report",
     "resolvers.py",
     "sweep.py",
+    "testing.py",
     "tracing.py",
     "tracked.py",
     "tracking.py",
@@ -52,10 +50,13 @@ def made_by(config: Mapping[str, Any]) -> dict[str, str]:
     """Say what computes the run of `config`; where two answers differ, so may the bits.
 
     Args:
-        config: the resolved config; the files its targets are defined in count as code.
+        config: the resolved config; the packages its targets come from count as code.
+
+    Returns:
+        hetal's version and code, the versions of what does its arithmetic, and see `hetal.code.code_of`.
     """
     versions = {name: _version(name) or "unknown" for name in ARITHMETIC}
-    return {"hetal": f"{hetal.__version__} ({_code(frozenset(_targets(config)))})", **versions}
+    return {"hetal": f"{hetal.__version__} ({own_code(SHOWS)})", **versions, **code_of(targets(config))}
 
 
 def source() -> dict[str, Any]:
@@ -104,32 +105,6 @@ def session(device: torch.device) -> Session:
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         ),
     )
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield node["_target_"]
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _targets(item)
-
-
-@functools.cache
-def _code(targets: frozenset[str]) -> str:
-    """Hash the source files of hetal that results depend on, and those that define `targets`."""
-    package = Path(hetal.__file__).parent
-    files = {path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in SHOWS}
-    for target in targets:
-        module = inspect.getmodule(get_object(target))
-        if module is not None and module.__file__ is not None and not module.__name__.startswith("hetal."):
-            files.add(Path(module.__file__))
-    digest = hashlib.sha256()
-    for path in sorted(files, key=lambda path: (path.name, str(path))):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def _git(*command: str) -> str | None:

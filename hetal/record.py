@@ -30,12 +30,13 @@ from torch import nn
 
 from hetal.budget import Budget
 from hetal.checkpoint import Checkpoint, State, read_state, write_state
-from hetal.contents import AGAIN, About, read_contents
-from hetal.errors import BadInput, Held
-from hetal.files import locked, make_folder, remove, write_atomically, write_json, write_text
-from hetal.identity import identify
+from hetal.contents import AGAIN, DAMAGED, About, read_contents
+from hetal.errors import BadInput, Held, Unreadable
+from hetal.files import locked, make_folder, read_bytes, remove, write_atomically, write_text
+from hetal.identity import by_content, data_files, differences, identify, what_counts
 from hetal.provenance import made_by, session, source
 from hetal.rounds import START, Bought, Round
+from hetal.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance last, since it guards the others.
 OUTPUTS = (
@@ -53,13 +54,16 @@ class Record:
         force: do not read what the folder holds, be it damaged: it is to be replaced.
 
     Attributes:
+        settings: all that can change the result, see `hetal.identity`.
         rounds: finished rounds.
         bought: the start set and what each finished round bought.
         summary: of the finished run; None while it is not finished.
         notes: what a user should know of how the record was found.
 
     Raises:
-        BadInput: `name` would leave `root`, or the record found is damaged beyond what can be mended.
+        Unreadable: the record found cannot be read.
+        BadInput: `name` would leave `root`, a file that a setting names cannot be read, or the record found is damaged
+            beyond what can be mended, was changed by other hands, or is another run's.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Record:
         force: bool = False,
     ) -> None:
         identity = identify(config, choices)
+        self.settings = identity.settings
         self.hash = identity.hash
         self.title = identity.title
         self.group = identity.group
@@ -81,6 +86,7 @@ class Record:
         self.bought: list[Bought] = []
         self.summary: dict[str, Any] | None = None
         self.notes: list[str] = []
+        self._lines: list[str] = []  # of rounds.jsonl
         self._overrides = list(overrides)
         self._about: About | None = None
         self._holder = ""
@@ -91,6 +97,16 @@ class Record:
     def steps(self) -> int:
         """Optimiser steps of all rounds so far."""
         return sum(row.steps for row in self.rounds)
+
+    @property
+    def data(self) -> str:
+        """The fingerprint of the data that the run was begun with, see `hetal.setup`; empty before."""
+        return self._about.data if self._about else ""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The digests of the files that its data were read from, see `hetal.identity.data_files`."""
+        return self._about.files if self._about else {}
 
     def finished(self, budget: Budget) -> list[Round] | None:
         """Return the rounds of the whole run of `budget` where nothing of it is left to do; None where something is.
@@ -132,8 +148,8 @@ class Record:
                 self._begin(device, data)
                 yield self
             finally:
-                if self._is_ours():
-                    with suppress(OSError):  # it says who held the record last, and no more
+                with suppress(OSError, Unreadable):  # it says who held the record last, and no more
+                    if self._is_ours():
                         (self.dir / ".holder.json").unlink()
 
     def wait(self, check: Callable[[], None]) -> None:
@@ -162,7 +178,7 @@ class Record:
         self.summary = None
         for name in ("summary.json", "network.pt", "curve.png", *(() if n else ("rounds.jsonl",))):
             remove(self.dir / name)
-        del self.rounds[n:], self.bought[n + 1 :]
+        del self.rounds[n:], self._lines[n:], self.bought[n + 1 :]
         if n:
             self._write_rounds()
         assert self._about is not None
@@ -180,21 +196,32 @@ class Record:
             return None
         path = self._state_path(len(self.rounds) - 1)
         try:
-            return read_state(path)
+            kept = read_state(path)
         except FileNotFoundError:
-            raise BadInput(f"{path} is missing, which the next query depends on; {AGAIN}") from None
-        except OSError as error:
-            raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+            raise BadInput(f"{path} is missing, which the next query depends on; {DAMAGED}") from None
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or "not enough memory"
+            raise Unreadable(f"cannot read {path}: {reason}; nothing was changed") from None
         except Exception as error:  # what torch raises depends on which byte is wrong
-            raise BadInput(f"{path} is damaged ({type(error).__name__}); {AGAIN}") from None
+            raise BadInput(f"{path} is damaged ({type(error).__name__}); {DAMAGED}") from None
+        if kept.get("after") != self.rounds[-1].queries_digest:
+            raise BadInput(f"{path} is damaged (it is of other queries); {DAMAGED}")
+        state: State = kept["state"]
+        return state
 
     def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
         """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
         self._check_ours()
-        if state is not None:
-            write_state(self._state_path(row.round), state)
-        self.rounds.append(row)
         self.bought.append(bought)
+        *_, digest = queries_digests(self.bought)
+        if state is not None:
+            write_state(self._state_path(row.round), {"after": digest, "state": state})
+        values = dataclasses.asdict(dataclasses.replace(row, queries_digest=digest))
+        del values["digest"]
+        previous = self.rounds[-1].digest if self.rounds else self.hash
+        line = seal(json.dumps(values, allow_nan=False), previous)
+        self._lines.append(line)
+        self.rounds.append(Round(**json.loads(line)))
         self._write_queries()
         self._write_rounds()
         remove(self.dir / "round.ckpt")
@@ -209,7 +236,7 @@ class Record:
         """Enter the summary: the run is finished."""
         self._check_ours()
         remove(self.dir / "round.ckpt")
-        write_json(self.dir / "summary.json", summary)
+        self._write_sealed("summary.json", summary, self.rounds[-1].digest)
         self.summary = dict(summary)
 
     def checkpoint(self, t: int, minutes: float | None) -> Checkpoint:
@@ -242,7 +269,19 @@ class Record:
 
     def _begin(self, device: torch.device, data: str) -> None:
         made = {**made_by(self.config), "device": device.type}
-        about = self._about or About(uuid.uuid4().hex[:8], data, self.choices, made, source(), [])
+        # The data are those that the settings name, unless they were changed after these were looked at.
+        if differ := differences(self.settings, by_content(what_counts(self.config))):
+            raise BadInput(f"{', '.join(differ)}: what it names was changed while the run was started")
+        about = self._about or About(
+            id=uuid.uuid4().hex[:8],
+            data=data,
+            choices=self.choices,
+            made_by=made,
+            source=source(),
+            sessions=[],
+            settings=dict(self.settings),
+            files=data_files(self.config),
+        )
         if about.data != data:
             raise BadInput(f"{self.dir} was begun with other data than these; {AGAIN}")
         if changed := self.changed(made):
@@ -260,7 +299,11 @@ class Record:
 
     def _write_about(self, about: About) -> None:
         self._about = about
-        write_json(self.dir / "provenance.json", dataclasses.asdict(about))
+        self._write_sealed("provenance.json", dataclasses.asdict(about), "")
+
+    def _write_sealed(self, name: str, values: Mapping[str, Any], previous: str) -> None:
+        text = json.dumps(values, indent=2, allow_nan=False)
+        write_text(self.dir / name, seal(text, previous))
 
     def _state_path(self, t: int) -> Path:
         return self.dir / f"strategy-{t}.pt"
@@ -273,12 +316,16 @@ class Record:
 
     def _load(self) -> None:
         found = read_contents(self.dir)
-        self.rounds, self.bought = list(found.rounds), list(found.bought)
+        if found.about and (differ := differences(found.about.settings, self.settings)):
+            said = ", ".join(
+                f"{key} is {there} there and {here} here" for key, (there, here) in differ.items()
+            )
+            raise BadInput(f"{self.dir} holds another run ({said}); name=OTHER keeps them apart")
+        self.rounds, self.bought, self._lines = list(found.rounds), list(found.bought), list(found.lines)
         self.summary, self.notes, self._about = found.summary, list(found.notes), found.about
 
     def _write_rounds(self) -> None:
-        lines = [json.dumps(dataclasses.asdict(r), allow_nan=False) for r in self.rounds]
-        write_text(self.dir / "rounds.jsonl", "\n".join(lines) + "\n")
+        write_text(self.dir / "rounds.jsonl", "\n".join(self._lines) + "\n")
 
     def _write_queries(self) -> None:
         sizes = [len(b.ids) for b in self.bought]
@@ -290,10 +337,7 @@ class Record:
         write_atomically(self.dir / "queries.npz", lambda file: np.savez(file, round=round_, **columns))
 
     def _is_ours(self) -> bool:
-        try:
-            return (self.dir / ".holder.json").read_text() == self._holder
-        except OSError:
-            return False
+        return read_bytes(self.dir / ".holder.json") == self._holder.encode()
 
     def _check_ours(self) -> None:
         """Refuse to write where the folder was deleted, or deleted and begun anew by another process."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
     from torch import Tensor
 
 START = -1  # the "round" in which the start set was bought
 
-# The fields that describe the machine, not the result: they differ between two runs of one config.
-MEASURED = ("seconds", "peak_memory_mb")
+# The fields that describe the machine, not the result: they differ between two runs of one config. So does the digest,
+# which is of these fields too.
+MEASURED = ("seconds", "peak_memory_mb", "digest")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+AtLeast0 = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -41,34 +46,38 @@ class Round:
         bought_per_class: how many carry each label.
         seconds: wall time by phase.
         peak_memory_mb: most memory held at once in the round, in MiB, see `hetal.memory`; null where not known.
+        queries_digest: of all rows bought up to and with this round's, see `hetal.seal.queries_digests`.
+        digest: of the line and of those before it, see `hetal.seal`. Both are entered by the record.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    round: int
-    n_labelled: int
-    accuracy: float
-    balanced_accuracy: float
-    macro_f1: float
-    nll: float
-    ece: float
-    train_accuracy: float
-    epochs: int
-    steps: int
-    restarts: int
-    snapshot_epoch: int | None
-    n_pseudo: int | None
-    pseudo_accuracy: float | None
-    n_asked: int
-    n_bought: int
-    clean_share: float | None
-    n_distinct: int | None
-    bought_per_class: list[int] | None
-    seconds: dict[str, float]
-    peak_memory_mb: float | None = None
-    n_pseudo_noisy: int | None = None
-    pseudo_accuracy_clean: float | None = None
-    pseudo_accuracy_noisy: float | None = None
+    round: Count
+    n_labelled: Count
+    accuracy: Share
+    balanced_accuracy: Share
+    macro_f1: Share
+    nll: AtLeast0
+    ece: AtLeast0
+    train_accuracy: Share
+    epochs: Count
+    steps: Count
+    restarts: Count
+    snapshot_epoch: Count | None
+    n_pseudo: Count | None
+    pseudo_accuracy: Share | None
+    n_asked: Count
+    n_bought: Count
+    clean_share: Share | None
+    n_distinct: Count | None
+    bought_per_class: list[Count] | None
+    seconds: dict[str, AtLeast0]
+    peak_memory_mb: AtLeast0 | None = None
+    n_pseudo_noisy: Count | None = None
+    pseudo_accuracy_clean: Share | None = None
+    pseudo_accuracy_noisy: Share | None = None
+    queries_digest: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from hetal.acquire import acquire, keeps_state, state_of
+from hetal.audit import check_purchases
 from hetal.display import Display
 from hetal.errors import Diverged
 from hetal.interrupt import SafeStop
@@ -44,9 +45,11 @@ def run(
         Stopped: `stop` was asked to.
         Diverged: a loss was not finite; says the round, the epoch and the learning rate.
         BadInput: the strategy returned, wrote to or remembered what it must not; nothing of the round is on record.
+            Or the record and the data do not tell the same.
     """
     pool, oracle, budget, seed = setup.pool, setup.oracle, setup.budget, setup.seed
     record.start(bought(setup, setup.start_ids))
+    check_purchases(record.bought, oracle, pool.source_N, setup.start_ids, record.dir / "queries.npz")
     for purchase in record.bought:
         pool.reveal(purchase.ids, purchase.labels)
     if keeps_state(setup.strategy, setup.name) and (state := record.strategy_state()) is not None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from hetal.contents import read_contents
 from hetal.errors import BadInput
-from hetal.identity import what_counts
 from hetal.record import Record
 from hetal.rounds import Bought, Round
 
@@ -33,7 +32,7 @@ def settings(record: Record) -> dict[str, Any]:
     `alg`, `data`, `noise`, `mult`, `model`, `train`, `finetune`, `seed`, `n_start`, `n_query`, `n_end`, `name`, and
     below them single values such as `train/lr`. Paths are not among them.
     """
-    config = what_counts(record.config)
+    config = record.settings
     return {
         **{group: record.choices[group] for group in CHOSEN if group in record.choices},
         "mult": config["noise"].get("factor", 0),
@@ -138,26 +137,29 @@ def _random_end(record: Record) -> float | None:
     """Return the last accuracy of the finished run of random choice beside this one; None where there is none."""
     _, rest = record.title.split(" ", 1)
     pattern = glob.escape("-".join(["random", *rest.split(" ")]))
-    mine = _but_strategy(record.config)
+    mine = _but_strategy(record.settings, record.config)
     found: dict[bool, float] = {}
     for path in sorted(record.dir.parent.glob(f"{pattern}-*/summary.json")):
         with suppress(BadInput, OSError, LookupError, TypeError, yaml.YAMLError):
             config = yaml.load((path.parent / ".hydra/config.yaml").read_bytes(), Loader=_LOADER)
             contents = read_contents(path.parent)
-            if _but_strategy(config) == mine and contents.about and contents.summary is not None:
+            if contents.about is None or contents.summary is None:
+                continue
+            if _but_strategy(contents.about.settings, config) == mine:
                 choices = contents.about.choices
                 if all(choices.get(group) == record.choices.get(group) for group in CHOSEN[1:]):
-                    alike = config["train"].get("own_ema") == record.config["train"].get("own_ema")
-                    found[alike] = float(contents.summary["final_accuracy"])
+                    theirs, ours = (
+                        of["train"].get("own_ema") for of in (contents.about.settings, record.settings)
+                    )
+                    found[theirs == ours] = float(contents.summary["final_accuracy"])
     return found.get(True, found.get(False))
 
 
-def _but_strategy(config: Mapping[str, Any]) -> dict[str, Any]:
-    kept = what_counts(config)
+def _but_strategy(settings: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **{key: value for key, value in kept.items() if key != "alg"},
+        **{key: value for key, value in settings.items() if key != "alg"},
         "n_end": config["n_end"],
-        "train": {key: value for key, value in kept["train"].items() if key != "own_ema"},
+        "train": {key: value for key, value in settings["train"].items() if key != "own_ema"},
     }
 
 

@@ -2,22 +2,29 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import shutil
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetal import provenance
+from hetal import contents, identity, provenance
+from hetal.audit import check_purchases
 from hetal.errors import BadInput, Stopped
 from hetal.identity import what_counts
-from hetal.provenance import made_by
+from hetal.noise import NoisyPool
+from hetal.pool import Oracle
 from hetal.record import Record
 from hetal.rounds import Bought, Round
+from tests.sealed import change_queries, reseal
 
 CONFIG = {
     "alg": {"_target_": "hetal.algs.random.Random"},
@@ -47,10 +54,11 @@ def purchase(*ids):
     return Bought(ids, ids % 3, ids, ids > 5)
 
 
-def row(t, n_bought):
+def row(t, n_labelled, n_bought):
     values = {f.name: 0 for f in dataclasses.fields(Round)}
     changed = {
         "round": t,
+        "n_labelled": n_labelled,
         "n_bought": n_bought,
         "steps": 7,
         "seconds": {"train": 1.0},
@@ -65,8 +73,8 @@ def written(tmp_path):
     record = make(tmp_path)
     with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
-        record.append(row(0, 3), purchase(9, 1, 3))
-        record.append(row(1, 0), purchase())
+        record.append(row(0, 2, 3), purchase(9, 1, 3))
+        record.append(row(1, 5, 0), purchase())
     return record
 
 
@@ -185,29 +193,17 @@ def test_rounds_without_provenance_are_refused(written, tmp_path):
 @pytest.mark.parametrize("name", ["hetal", "torch", "device"])
 def test_what_other_code_began_is_refused_and_shown(name, written, tmp_path):
     path = written.dir / "provenance.json"
-    about = json.loads(path.read_text())
-    about["made_by"][name] = "0.0.1"
-    path.write_text(json.dumps(about))
+    reseal(written.dir, about=lambda about: about["made_by"].update({name: "0.0.1"}))
+    before = path.read_text()
     again = make(tmp_path)
     with (
         pytest.raises(BadInput, match=rf"was begun by {name} 0\.0\.1; this is {name} .*force=true"),
         again.hold(CPU, "data"),
     ):
         pass
-    assert json.loads(path.read_text()) == about
+    assert path.read_text() == before
     with again.hold(CPU, "data", force=True):
         assert again.rounds == []
-
-
-def test_code_is_hetals_and_that_of_the_targets(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    own = tmp_path / "own_score.py"
-    codes = []
-    for text in ("def score(p): return p[:, 0]", "def score(p): return p[:, 1]"):
-        own.write_text(text)
-        provenance._code.cache_clear()
-        codes.append(made_by({"alg": {"score": {"_target_": "own_score.score"}}})["hetal"])
-    assert len({*codes, made_by({})["hetal"]}) == 3
 
 
 def test_secrets_stay_out_of_provenance(tmp_path, monkeypatch):
@@ -226,7 +222,7 @@ def test_a_folder_deleted_while_it_is_written(tmp_path):
     with record.hold(CPU, "data"):
         shutil.rmtree(record.dir)
         with pytest.raises(BadInput, match="was deleted"):
-            record.append(row(0, 0), purchase())
+            record.append(row(0, 2, 0), purchase())
     assert not record.dir.exists()
 
 
@@ -236,9 +232,9 @@ def test_a_folder_deleted_and_begun_by_another(tmp_path):
         shutil.rmtree(first.dir)
         with second.hold(CPU, "data"):
             second.start(purchase(4, 2))
-            second.append(row(0, 3), purchase(9, 1, 3))
+            second.append(row(0, 2, 3), purchase(9, 1, 3))
             with pytest.raises(BadInput, match=r"taken over by process \d+"):
-                first.append(row(0, 0), purchase())
+                first.append(row(0, 2, 0), purchase())
     assert make(tmp_path).rounds == second.rounds
 
 
@@ -248,7 +244,7 @@ def test_waiting_ends_with_what_the_holder_has_left(tmp_path):
     with first.hold(CPU, "data"):
         waiting.start()
         first.start(purchase(4, 2))
-        first.append(row(0, 3), purchase(9, 1, 3))
+        first.append(row(0, 2, 3), purchase(9, 1, 3))
         waiting.join(0.3)
         assert waiting.is_alive()
     waiting.join(60)
@@ -291,7 +287,7 @@ def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
     record = make(tmp_path)
     with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
-        record.append(row(0, 3), purchase(9, 1, 3))
+        record.append(row(0, 2, 3), purchase(9, 1, 3))
         record.finish({"n_rounds": 1, "final_accuracy": 0.5})
     path = record.dir / data.draw(
         st.sampled_from(["rounds.jsonl", "queries.npz", "provenance.json", "summary.json"])
@@ -301,7 +297,9 @@ def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
     path.write_bytes(content)
     with contextlib.suppress(BadInput):
         again = make(tmp_path)
-        assert len(again.rounds) <= 1
+        assert again.rounds == record.rounds[: len(again.rounds)]
+        assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3]][: 2 * len(again.rounds)]
+        assert again.summary in (None, record.summary)
         with again.hold(CPU, "data"):
             pass
 
@@ -317,7 +315,8 @@ def test_one_writer_and_who_it_is(tmp_path):
 
 def test_force_starts_again(written, tmp_path):
     summary = {"area_under_curve": 0.5, "n_rounds": 2}
-    (written.dir / "summary.json").write_text(json.dumps(summary))
+    with written.hold(CPU, "data"):
+        written.finish(summary)
     again = make(tmp_path)
     assert again.summary == summary
     with again.hold(CPU, "data", force=True):
@@ -356,3 +355,266 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="root="), make(tmp_path / "file").hold(CPU, "data"):
         pass
+
+
+# A record that was changed by other hands.
+
+
+def change_line(folder, t, old, new):
+    path = folder / "rounds.jsonl"
+    lines = path.read_text().splitlines(True)
+    assert old in lines[t]
+    lines[t] = lines[t].replace(old, new, 1)
+    path.write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"accuracy": 0,', '"accuracy": 0.625,'), ('"steps": 7', '"steps": 8'), ('"nll": 0,', '"nll": 0.25,'),
+        ('"epochs": 0', '"epochs": 3'), ('"train": 1.0', '"train": 2.0'), ('"digest": "', '"digest": "0'),
+        ('"queries_digest": "', '"queries_digest": "0'), (', "digest"', ', "digests"'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("t", [0, 1])
+def test_a_line_that_was_changed_is_named(t, old, new, written, tmp_path):
+    change_line(written.dir, t, old, new)
+    with pytest.raises(BadInput, match=rf"rounds\.jsonl is damaged \(line {t + 1} .*copy .*force=true"):
+        make(tmp_path)
+
+
+def test_a_changed_line_is_said_to_be_changed(written, tmp_path):
+    change_line(written.dir, 1, '"accuracy": 0,', '"accuracy": 0.625,')
+    with pytest.raises(BadInput, match=r"\(line 2 was changed after it was written\)"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[1:],
+        lambda lines: [lines[0], lines[0]],
+        lambda lines: [lines[1], lines[0]],
+        lambda lines: [lines[1].replace('"round": 1', '"round": 0')],
+    ],
+)
+def test_lines_that_are_gone_or_moved_are_refused(change, written, tmp_path):
+    path = written.dir / "rounds.jsonl"
+    path.write_text("".join(change(path.read_text().splitlines(True))))
+    with pytest.raises(BadInput, match=r"rounds\.jsonl is damaged \(line [12] "):
+        make(tmp_path)
+
+
+def test_the_rounds_of_another_run_are_refused(written, tmp_path):
+    other = make(tmp_path, seed=1)
+    with other.hold(CPU, "data"):
+        pass
+    for name in ("rounds.jsonl", "queries.npz"):
+        shutil.copy(written.dir / name, other.dir / name)
+    with pytest.raises(BadInput, match=r"line 1 was changed"):
+        make(tmp_path, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("accuracy", 7.0), ("accuracy", -0.1), ("macro_f1", 1.5), ("nll", -1.0), ("ece", -0.5), ("train_accuracy", 2.0),
+        ("n_labelled", -5), ("steps", -1), ("epochs", -1), ("restarts", -2), ("clean_share", 1.25), ("n_distinct", -3),
+        ("bought_per_class", [-1]), ("seconds", {"train": -1.0}), ("peak_memory_mb", -1.0), ("accuracy", float("inf")),
+        ("n_bought", 2), ("n_labelled", 5), ("n_labelled", 1), ("pseudo_accuracy", 1.5), ("unknown", 1),
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_are_refused_however_they_are_sealed(field, value, written, tmp_path):
+    reseal(written.dir, rows=lambda rows: rows[0].update({field: value}))
+    with pytest.raises(BadInput, match=r"(rounds\.jsonl|queries\.npz) is damaged"):
+        make(tmp_path)
+
+
+def flip(arrays):
+    arrays["labels"][3] += 1
+
+
+def swap(arrays):
+    arrays["ids"][[0, 2]] = arrays["ids"][[2, 0]]
+
+
+def unmark(arrays):
+    arrays["is_noisy"][2] = ~arrays["is_noisy"][2]
+
+
+def enlarge(arrays):
+    for name in arrays:
+        arrays[name] = np.concatenate([arrays[name][:1], arrays[name]])
+    arrays["ids"][0] = 7
+
+
+@pytest.mark.parametrize("change", [flip, swap, unmark, enlarge])
+def test_purchases_that_were_changed_are_named(change, written, tmp_path):
+    change_queries(written.dir, change)
+    with pytest.raises(BadInput, match=r"queries\.npz is damaged \(.*(round 0|does not match).*force=true"):
+        make(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: about["choices"].update(alg="badge"),
+        lambda about: about.update(data="other"),
+        lambda about: about["sessions"][0].update(python="2.7"),
+        lambda about: about["settings"].update(seed=3),
+    ],
+)
+def test_provenance_that_was_changed_is_refused(change, written, tmp_path):
+    path = written.dir / "provenance.json"
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about, indent=2))
+    with pytest.raises(BadInput, match=r"provenance\.json is damaged \(was changed after it was written\)"):
+        make(tmp_path)
+
+
+def test_a_summary_that_was_changed_is_made_again(written, tmp_path):
+    with written.hold(CPU, "data"):
+        written.finish({"n_rounds": 2, "final_accuracy": 0.5})
+    path = written.dir / "summary.json"
+    path.write_text(path.read_text().replace("0.5", "0.75"))
+    found = make(tmp_path)
+    assert found.summary is None
+    assert "summary.json was changed after it was written; it is made again" in found.notes[0]
+
+
+@pytest.mark.parametrize("name", ["rounds.jsonl", "queries.npz", "provenance.json", "summary.json"])
+@pytest.mark.parametrize("error", [errno.ESTALE, errno.EIO, errno.EACCES, None])
+def test_what_cannot_be_read_is_not_called_damaged(name, error, written, tmp_path, monkeypatch):
+    with written.hold(CPU, "data"):
+        written.finish({"n_rounds": 2, "final_accuracy": 0.5})
+    read = Path.read_bytes
+
+    def failing(path):
+        if path.name == name:
+            raise MemoryError if error is None else OSError(error, os.strerror(error), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    reason = "not enough memory" if error is None else os.strerror(error)
+    with pytest.raises(BadInput) as told:
+        make(tmp_path)
+    assert str(told.value) == f"cannot read {written.dir / name}: {reason}; nothing was changed"
+    monkeypatch.undo()
+    assert make(tmp_path).summary is not None
+
+
+def test_arrays_that_memory_does_not_hold_are_not_called_damaged(written, tmp_path, monkeypatch):
+    def failing(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", failing)
+    with pytest.raises(
+        BadInput, match=r"cannot read .*queries\.npz: not enough memory .*nothing was changed$"
+    ):
+        make(tmp_path)
+
+
+def test_a_record_that_is_replaced_while_it_is_read_is_read_again(written, tmp_path, monkeypatch):
+    later = shutil.copytree(written.dir, tmp_path / "later")
+    reseal(later, rows=lambda rows: rows[0].update(nll=0.5))
+    read, moved = contents.read_bytes, []
+
+    def slowly(path):
+        found = read(path)
+        if path.name == "rounds.jsonl" and not moved:  # a writer replaces queries.npz, then rounds.jsonl
+            moved.append(path)
+            change_queries(written.dir, flip)
+            change_queries(later, flip)
+            reseal(later)
+            for name in ("queries.npz", "rounds.jsonl"):
+                os.replace(later / name, written.dir / name)
+        return found
+
+    monkeypatch.setattr(contents, "read_bytes", slowly)
+    assert make(tmp_path).rounds[0].nll == 0.5
+
+
+def test_a_folder_of_another_run_is_never_taken_for_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "hash_of", lambda settings: "0" * 16)
+    first = make(tmp_path, train={"lr": 0.1})
+    with first.hold(CPU, "data"):
+        pass
+    with pytest.raises(
+        BadInput, match=r"holds another run \(train\.lr is 0\.1 there and 0\.2 here\)"
+    ) as told:
+        make(tmp_path, train={"lr": 0.2})
+    assert "\n" not in str(told.value)
+
+
+def test_the_state_of_a_strategy_is_that_of_its_query(tmp_path):
+    record = make(tmp_path)
+    with record.hold(CPU, "data"):
+        record.start(purchase(4, 2))
+        record.append(row(0, 2, 3), purchase(9, 1, 3), {"seen": 1})
+        record.append(row(1, 5, 1), purchase(8), {"seen": 2})
+    assert make(tmp_path).strategy_state() == {"seen": 2}
+    shutil.copy(record.dir / "strategy-0.pt", record.dir / "strategy-1.pt")
+    with pytest.raises(BadInput, match=r"strategy-1\.pt is damaged \(it is of other queries\)"):
+        make(tmp_path).strategy_state()
+    (record.dir / "strategy-1.pt").unlink()
+    with pytest.raises(BadInput, match=r"strategy-1\.pt is missing"):
+        make(tmp_path).strategy_state()
+
+
+def test_rounds_that_are_cut_keep_their_digests(tmp_path):
+    record = make(tmp_path)
+    with record.hold(CPU, "data"):
+        record.start(purchase(4, 2))
+        record.append(row(0, 2, 3), purchase(9, 1, 3))
+        record.append(row(1, 5, 0), purchase())
+        record.finish({"n_rounds": 2})
+    with record.hold(CPU, "data"):
+        record.cut(1)
+        record.append(row(1, 5, 1), purchase(8))
+        record.append(row(2, 6, 0), purchase())
+        record.finish({"n_rounds": 3})
+    again = make(tmp_path)
+    assert again.rounds == record.rounds
+    assert again.summary == {"n_rounds": 3}
+
+
+# What was bought, beside what the data say.
+
+
+@pytest.mark.parametrize(
+    ("t", "changes", "said"),
+    [
+        (0, {"labels": [0, 1]}, r"the start set says that row 4 has label 0; by the data it is 1"),
+        (0, {"ids": [4, 3]}, r"the start set says that row 3 has label 2; by the data it is 0"),
+        (1, {"labels": [0, 1, 1]}, r"round 0 says that row 3 has label 1; by the data it is 0"),
+        (1, {"source": [9, 1, 4]}, r"round 0 says that row 3 has image 4; by the data it is 3"),
+        (
+            1,
+            {"is_noisy": [False] * 3},
+            r"round 0 says that row 9 has noise flag False; by the data it is True",
+        ),
+        (1, {"ids": [9, 1, 12]}, r"round 0 holds row 12, which is not in 0\.\.9"),
+        (1, {"ids": [9, -1, 3]}, r"round 0 holds row -1, which is not in 0\.\.9"),
+        (1, {"ids": [9, 9, 3]}, r"round 0 holds a row that was bought before"),
+        (1, {"ids": [9, 4, 3]}, r"round 0 holds a row that was bought before"),
+    ],
+)
+def test_purchases_are_compared_with_the_data(t, changes, said):
+    oracle = Oracle(
+        NoisyPool(torch.zeros(10, 2), torch.arange(10), torch.arange(10) % 3, torch.arange(10) > 5)
+    )
+    held = [purchase(4, 2), purchase(9, 1, 3)]
+    check_purchases(held, oracle, torch.arange(10), torch.tensor([4, 2]))
+    held[t] = dataclasses.replace(held[t], **{name: torch.tensor(value) for name, value in changes.items()})
+    with pytest.raises(BadInput, match=rf"queries\.npz: {said}; .*copy.*force=true"):
+        check_purchases(held, oracle, torch.arange(10), torch.tensor([4, 2]))
+
+
+@pytest.mark.parametrize("ids", [(2, 4), (4, 2, 7), (4,), (4, 7)])
+def test_the_start_set_is_the_one_that_the_seed_draws(ids):
+    oracle = Oracle(
+        NoisyPool(torch.zeros(10, 2), torch.arange(10), torch.arange(10) % 3, torch.arange(10) > 5)
+    )
+    with pytest.raises(BadInput, match=r"the start set holds other rows than the 2 that the seed draws"):
+        check_purchases([purchase(*ids)], oracle, torch.arange(10), torch.tensor([4, 2]))

@@ -143,8 +143,9 @@ def _not_paired(runs: Sequence[Run]) -> list[str]:
     flags = []
     for key in sorted({key for run in runs for key in run.made_by}):
         values: dict[str, str] = {}
-        for run in runs:
-            said = run.made_by.get(key, ABSENT)
+        # Code of a user's own is asked for only where it computed something: others are beside it with good reason.
+        for run in (run for run in runs if key in run.made_by):
+            said = run.made_by[key]
             values[run.label] = said if values.get(run.label, said) == said else "several"
         if len(set(values.values())) > 1 or "several" in values.values():
             flags.append(_along(key, values))

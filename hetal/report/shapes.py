@@ -11,10 +11,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+from hetal.rounds import Count, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
 class Row(TypedDict):
@@ -59,6 +58,7 @@ class About(TypedDict):
     made_by: dict[str, str]
     source: dict[str, str | None]
     sessions: Annotated[list[Session], Field(min_length=1)]
+    settings: NotRequired[dict[str, Any]]
 
 
 class Summary(TypedDict):
