@@ -1,7 +1,7 @@
 """Break runs in every way we can think of, and see that the same command always ends in the same bits.
 
     python -m tests.faults              # the whole of it, half an hour
-    python -m tests.faults --kills 10 --operations 10 --damages 10
+    python -m tests.faults --kills 10 --operations 10 --damages 10 --edits 10
 
 Every run is a process of its own, forked from one that has torch imported already. A run that was broken is started
 again with the same settings until it ends; then rounds (but for timings), purchases, summary and config must equal,
@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Imported once, for all processes that are forked from here.
 import numpy as np
@@ -46,6 +47,7 @@ from hetal.cli import launch, plainly
 from hetal.rounds import MEASURED
 from tests.command_line import composed
 from tests.processes import new_file
+from tests.sealed import change_queries, reseal
 
 torch.set_num_threads(1)
 
@@ -310,19 +312,26 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def stop_and_finish(line: str, stopped: Path, finished: Path, n_rounds: int, rng: random.Random) -> None:
+    """Leave a run under `stopped` that was killed after `n_rounds` rounds or more, and a whole one under `finished`."""
+    _, seconds = reference(line)
+    while True:
+        Process(line, stopped).kill_after(rng.uniform(0.4, 0.9) * seconds)
+        found = {path.name: path for path in stopped.glob("*/*/*")}
+        midway = {"rounds.jsonl", "round.ckpt"} <= found.keys() and "summary.json" not in found
+        if midway and found["rounds.jsonl"].read_text().count("\n") >= n_rounds:
+            break
+        shutil.rmtree(stopped)
+        stopped.mkdir()
+    run_to_the_end(line, finished)
+
+
 def damages(n: int | None, rng: random.Random) -> None:
     """Damage each file that a stopped or finished run has left, in every way; or `n` of them."""
     line = f"alg=lhd {KEEP}"
-    expected, seconds = reference(line)
+    expected, _ = reference(line)
     with folder() as stopped, folder() as finished:
-        while True:
-            Process(line, stopped).kill_after(rng.uniform(0.4, 0.9) * seconds)
-            names = {path.name for path in stopped.glob("*/*/*")}
-            if {"rounds.jsonl", "round.ckpt"} <= names and "summary.json" not in names:
-                break
-            shutil.rmtree(stopped)
-            stopped.mkdir()
-        run_to_the_end(line, finished)
+        stop_and_finish(line, stopped, finished, 1, rng)
         cases = [
             (before, path.relative_to(before), name)
             for before in (stopped, finished)
@@ -349,6 +358,166 @@ def damages(n: int | None, rng: random.Random) -> None:
                 else:
                     raise AssertionError(f"{what}: ended with {code}:\n{said}")
                 must_equal(root, expected_now, what)
+
+
+def lines_of(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+    """Return what changes the lines of a rounds.jsonl."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "rounds.jsonl"
+        before = path.read_text().splitlines(True)
+        path.write_text("".join(change(list(before))))
+
+    return edit
+
+
+def field_of(t: int, name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Return what changes one field of a round as an editor of text would."""
+
+    def edit(lines: list[str]) -> list[str]:
+        row = json.loads(lines[t])
+        row[name] = change(row[name])
+        lines[t] = json.dumps(row) + "\n"
+        return lines
+
+    return lines_of(edit)
+
+
+def json_of(file: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    """Return what changes a JSON file."""
+
+    def edit(folder: Path) -> None:
+        values = json.loads((folder / file).read_text())
+        change(values)
+        (folder / file).write_text(json.dumps(values, indent=2) + "\n")
+
+    return edit
+
+
+def arrays_of(change: Callable[[dict[str, np.ndarray]], None], consistent: bool) -> Callable[[Path], None]:
+    """Return what changes queries.npz; `consistent` gives every digest its due, as who knows hetal's code could."""
+
+    def edit(folder: Path) -> None:
+        change_queries(folder, change)
+        if consistent:
+            reseal(folder)
+
+    return edit
+
+
+def flip_a_label(arrays: dict[str, np.ndarray]) -> None:
+    arrays["labels"][45] = (arrays["labels"][45] + 1) % 10
+
+
+def swap_between_rounds(arrays: dict[str, np.ndarray]) -> None:
+    start, first = (int(np.flatnonzero(arrays["round"] == t)[0]) for t in (-1, 0))
+    for name in arrays:
+        if name != "round":
+            arrays[name][[start, first]] = arrays[name][[first, start]]
+
+
+def swap_within_a_round(arrays: dict[str, np.ndarray]) -> None:
+    first = int(np.flatnonzero(arrays["round"] == 0)[0])
+    arrays["ids"][[first, first + 1]] = arrays["ids"][[first + 1, first]]
+
+
+def enlarge_the_start_set(arrays: dict[str, np.ndarray]) -> None:
+    arrays["round"][np.flatnonzero(arrays["round"] == 0)[0]] = -1
+
+
+def another_row(arrays: dict[str, np.ndarray]) -> None:
+    arrays["ids"][50] = np.setdiff1d(np.arange(200), arrays["ids"])[0]
+
+
+def call_noise_clean(arrays: dict[str, np.ndarray]) -> None:
+    arrays["is_noisy"][np.flatnonzero(arrays["is_noisy"])[-1]] = False
+
+
+ARRAYS = (
+    flip_a_label, swap_between_rounds, swap_within_a_round, enlarge_the_start_set, another_row, call_noise_clean
+)  # fmt: skip
+
+
+def take_back_the_summary(folder: Path) -> None:
+    (folder / "summary.json").unlink(missing_ok=True)
+
+
+EDITS: dict[str, Callable[[Path], None]] = {
+    **{f"queries.npz: {change.__name__}": arrays_of(change, consistent=False) for change in ARRAYS},
+    **{
+        f"queries.npz, sealed again: {change.__name__}": arrays_of(change, consistent=True)
+        for change in ARRAYS
+    },
+    "rounds.jsonl: another accuracy": field_of(0, "accuracy", lambda x: round(x + 0.002, 6)),
+    "rounds.jsonl: another accuracy, later": field_of(1, "accuracy", lambda x: round(x - 0.002, 6)),
+    "rounds.jsonl: an accuracy that cannot be": field_of(1, "accuracy", lambda x: 7.0),
+    "rounds.jsonl: fewer bought": field_of(0, "n_bought", lambda x: x - 1),
+    "rounds.jsonl: fewer steps": field_of(0, "steps", lambda x: x - 1),
+    "rounds.jsonl: cleaner": field_of(0, "clean_share", lambda x: min(x + 0.05, 1.0)),
+    "rounds.jsonl: faster": field_of(1, "seconds", lambda x: {name: s / 2 for name, s in x.items()}),
+    "rounds.jsonl: other labels": field_of(1, "n_labelled", lambda x: x + 1),
+    "rounds.jsonl: a line taken out": lines_of(lambda lines: lines[1:]),
+    "rounds.jsonl: a line taken out, numbered again": lines_of(
+        lambda lines: [lines[1].replace('"round": 1', '"round": 0'), *lines[2:]]
+    ),
+    "rounds.jsonl: the last line taken out": lines_of(lambda lines: lines[:-1]),
+    "rounds.jsonl: a line twice": lines_of(lambda lines: [lines[0], *lines]),
+    "rounds.jsonl: lines swapped": lines_of(lambda lines: [lines[1], lines[0], *lines[2:]]),
+    "rounds.jsonl: a field more": lines_of(
+        lambda lines: [lines[0].replace("{", '{"by_hand": 1, ', 1), *lines[1:]]
+    ),
+    "rounds.jsonl: no digest": lines_of(
+        lambda lines: [lines[0][: lines[0].index(', "digest"')] + "}\n", *lines[1:]]
+    ),
+    "provenance.json: other data": json_of("provenance.json", lambda about: about.update(data="0" * 16)),
+    "provenance.json: another option": json_of(
+        "provenance.json", lambda about: about["choices"].update(alg="badge")
+    ),
+    "provenance.json: other settings": json_of(
+        "provenance.json", lambda about: about["settings"].update(seed=1)
+    ),
+    "provenance.json: other code": json_of(
+        "provenance.json", lambda about: about["made_by"].update(torch="1.0")
+    ),
+    "summary.json: a larger area": json_of("summary.json", lambda s: s.update(area_under_curve=0.99)),
+    "summary.json: another accuracy": json_of(
+        "summary.json", lambda s: s.update(final_accuracy=round(s["final_accuracy"] + 0.002, 6))
+    ),
+    "summary.json: fewer rounds": json_of("summary.json", lambda s: s.update(n_rounds=s["n_rounds"] - 1)),
+    "summary.json: gone": take_back_the_summary,
+}
+
+
+def edits(n: int | None, rng: random.Random) -> None:
+    """Edit the record of a stopped and of a finished run by hand, with values that could be true; or `n` of the ways.
+
+    What is sealed again can be told on running on only, by the data: there a finished run loses its summary first.
+    """
+    line = f"alg=lhd {KEEP}"
+    expected, _ = reference(line)
+    with folder() as stopped, folder() as finished:
+        stop_and_finish(line, stopped, finished, 2, rng)
+        cases = [(before, name) for before in (stopped, finished) for name in EDITS]
+        for before, name in cases if n is None else rng.sample(cases, n):
+            file = name.split(":")[0].split(",")[0]
+            if before == stopped and file == "summary.json":
+                continue
+            what = f"{'stopped' if before == stopped else 'finished'}, {name}"
+            with folder() as root:
+                shutil.copytree(before, root, dirs_exist_ok=True)
+                (record,) = (path.parent for path in root.glob("*/*/provenance.json"))
+                EDITS[name](record)
+                if "sealed again" in name:
+                    take_back_the_summary(record)
+                code, said = Process(line, root).wait()
+                if code == 1 and file in said and "Traceback" not in said and len(said.splitlines()) < 4:
+                    counts["records edited, named and refused"] += 1
+                    run_to_the_end(f"{line} force=true", root)
+                elif code == 0:
+                    counts["records edited, mended"] += 1
+                else:
+                    raise AssertionError(f"{what}: ended with {code}:\n{said}")
+                must_equal(root, expected, what)
 
 
 def races(n: int, rng: random.Random) -> None:
@@ -430,6 +599,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="kills at random times")
     parser.add_argument("--operations", type=int, help="file operations to fail; all unless given")
     parser.add_argument("--damages", type=int, help="files to damage; all in every way unless given")
+    parser.add_argument("--edits", type=int, help="edits of records to make; all unless given")
     parser.add_argument("--others", type=int, default=10, help="races, full disks, deleted folders")
     parser.add_argument("--only", help="one kind of fault")
     parser.add_argument("--seed", type=int, default=0)
@@ -441,6 +611,7 @@ def main() -> None:
     rng = random.Random(options.seed)
     for inject, n in (
         (damages, options.damages),
+        (edits, options.edits),
         (races, options.others),
         (full_disk, options.others),
         (deletions, options.others),

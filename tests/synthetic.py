@@ -19,6 +19,7 @@ from hetal.identity import identify
 from hetal.report.records import Run
 from hetal.rounds import Round
 from tests.command_line import composed
+from tests.sealed import reseal
 
 BASE = ("device=cpu", "tracker=none")
 
@@ -29,6 +30,7 @@ def write_run(
     seed: int = 0,
     accuracy: Sequence[float] = (0.5, 0.6, 0.7, 0.8),
     finished: bool = True,
+    sealed: bool = False,
     **fields: Any,
 ) -> Path:
     """Write the record of one run and return its folder.
@@ -39,16 +41,19 @@ def write_run(
         seed: of the run.
         accuracy: of every round.
         finished: whether there is a summary.
+        sealed: whether the record holds its settings and digests of itself; else it is as older versions left them.
         fields: of every round, to be other than what is made up here.
     """
     config, choices, text = _composed(str(root), overrides)
     config = {**config, "seed": seed}
-    folder = identify(config, choices).dir
+    identity = identify(config, choices)
+    folder = identity.dir
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text(text.replace("seed: 0\n", f"seed: {seed}\n"))
     given = [*overrides, f"seed={seed}", f"root={root}"]
     (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {line}\n" for line in given))
-    (folder / "provenance.json").write_text(json.dumps(_about(choices), indent=2))
+    about = _about(choices) | ({"settings": identity.settings, "files": {}} if sealed else {})
+    (folder / "provenance.json").write_text(json.dumps(about, indent=2))
     rows = [
         {**_round(t, config, value, t == len(accuracy) - 1), **fields} for t, value in enumerate(accuracy)
     ]
@@ -60,6 +65,8 @@ def write_run(
             "base_rate": 0.2, "seconds": {"train": 1.0},
         }  # fmt: skip
         (folder / "summary.json").write_text(json.dumps(summary, indent=2))
+    if sealed:
+        reseal(folder)
     return folder
 
 
@@ -112,11 +119,12 @@ def _round(t: int, config: dict[str, Any], accuracy: float, is_last: bool) -> di
     row = Round(
         round=t, n_labelled=config["n_start"] + t * config["n_query"], accuracy=float(accuracy),
         balanced_accuracy=float(accuracy), macro_f1=float(accuracy), nll=1.0, ece=0.1, train_accuracy=0.99,
-        epochs=10, steps=100, restarts=0, snapshot_epoch=None, n_pseudo=None, pseudo_accuracy=None, n_bought=n,
-        clean_share=0.25 if n else None, n_distinct=15 if n else None, bought_per_class=[2] * 10 if n else None,
+        epochs=10, steps=100, restarts=0, snapshot_epoch=None, n_pseudo=None, pseudo_accuracy=None, n_asked=n,
+        n_bought=n, clean_share=0.25 if n else None, n_distinct=15 if n else None,
+        bought_per_class=[2] * 10 if n else None,
         seconds={"train": 1.0, "score": 0.1, "select": 0.2, "test": 0.3}, peak_memory_mb=600.0,
     )  # fmt: skip
-    return dataclasses.asdict(row)
+    return {k: v for k, v in dataclasses.asdict(row).items() if k not in ("queries_digest", "digest")}
 
 
 def copy(folder: Path, to: Path) -> Path:

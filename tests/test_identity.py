@@ -538,8 +538,9 @@ def test_a_finished_run_of_a_users_loader_is_not_returned_for_other_data(tmp_pat
     monkeypatch.syspath_prepend(tmp_path)
     write_npz(tmp_path / "hidden.npz", 0)
     (tmp_path / "own_loader.py").write_text(LOADER.format(path=str(tmp_path / "hidden.npz")))
-    dropped = [f"~data.{name}" for name in ("n_train", "mean", "std")]
-    line = ["data=digits", *NPZ[1:], "data._target_=own_loader.load", *dropped]
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    (tmp_path / "conf" / "data" / "own.yaml").write_text("_target_: own_loader.load\n_partial_: true\n")
+    line = ["data=own", *NPZ[1:], f"hydra.searchpath=[file://{tmp_path / 'conf'}]"]
     run_here(*line, root=tmp_path / "out")
     before = records(tmp_path / "out")
     run_here(*line, root=tmp_path / "out")

@@ -39,7 +39,7 @@ def test_a_real_run_is_read_as_it_was_recorded(tmp_path):
     assert run.config["n_query"] == 20
     assert "seed" not in run.config
     # What synthetic records hold is what real ones hold.
-    (like,) = read([write_run(tmp_path / "made", "alg=random", seed=3)]).runs
+    (like,) = read([write_run(tmp_path / "made", "alg=random", seed=3, sealed=True)]).runs
     assert like.rounds[0].keys() == run.rounds[0].keys()
     assert like.summary.keys() == run.summary.keys()
     assert like.choices.keys() == run.choices.keys()
@@ -211,6 +211,93 @@ def test_only_damaged_records_are_one_line(tmp_path):
         report([folder], tmp_path / "out", "t", with_pictures=False)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "out").exists()
+
+
+# Records that carry digests of themselves.
+
+
+def test_a_record_whole_is_read_as_older_ones_are(tmp_path):
+    old = write_run(tmp_path / "old", "alg=badge")
+    new = write_run(tmp_path / "new", "alg=badge", sealed=True)
+    (one,), (other,) = (read([folder]).runs for folder in (old, new))
+    assert dict(one.config) == dict(other.config)
+    assert other.summary is not None
+    assert {run.label for run in read([tmp_path / "old", tmp_path / "new"]).runs} == {"badge"}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (
+            "rounds.jsonl",
+            '"accuracy": 0.6',
+            '"accuracy": 0.61',
+            "rounds.jsonl, line 2 was changed after it was written",
+        ),
+        (
+            "rounds.jsonl",
+            '"round": 2, "n_labelled": 200',
+            '"round": 2, "n_labelled": 201',
+            "line 3 was changed",
+        ),
+        ("rounds.jsonl", ', "digest"', ', "digested"', "line 1 has no digest"),
+        ("summary.json", '"area_under_curve": 0.65', '"area_under_curve": 0.66', "summary.json was changed"),
+        ("provenance.json", '"alg": "badge"', '"alg": "lhd"', "provenance.json was changed"),
+        (
+            ".hydra/config.yaml",
+            "\nseed: 0\n",
+            "\nseed: 1\n",
+            ".hydra/config.yaml says seed 1, provenance.json 0",
+        ),
+    ],
+)
+def test_what_was_edited_is_told(tmp_path, name, old, new, said):
+    folder = write_run(tmp_path, "alg=badge", sealed=True)
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1))
+    found = read([folder])
+    assert not found.runs
+    assert said in found.problems[0][1]
+
+
+def test_a_line_taken_out_or_another_runs_is_told(tmp_path):
+    folder = write_run(tmp_path, "alg=badge", sealed=True, finished=False)
+    other = write_run(tmp_path, "alg=badge", sealed=True, seed=1)
+    path = folder / "rounds.jsonl"
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join(lines[:2]))  # as a run leaves it that was stopped
+    assert len(read([folder]).runs[0].rounds) == 2
+    path.write_text("".join([lines[0], lines[2].replace('"round": 2', '"round": 1')]))
+    assert "line 2 was changed" in read([folder]).problems[0][1]
+    shutil.copy(other / "rounds.jsonl", path)
+    assert "line 1 was changed" in read([folder]).problems[0][1]
+
+
+def test_settings_are_those_on_record_whatever_the_config_says(tmp_path):
+    folder = write_run(tmp_path, "alg=badge", sealed=True)
+    path = folder / ".hydra" / "config.yaml"
+    path.write_text(path.read_text().replace("n_query: 50", "n_query: 7"))
+    (run,) = read([folder]).runs
+    assert run.config["n_query"] == 50
+
+
+def test_runs_to_another_end_are_other_forms(tmp_path):
+    for n_end in (400, 500):
+        write_run(tmp_path / str(n_end), "alg=badge", f"n_end={n_end}", sealed=True)
+    assert {run.label for run in read([tmp_path / "400", tmp_path / "500"]).runs} == {
+        "badge, n_end=400", "badge, n_end=500"
+    }  # fmt: skip
+
+
+def test_code_of_a_users_own_is_no_alarm_beside_other_strategies(tmp_path):
+    write_run(tmp_path, "alg=badge")
+    for seed, digest in enumerate("aab"):
+        folder = write_run(tmp_path, "alg=random", seed=seed)
+        _change(folder, made_by={"hetal": "0.1.0 (0)", "device": "cpu", "code of mine": digest * 16})
+        if seed == 1:
+            assert read([tmp_path]).flags == ()
+    assert any("code of mine is several" in flag for flag in read([tmp_path]).flags)
 
 
 # Names.
