@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hetal.errors import BadInput
 
 if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
@@ -63,12 +65,15 @@ def queries_digests(bought: Sequence[Bought]) -> Iterable[str]:
     """Yield, for the start set and each round that follows, a hash of all rows bought up to there.
 
     The order of buying, the labels, the images shown and the noise flags count.
+
+    Args:
+        bought: on the CPU; numpy's arrays will do as well.
     """
     digest = hashlib.sha256()
     for purchase in bought:
         digest.update(len(purchase.ids).to_bytes(8, "big"))
         for column in (purchase.ids, purchase.labels, purchase.source, purchase.is_noisy):
-            digest.update(column.cpu().contiguous().numpy().data)
+            digest.update(np.ascontiguousarray(column).data)
         yield digest.hexdigest()[:16]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hetal.identity import hash_of
 from hetal.rounds import Bought
@@ -69,9 +68,7 @@ def _digests(folder: Path, n_rounds: int) -> list[str]:
         return [""] * n_rounds
     with np.load(folder / "queries.npz") as arrays:
         bought = [
-            Bought(
-                *(torch.from_numpy(arrays[f.name][arrays["round"] == t]) for f in dataclasses.fields(Bought))
-            )
+            Bought(*(arrays[f.name][arrays["round"] == t] for f in dataclasses.fields(Bought)))
             for t in range(-1, n_rounds)
         ]
     return list(queries_digests(bought))[1:]
