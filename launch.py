@@ -1,8 +1,11 @@
 """Run one active-learning experiment, or with -m a sweep of them; see README.md."""
 
+from pathlib import Path
+
 import hydra
 from omegaconf import DictConfig
 
+from hetal.answers import answered
 from hetal.cli import launch, plainly
 from hetal.sweep import Outcome
 
@@ -15,4 +18,4 @@ def main(cfg: DictConfig) -> Outcome:
 
 
 if __name__ == "__main__":
-    main()
+    answered(main, Path(__file__).parent / "conf")

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+import hetal.resolvers  # noqa: F401  # that configs refer to
 from hetal.errors import BadInput, Held
-from hetal.resolvers import factor_of
 from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
     def wrapped(cfg: DictConfig) -> float | None:
         try:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                return run_job(lambda: main(cfg), cfg.fail_fast)
+                return run_job(lambda: main(cfg), cfg.get("fail_fast") is True)
             return main(cfg).area_under_curve
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
@@ -56,9 +56,11 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     try:
         config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise BadInput(" ".join(str(error).split())) from None
+        said = f"{error.full_key}: " if error.full_key else ""
+        raise BadInput(said + str(error).split("\n")[0]) from None
     assert isinstance(config, dict)
-    config["mult"] = {"factor": factor_of(cfg.mult)}
+    if not isinstance(config.get("mult"), dict):
+        config["mult"] = {"factor": config.get("mult")}
     return {str(key): value for key, value in config.items()}
 
 
@@ -81,17 +83,19 @@ def launch(cfg: DictConfig) -> Outcome:
 
     console = Console()
     config = resolved(cfg)
-    check_config(config)
     hydra = HydraConfig.get()
+    check_config(config, hydra.runtime.choices)
     in_sweep = hydra.mode == RunMode.MULTIRUN
     choices = {
         k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
     }
-    record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
+    given = OmegaConf.to_container(hydra.overrides.task)  # as it stands, ${...} and all
+    typed = [str(override) for override in given] if isinstance(given, list) else []
+    record = Record(config, choices, typed, force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
-    if not cfg.force and (rounds := record.finished(budget)) is not None:
+    if not config["force"] and (rounds := record.finished(budget)) is not None:
         return _skip(record, rounds, console, brief=in_sweep)
-    if cfg.dry_run:
+    if config["dry_run"]:
         outcome = Outcome(
             "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
         )
@@ -100,7 +104,7 @@ def launch(cfg: DictConfig) -> Outcome:
 
     parts = build(config)
     chosen = pick_device(parts["device"], parts["threads"])
-    also = has_failed if in_sweep and cfg.fail_fast else None
+    also = has_failed if in_sweep and config["fail_fast"] else None
 
     def say(text: str) -> None:
         console.print(text, style="dim", highlight=False, soft_wrap=True)

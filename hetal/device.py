@@ -8,6 +8,10 @@ import torch
 
 from hetal.errors import BadInput
 
+# More threads than the machine has cores are of use only to repeat the sums of a larger machine; thousands, a process
+# does not survive.
+MOST_THREADS = max(os.cpu_count() or 1, 64)
+
 
 def pick_device(name: str, threads: int) -> torch.device:
     """Return the device called `name` and make its arithmetic repeatable.
@@ -18,10 +22,10 @@ def pick_device(name: str, threads: int) -> torch.device:
             last bits of a result.
 
     Raises:
-        BadInput: no such device, this machine has none, or `threads` is under 1.
+        BadInput: no such device, this machine has none, or `threads` is not in 1..`MOST_THREADS`.
     """
-    if threads < 1:
-        raise BadInput(f"threads={threads}: must be at least 1")
+    if not 1 <= threads <= MOST_THREADS:
+        raise BadInput(f"threads={threads}: must be in 1..{MOST_THREADS} on this machine")
     torch.set_num_threads(threads)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hetal.errors import Diverged
 from hetal.rng import seeded
 
 
@@ -145,6 +146,9 @@ class Fitted:
             images: (n, *image_shape) as stored.
             batch_statistics: run in train mode on batches of this size, as the LHD paper's code does: batch
                 norm then uses the statistics of each batch, so outputs depend on the order of `images`.
+
+        Raises:
+            Diverged: an output is not finite.
         """
         if batch_statistics is not None:
             return self._run(copy.deepcopy(network).train(), images, batch_statistics)
@@ -179,6 +183,12 @@ class Fitted:
             probs.append(logits.softmax(1))
             features.append(h)
         result = Outputs(torch.cat(probs), torch.cat(features))
+        if not bool(result.probs.isfinite().all() & result.features.isfinite().all()):
+            bad = ~(result.probs.isfinite().all(1) & result.features.isfinite().all(1))
+            raise Diverged(
+                f"the network gives NaN or infinity for {int(bad.sum())} of {len(images)} images; "
+                "a smaller train.lr or data.std as large as the data vary may help"
+            )
         if images.is_cuda:
             torch.cuda.synchronize(images.device)
         self.seconds += time.perf_counter() - began

@@ -22,6 +22,9 @@ from hetal.files import make_folder
 # Between two looks at whether a place has become free.
 SECONDS = 0.5
 
+# Each place is a file that a job may have to try.
+MOST_JOBS = 1000
+
 
 @contextmanager
 def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None]) -> Iterator[torch.device]:
@@ -33,10 +36,10 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
         say: told once where there is no place yet.
 
     Raises:
-        BadInput: `jobs_per_gpu` is under 1.
+        BadInput: `jobs_per_gpu` is not in 1..`MOST_JOBS`.
     """
-    if jobs_per_gpu < 1:
-        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be at least 1")
+    if not 1 <= jobs_per_gpu <= MOST_JOBS:
+        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be in 1..{MOST_JOBS}")
     if device.type != "cuda":
         yield device
         return

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from hetal.checkpoint import Checkpoint
-from hetal.errors import BadInput, Stopped
+from hetal.errors import BadInput, Stopped, made
 from hetal.finetune import PseudoLabel
 from hetal.fitted import Standardise
 from hetal.fitting import Fit, Fitting
@@ -96,7 +96,7 @@ class Learner:
 
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
-        network = self.network(self.task.image_shape, self.task.n_classes)
+        network = made("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
         if self.precision == "bf16":
             network = InBfloat16(network)
         return arrange(network.to(self.device))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hetal.errors import in_round
 from hetal.finetune import PseudoLabels
 from hetal.fitting import Fit
 from hetal.memory import peak_mb
@@ -46,10 +47,13 @@ def measure(
         purchase: rows bought with it, possibly none.
         train_seconds: wall time of training.
         query_seconds: wall time of the query, the forward passes it asked for included.
+
+    Raises:
+        Diverged: an output on the test set is not finite.
     """
     score_seconds = fit.fitted.seconds
     began = time.perf_counter()
-    with seeded(stream(setup.seed, "test", t), setup.pool.device):
+    with in_round(t), seeded(stream(setup.seed, "test", t), setup.pool.device):
         probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
     # On the CPU, once a round: MPS has no float64.
     tested: dict[str, Any] = classification_metrics(probs.cpu(), setup.task.test.labels)

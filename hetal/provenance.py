@@ -24,6 +24,7 @@ ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
 # What shows results and cannot change them.
 SHOWS = (
+    "answers.py",
     "bench.py",
     "cli.py",
     "conduct.py",

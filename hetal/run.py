@@ -10,7 +10,7 @@ import torch
 from hetal.acquire import acquire, keeps_state, state_of
 from hetal.audit import check_purchases
 from hetal.display import Display
-from hetal.errors import Diverged
+from hetal.errors import in_round
 from hetal.interrupt import SafeStop
 from hetal.measure import bought, measure, summarise
 from hetal.memory import forget_peak
@@ -43,7 +43,7 @@ def run(
 
     Raises:
         Stopped: `stop` was asked to.
-        Diverged: a loss was not finite; says the round, the epoch and the learning rate.
+        Diverged: a loss or an output was not finite; says the round, the epoch and the learning rate.
         BadInput: the strategy returned, wrote to or remembered what it must not; nothing of the round is on record.
             Or the record and the data do not tell the same.
     """
@@ -64,7 +64,7 @@ def run(
         t = len(record.rounds)
         forget_peak(pool.device)
         began = time.perf_counter()
-        try:
+        with in_round(t):
             fit = setup.learner.fit(
                 pool,
                 stream(seed, "fit", t),
@@ -73,14 +73,12 @@ def run(
                 on_epoch=on_epoch,
                 checkpoint=record.checkpoint(t, setup.learner.checkpoint_minutes),
             )
-        except Diverged as error:
-            raise Diverged(f"round {t}, {error}") from None
         trained = time.perf_counter()
         n = budget.n_to_ask(record.rounds)
         ids = torch.empty(0).long()
         if n:
             rng, globals_rng = stream(seed, "query", t), stream(seed, "query globals", t)
-            with trace.query():
+            with in_round(t), trace.query():
                 ids = acquire(setup.strategy, fit.fitted, pool, n, rng, globals_rng, setup.name)
         queried = time.perf_counter()
         purchase = bought(setup, ids)

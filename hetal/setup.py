@@ -14,9 +14,10 @@ from hetal.acquire import keeps_state
 from hetal.algs import QueryStrategy
 from hetal.budget import Budget
 from hetal.content import Content
-from hetal.errors import BadInput
+from hetal.errors import BadInput, made
 from hetal.finetune import PseudoLabel
 from hetal.learner import Learner, Network
+from hetal.models.check import check_network
 from hetal.noise import NoisyPool
 from hetal.noise.pool import described, shuffled
 from hetal.pool import Oracle, Pool
@@ -103,7 +104,7 @@ def prepare(
         BadInput: they do not.
     """
     with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
-        task = data(rng=stream(seed, "data"))
+        task = made("data", data, object, rng=stream(seed, "data"))
     if not isinstance(task, Task):
         raise BadInput(f"data: its loader returned {described(task)}; it must return a hetal.task.Task")
     noisy = shuffled(_corrupted(task, noise, seed, device), stream(seed, "order"))
@@ -111,8 +112,10 @@ def prepare(
     budget.check(len(noisy))
     task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
     with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
-        learner = train(network=model, task=task, finetune=finetune, device=device)
-        strategy.check(learner.new_network())
+        learner = made("train", train, Learner, network=model, task=task, finetune=finetune, device=device)
+        network = learner.new_network()
+        strategy.check(network)
+        check_network(network, learner, n_start)
     keeps_state(strategy, name)
     pool = Pool(noisy.images_M.to(device), noisy.source_N)
     start_ids = torch.randperm(len(pool), generator=stream(seed, "start"))[:n_start]
@@ -124,10 +127,11 @@ def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> N
     test = {"images": task.test.images, "labels": task.test.labels}
     before = Content.of(test)
     with unchanged("noise: it"), seeded(stream(seed, "noise globals"), device):
-        noisy = noise(task.train, task.n_classes, stream(seed, "noise"))
+        noisy = made("noise", noise, object, task.train, task.n_classes, stream(seed, "noise"))
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
     if not isinstance(noisy, NoisyPool):
         raise BadInput(f"noise: it returned {described(noisy)}; it must return a hetal.noise.NoisyPool")
     noisy.check(task.n_classes)
+    noisy.check_images(task.train)
     return noisy

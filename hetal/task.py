@@ -83,10 +83,25 @@ class Task:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.image_shape[0]):
                 raise BadInput(f"data.{name}: {len(values)} values for {self.image_shape[0]} channels")
-        if not all(0 < s < math.inf for s in self.std):
+        least = torch.finfo(torch.float32).tiny  # networks see float32, in which less has no inverse
+        if not all(least <= s < math.inf for s in self.std):
             raise BadInput(f"data.std: {self.std}; every value must be positive and finite")
         if not all(map(math.isfinite, self.mean)):
             raise BadInput(f"data.mean: {self.mean}; every value must be finite")
+        for name, images in (("train", self.train.images), ("test", self.test.images)):
+            if not self._is_finite_standardised(images):
+                raise BadInput(
+                    f"data.mean, data.std: (x - mean) / std of the {name} images is beyond what float32 holds"
+                )
+
+    def _is_finite_standardised(self, images: Tensor) -> bool:
+        """Tell whether networks see finite numbers; the extremes of each channel decide."""
+        if images.dtype == torch.uint8:
+            extremes = torch.tensor([[0.0], [255.0]])
+        else:
+            extremes = torch.stack(images.transpose(0, 1).flatten(1).aminmax(dim=1))
+        seen = (extremes.float() - torch.tensor(self.mean)) * (1 / torch.tensor(self.std))
+        return bool(seen.isfinite().all())
 
 
 def per_channel(name: str, values: object) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from hetal.rng import stream
 from hetal.task import Examples
 
 CONF = Path(__file__).parents[1] / "conf"
+# What 0a809f5 drew first.
+GREY = [103, 211, 183, 115]
 SETTINGS = sorted(path.stem for path in (CONF / "noise").glob("*.yaml"))
 
 
@@ -41,6 +44,35 @@ def make(setting: str, train: Examples, n_classes: int, factor: float, seed: int
 
 def looks_uniform(labels: torch.Tensor, n_classes: int) -> bool:
     return chisquare(torch.bincount(labels, minlength=n_classes).numpy()).pvalue > 1e-4
+
+
+BAD_POOLS = {
+    "noise: its images are torch.uint8 (3, 4, 5)": {"images_M": torch.zeros(200, 3, 4, 5, dtype=torch.uint8)},
+    "noise: its images are torch.float32": {"images_M": torch.zeros(200, 3, 4, 4)},
+    "noise: source_N holds 0..200; it must be in 0..199": {
+        "source_N": torch.arange(200) + (torch.arange(200) > 198)
+    },
+    "noise: labels_N holds 0..10; it must be in 0..9": {"labels_N": torch.arange(200) % 11},
+    "noise: labels_N holds -1..9": {"labels_N": torch.arange(200) % 11 - 1},
+    "noise: labels_N is torch.float32": {"labels_N": torch.zeros(200)},
+    "noise: labels_N is torch.int64 of shape (199,)": {"labels_N": torch.zeros(199, dtype=torch.int64)},
+    "noise: is_noisy_N is torch.int64": {"is_noisy_N": torch.zeros(200, dtype=torch.int64)},
+}
+
+
+def check_own(pool: NoisyPool, train: Examples) -> None:
+    pool.check(10)
+    pool.check_images(train)
+
+
+@pytest.mark.parametrize("fault", BAD_POOLS)
+def test_a_users_own_noise_is_checked(fault):
+    train = train_set()
+    pool = make("clean", train, 10, 0)
+    check_own(pool, train)
+    with pytest.raises(BadInput) as caught:
+        check_own(replace(pool, **BAD_POOLS[fault]), train)
+    assert str(caught.value).startswith(fault)
 
 
 # ---- what holds for all of them
@@ -182,20 +214,62 @@ def test_float_colours_lie_between_the_extremes_of_the_data():
     torch.testing.assert_close(constant, torch.full((10, 2), 1.5))
 
 
-def test_the_solid_colour_of_a_vector_is_one_value_repeated():
-    colors = diverse.draw_colors(train_set(shape=(6,), dtype=torch.float32).images, 9, stream(0, "noise"))
-    assert colors.shape == (9, 6)
-    assert bool((colors == colors[:, :1]).all())
+def test_the_colours_of_images_are_drawn_as_they_always_were():
+    grey = diverse.draw_colors(train_set(shape=(1, 2, 2)).images, 4, stream(0, "noise"))
+    assert grey[:, 0, 0, 0].tolist() == GREY
+    floats = torch.linspace(-3, 5, 40).reshape(10, 1, 2, 2)
+    low, share = torch.tensor(-3.0), torch.rand(4, 1, generator=stream(0, "noise"))
+    expected = low * (1 - share) + torch.tensor(5.0) * share
+    assert torch.equal(diverse.draw_colors(floats, 4, stream(0, "noise"))[:, :, 0, 0], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+def test_the_colour_of_a_vector_is_drawn_feature_by_feature(dtype):
+    low, high = torch.tensor([0.0, 100.0, 7.0]), torch.tensor([1.0, 200.0, 7.0])
+    if dtype == torch.float32:
+        low, high = low * torch.tensor([1e-9, 1.0, 1.6e16]), high * torch.tensor([1e-9, 1.0, 2e16])
+    data = torch.stack([low, high]).to(dtype)
+    colors = diverse.draw_colors(data, 150, stream(0, "noise"))
+    assert colors.shape == (150, 3)
+    assert colors.dtype == dtype
+    assert bool((colors >= data[0]).all() & (colors <= data[1]).all())
+    span = colors[:, :2].double().aminmax(dim=0)
+    assert bool(((span.max - span.min) > 0.9 * (data[1] - data[0])[:2].double()).all())
+    assert len(colors.unique(dim=0)) == 150
+
+
+def test_vectors_of_few_levels_have_few_colours():
+    data = torch.tensor([[0, 5, 9], [1, 5, 11]], dtype=torch.uint8)
+    assert len(diverse.draw_colors(data, 6, stream(0, "noise")).unique(dim=0)) == 6
+    with pytest.raises(
+        BadInput, match=r"noise\.n_colors=7: between the extremes of these features are 6 vectors"
+    ):
+        diverse.draw_colors(data, 7, stream(0, "noise"))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_noise_on_a_table_stays_within_the_range_of_every_feature(setting):
+    """Columns of any scale: from one outside its range a strategy would tell noise, whatever it means."""
+    scale, offset = torch.tensor([1e-9, 1.0, 1e4, 1e15, 0.0]), torch.tensor([0.0, 0.0, -5e5, 1.6e18, 3.0])
+    images = torch.randn(200, 5, generator=stream(0, "table")) * scale + offset
+    pool = make(setting, Examples(images, torch.arange(200) % 4), 4, 2.0)
+    assert bool((pool.images_M >= images.amin(0)).all() & (pool.images_M <= images.amax(0)).all())
+
+
+def test_the_blank_of_a_vector_is_zero_where_zero_is_a_value():
+    images = torch.tensor([[-1.0, 3.0, -9.0], [1.0, 4.0, -8.0]])
+    pool = make("blank", Examples(images, torch.arange(2)), 2, 1)
+    assert pool.images_M[2].tolist() == [0.0, 3.0, -8.0]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("n_colors", 0, ">= 1"),
-        ("n_colors", 2.5, ">= 1"),
-        ("n_colors", "many", ">= 1"),
-        ("labels_per_color", 0, r"in 1\.\.10"),
-        ("labels_per_color", 11, r"in 1\.\.10"),
+        ("n_colors", 0, r"in 1\.\.1000000"),
+        ("n_colors", 2.5, r"in 1\.\.1000000"),
+        ("n_colors", "many", r"in 1\.\.1000000"),
+        ("labels_per_color", 0, r"in 1\.\.10, as the data have 10 classes"),
+        ("labels_per_color", 11, r"in 1\.\.10, as the data have 10 classes"),
     ],
 )
 def test_diverse_refuses(name, value, allowed):
@@ -237,7 +311,9 @@ def test_class_copies_all_rows_where_there_are_fewer_than_n_templates():
 @pytest.mark.parametrize("setting", ["class", "copies"])
 @pytest.mark.parametrize("value", [-1, 10, 1.5, "cat", None, True])
 def test_a_class_that_is_none_is_refused(setting, value):
-    with pytest.raises(BadInput, match=rf"^noise\.noisy_class={value}: must be a whole number in 0\.\.9$"):
+    with pytest.raises(
+        BadInput, match=rf"^noise\.noisy_class={value}: must be a whole number in 0\.\.9, as "
+    ):
         make(setting, train_set(), 10, 4, noisy_class=value)
 
 

@@ -16,6 +16,7 @@ from hetal.data.npz import mean_and_std
 from hetal.errors import BadInput
 from hetal.rng import stream
 from hetal.task import Task
+from tests.command_line import records, run_here
 from tests.tiny_data import load
 
 
@@ -56,7 +57,16 @@ def test_npz_is_read_as_it_was_saved(tmp_path):
 
 @pytest.mark.parametrize(
     ("shape", "image_shape"),
-    [((5, 4), (1, 5, 4)), ((3, 5, 4), (3, 5, 4)), ((7,), (7,)), ((1, 9, 1), (1, 9, 1))],
+    [
+        ((5, 4), (1, 5, 4)),
+        ((3, 5, 4), (3, 5, 4)),
+        ((7,), (7,)),
+        ((1, 9, 1), (1, 9, 1)),
+        ((28, 20, 20), (28, 20, 20)),  # many channels
+        ((64, 4, 4), (64, 4, 4)),
+        ((64, 1, 9), (64, 1, 9)),  # a series of 64 sensors
+        ((4, 5, 3), (4, 5, 3)),
+    ],
 )
 @pytest.mark.parametrize("dtype", ["u1", "<f8", ">f8", "f4", "f2", "g"])
 def test_npz_layouts_and_types(tmp_path, shape, image_shape, dtype):
@@ -109,6 +119,13 @@ FAULTS = {
     "x_train has shape (0, 2, 5, 5)": {"x_train": np.zeros((0, 2, 5, 5))},
     "x_train has shape (12, 0)": {"x_train": np.zeros((12, 0))},
     "x_train has shape (12, 8, 8, 3), channels last": {"x_train": np.zeros((12, 8, 8, 3))},
+    "x_train has shape (12, 28, 20, 1), channels last": {"x_train": np.zeros((12, 28, 20, 1))},
+    "x_train has shape (12, 28, 20, 3), channels last": {"x_train": np.zeros((12, 28, 20, 3))},
+    "x_train has shape (12, 32, 32, 4), channels last": {"x_train": np.zeros((12, 32, 32, 4))},
+    "x_train has shape (12, 5, 90, 2), channels last": {"x_train": np.zeros((12, 5, 90, 2), np.uint8)},
+    "x_test has shape (6, 28, 20, 1), channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2). Images of 28": {
+        "x_test": np.zeros((6, 28, 20, 1))
+    },
     "x_train holds NaN": {"x_train": np.full((12, 2, 5, 5), np.nan)},
     "x_test holds NaN, infinity": {"x_test": np.full((6, 2, 5, 5), 1e39)},
     "y_train has 11 labels for 12 images": {"y_train": np.arange(11) % 3},
@@ -220,3 +237,45 @@ def test_npz_survives_any_arrays(data, tmp_path_factory):
     for key in data.draw(st.sets(st.sampled_from(sorted(content)), min_size=1)):
         content[key] = draw(key, "u1 f2 f4 >f8 i8 u8 ? c8 S3 U2 M8[s] V4", (0, 5))
     loads_or_says_why(saved(tmp_path_factory.mktemp("fuzz"), content))
+
+
+def run_table(tmp_path: Path, noise: str, columns: np.ndarray, *overrides: str) -> list[dict]:
+    labels = (columns[:, 0] > np.median(columns[:, 0])).astype(int)
+    tmp_path.mkdir(exist_ok=True)
+    path = tmp_path / "table.npz"
+    np.savez(path, x_train=columns[:200], y_train=labels[:200], x_test=columns[200:], y_test=labels[200:])
+    root = tmp_path / noise
+    overrides += ("noise.labels_per_color=2",) * (noise == "diverse")
+    run_here(
+        "data=npz", f"data.path={path}", f"noise={noise}", "tracker=none", "device=cpu", "mult=2", "n_start=20",
+        "n_query=20", "n_end=60", "train.max_epochs=3", "train.lr=1e-2", *overrides, root=root,
+    )  # fmt: skip
+    (rounds,) = records(root).values()
+    return rounds
+
+
+SCALES = np.array([1.0, 1e-9, 1e3, 1e12, 0.0])
+OFFSETS = np.array([0.0, 0.0, 2000.0, 1.6e18, 5.0])  # years, nanoseconds, a constant
+
+
+@pytest.mark.parametrize("noise", ["clean", "blank", "diverse", "class", "copies"])
+def test_tables_of_any_scale_run_under_any_noise(noise, tmp_path):
+    columns = np.random.default_rng(0).normal(size=(201, 5)) * SCALES + OFFSETS  # and one test row
+    rounds = run_table(tmp_path, noise, columns.astype(np.float64))
+    assert [r["n_labelled"] for r in rounds] == [20, 40, 60]
+    rounds = run_table(tmp_path / noise, noise, columns[:, :1])  # one feature
+    assert rounds[-1]["n_labelled"] == 60
+
+
+def test_diverse_noise_on_a_table_is_not_told_by_the_scale_of_its_features(tmp_path):
+    """At the parent of this, one value over all features made noise of every small feature's outlier: 99% clean."""
+    columns = np.random.default_rng(0).normal(size=(260, 8)) * np.logspace(0, 4, 8)
+    rounds = run_table(tmp_path, "diverse", columns, "alg=badge")
+    assert all(r["clean_share"] < 0.9 for r in rounds[:-1])
+
+
+def test_standardised_values_that_float32_cannot_hold_are_refused(tmp_path):
+    columns = np.random.default_rng(0).normal(size=(220, 2))
+    for std, allowed in (("1e-40", "data.std"), ("1e-37", "beyond what float32 holds")):
+        with pytest.raises(BadInput, match=allowed):
+            run_table(tmp_path, "clean", columns * 1e3, f"data.std=[{std},1]")

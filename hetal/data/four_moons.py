@@ -15,6 +15,8 @@ from sklearn.datasets import make_moons
 from hetal.errors import BadInput
 from hetal.task import Examples, Task, per_channel, stratified
 
+MOST_POINTS = 10**7
+
 
 def load(
     n_per_pair: int,
@@ -42,13 +44,13 @@ def load(
         BadInput: `n_per_pair`, `jitter`, `point_seed` or `n_train` is out of range.
     """
     try:
-        if n_per_pair < 2:
-            raise ValueError("too few points for two moons")
+        if not 2 <= n_per_pair <= MOST_POINTS:
+            raise ValueError("too few points for two moons, or more than memory holds")
         points, labels = make_moons(n_per_pair, noise=jitter, random_state=point_seed)
     except (TypeError, ValueError) as error:
         raise BadInput(
             f"data.n_per_pair={n_per_pair}, data.jitter={jitter}, data.point_seed={point_seed}: must be "
-            f"a whole number >= 2, a number >= 0 and a whole number in 0..{2**32 - 1}"
+            f"a whole number in 2..{MOST_POINTS}, a number >= 0 and a whole number in 0..{2**32 - 1}"
         ) from error
     both = np.concatenate([points, points + np.array([4.0, 0.0])])
     test = Examples(

@@ -1,8 +1,9 @@
 """The user's own arrays: one file, as `numpy.savez(path, x_train=, y_train=, x_test=, y_test=)` writes it.
 
 Images are channels first: (n, C, H, W), or (n, H, W) where there is one channel, or (n, D) vectors. They are
-uint8, or floats of any width, which become float32. Labels are (n,) whole numbers 0..C-1, and each occurs in
-`y_train`. Nothing in the file is ever unpickled.
+uint8, or floats of any width, which become float32. (n, H, W, C) with H and W over 4 and C up to 4 is refused: it
+is images with channels last. Any other (n, C, H, W) is taken as it stands, whatever C. Labels are (n,) whole
+numbers 0..C-1, and each occurs in `y_train`. Nothing in the file is ever unpickled.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from torch import Tensor
 from hetal.errors import BadInput
 from hetal.files import Array, read_npz
 from hetal.task import Examples, Task, per_channel, stratified
+
+# No picture has more; a last axis of up to so many, after two larger ones, is that of the channels.
+MOST_CHANNELS = 4
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -85,9 +89,11 @@ def _images(key: str, arrays: dict[str, Array]) -> Tensor:
         raise BadInput(
             f"{key} has shape {array.shape}; it must be (n, C, H, W), (n, H, W) or (n, D), none of them 0"
         )
-    if array.ndim == 4 and array.shape[1] == array.shape[2] > 4 >= array.shape[3]:
+    # Read as channels first, these would be strips of many channels. Square or not, they are channels last.
+    if array.ndim == 4 and min(array.shape[1:3]) > MOST_CHANNELS >= array.shape[3]:
         raise BadInput(
-            f"{key} has shape {array.shape}, channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2)"
+            f"{key} has shape {array.shape}, channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2). "
+            f"Images of {array.shape[1]} channels that are {array.shape[3]} wide: swap H and W"
         )
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):

@@ -57,6 +57,8 @@ def load(
     store = Store(Path(os.path.expanduser(str(root))), files, source)
     train_images, train_labels = _arrays(store.open(train, download))
     test_images, test_labels = _arrays(store.open(test, download))
+    if torch.equal(train_images, test_images):
+        raise BadInput("data.test: has the images of data.train; the test set must be another")
     classes, train_labels = torch.unique(train_labels, return_inverse=True)
     if len(unseen := test_labels[~torch.isin(test_labels, classes)]):
         raise BadInput(f"data.test: label {int(unseen[0])} is in the test set but not in the training set")
@@ -77,7 +79,7 @@ def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:
     labels = torch.as_tensor(np.asarray(dataset.targets if hasattr(dataset, "targets") else dataset.labels))
     if images.dim() == 3:
         images = images.unsqueeze(1)
-    elif images.dim() == 4 and images.shape[1] not in (1, 3):
+    elif images.dim() == 4 and images.shape[1] > 4 >= images.shape[3]:
         images = images.permute(0, 3, 1, 2)  # CIFAR is stored channels last, SVHN channels first
     if images.dim() != 4 or images.dtype != torch.uint8 or labels.shape != images.shape[:1]:
         raise BadInput(
@@ -113,6 +115,9 @@ class Store:
         try:
             return dataset(root=str(self.root), download=False)
         except Exception as error:
+            if isinstance(error, (TypeError, ValueError)) and self._absent():
+                # torchvision looks at its settings before it looks for files.
+                raise BadInput(f"data.train, data.test: {name} says {_one_line(error)}") from error
             fault = self._fault(error)
             if not download:
                 raise BadInput(
@@ -136,13 +141,16 @@ class Store:
     def _fault(self, error: Exception) -> str:
         """Say what is wrong with the files: absent, or, if all are there, damaged."""
         try:
-            absent = [file for file in self.files if not (self.root / file).is_file()]
+            absent = self._absent()
         except OSError as unreadable:
             return f"cannot be looked for ({_one_line(unreadable)})"
         if absent:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             return f"is not there (no {absent[0]}{more})"
         return f"is damaged or not readable ({_one_line(error)})"
+
+    def _absent(self) -> list[str]:
+        return [file for file in self.files if not (self.root / file).is_file()]
 
     def _by_hand(self) -> str:
         return f"put {', '.join(self.files)} under that folder yourself, from {self.source}"

@@ -2,5 +2,6 @@
 
     forward(x: (B, *image_shape) float) -> logits (B, C), features (B, D)
 
-`features` is the input of the last linear layer, the h of the papers.
+Both are float32; `hetal.models.check` asks every network for them before any training. `features` is the input of
+the last linear layer, the h of the papers.
 """

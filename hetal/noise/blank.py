@@ -21,6 +21,9 @@ def corrupt(
 ) -> NoisyPool:
     """Add `factor * len(train)` rows that all show one image of zeros, each with a uniform label.
 
+    Of vectors, a feature that is never as low, or as high, as zero has its value nearest to zero instead: else the
+    rows would be outliers (zero among years, say), and told from all others by that alone.
+
     Args:
         train: the clean rows; their labels stay.
         n_classes: labels are drawn from 0..n_classes-1.
@@ -31,9 +34,12 @@ def corrupt(
         BadInput: `factor` is negative, not a number, or far too large.
     """
     k = n_noisy_rows(len(train), factor)
+    blank = torch.zeros_like(train.images[: min(k, 1)])
+    if train.images.dim() == 2:
+        blank = blank.clamp(*train.images.aminmax(dim=0))
     return extend(
         train,
-        images=torch.zeros_like(train.images[: min(k, 1)]),
+        images=blank,
         source=torch.full((k,), len(train)),
         labels=torch.randint(n_classes, (k,), generator=rng),
     )

@@ -6,12 +6,19 @@ Distributions", ECAI 2023.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.noise.pool import NoisyPool, check_whole, extend, n_noisy_rows
 from hetal.task import Examples
+
+# Each colour has a list of the classes it may mean.
+MOST_COLORS = 10**6
 
 
 def corrupt(
@@ -39,8 +46,14 @@ def corrupt(
         BadInput: `factor`, `n_colors` or `labels_per_color` is out of range.
     """
     k = n_noisy_rows(len(train), factor)
-    check_whole("noise.n_colors", n_colors, low=1)
-    check_whole("noise.labels_per_color", labels_per_color, low=1, high=n_classes)
+    check_whole("noise.n_colors", n_colors, low=1, high=MOST_COLORS)
+    check_whole(
+        "noise.labels_per_color",
+        labels_per_color,
+        low=1,
+        high=n_classes,
+        why=f"as the data have {n_classes} classes",
+    )
     colors = draw_colors(train.images, n_colors, rng)
     # The first few of a random order of the classes: distinct, and every subset equally likely.
     owned = torch.rand(n_colors, n_classes, generator=rng).argsort(dim=1)[:, :labels_per_color]
@@ -57,14 +70,15 @@ def corrupt(
 
 
 def draw_colors(like: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """Draw `n` solid images, shaped and typed like those of `like`.
+    """Draw `n` solid images, or vectors, shaped and typed like those of `like`.
 
-    An image is one random value a channel (a grey level where there is one channel). A (D,) vector has no
-    channels: its solid colour is one value repeated over all D features.
+    An image is one random value a channel (a grey level where there is one channel). A (D,) vector has no channels,
+    and its features may differ in scale by any factor: each has a random value of its own, uniform between its least
+    and its greatest value in `like`. So no feature tells by its size that a row is noise.
 
     Args:
-        like: (m, C, H, W) or (m, D); uint8 colours are distinct and uniform over 0..255 per channel, float
-            colours uniform between the least and the greatest value in `like`.
+        like: (m, C, H, W) or (m, D). uint8 colours are distinct, those of images uniform over 0..255 per channel;
+            float colours of images are uniform between the least and the greatest value in `like`.
         n: how many.
         rng: CPU generator.
 
@@ -74,20 +88,33 @@ def draw_colors(like: Tensor, n: int, rng: torch.Generator) -> Tensor:
     Raises:
         BadInput: there are fewer than `n` distinct uint8 colours.
     """
-    n_channels = like.shape[1] if like.dim() == 4 else 1
+    n_channels = like.shape[1]
     if like.is_floating_point():
-        low, high = like.aminmax()
+        low, high = like.aminmax() if like.dim() == 4 else like.aminmax(dim=0)
         # Interpolated, since high - low may overflow. Equal draws are too rare to matter and not excluded.
         share = torch.rand(n, n_channels, generator=rng)
-        colors = low * (1 - share) + high * share
-    else:
+        colors = (low * (1 - share) + high * share).clamp(low, high)
+    elif like.dim() == 4:
         if n > 256**n_channels:
             raise BadInput(f"noise.n_colors={n}: {n_channels}-channel images have {256**n_channels} colours")
-        colors = torch.randint(256, (n, n_channels), generator=rng)
-        while bool((again := _is_repeat(colors)).any()):
-            colors[again] = torch.randint(256, (int(again.sum()), n_channels), generator=rng)
+        colors = _distinct(lambda k: torch.randint(256, (k, n_channels), generator=rng), n)
+    else:
+        low, high = (bound.long() for bound in like.aminmax(dim=0))
+        levels = high - low + 1
+        if n > (there := math.prod(levels.tolist())):
+            raise BadInput(f"noise.n_colors={n}: between the extremes of these features are {there} vectors")
+        draw = partial(torch.rand, generator=rng, dtype=torch.float64)
+        colors = _distinct(lambda k: low + (draw(k, n_channels) * levels).long(), n)
     solid = colors.to(like.dtype).reshape(n, n_channels, *[1] * (like.dim() - 2))
     return solid.expand(n, *like.shape[1:])
+
+
+def _distinct(draw: Callable[[int], Tensor], n: int) -> Tensor:
+    """Draw `n` rows, those that equal an earlier one again until none does."""
+    rows = draw(n)
+    while bool((again := _is_repeat(rows)).any()):
+        rows[again] = draw(int(again.sum()))
+    return rows
 
 
 def _is_repeat(rows: Tensor) -> Tensor:

@@ -34,6 +34,21 @@ class NoisyPool:
     def __len__(self) -> int:
         return len(self.source_N)
 
+    def check_images(self, train: Examples) -> None:
+        """Refuse images unlike those of the data; a noise setting may be the user's own.
+
+        Raises:
+            BadInput: names `noise`, its images and those of the data.
+        """
+        images, like = self.images_M, train.images
+        if images.shape[1:] != like.shape[1:] or images.dtype != like.dtype:
+            raise BadInput(
+                f"noise: its images are {images.dtype} {tuple(images.shape[1:])}, "
+                f"those of the data {like.dtype} {tuple(like.shape[1:])}"
+            )
+        if images.is_floating_point() and not bool(images.isfinite().all()):
+            raise BadInput("noise: its images hold NaN or infinity")
+
     def check(self, n_classes: int) -> None:
         """Refuse a pool that cannot be one; a noise setting may be the user's own.
 
@@ -58,8 +73,8 @@ def described(value: object) -> str:
     return f"{value.dtype} of shape {tuple(value.shape)}"
 
 
-def check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
-    """Refuse a setting that is not a whole number in `low..high`, or from `low` on.
+def check_whole(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
+    """Refuse a setting that is not a whole number in `low..high`, or from `low` on; `why` says where that comes from.
 
     Raises:
         BadInput: naming the setting, its value and what is allowed.
@@ -68,7 +83,7 @@ def check_whole(name: str, value: int, low: int, high: int | None = None) -> Non
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not (whole and value >= low and (high is None or value <= high)):
         allowed = f">= {low}" if high is None else f"in {low}..{high}"
-        raise BadInput(f"{name}={value}: must be a whole number {allowed}")
+        raise BadInput(f"{name}={value}: must be a whole number {allowed}{why and f', {why}'}")
 
 
 def n_noisy_rows(n_clean: int, factor: float) -> int:
@@ -93,7 +108,13 @@ def rows_of_class(train: Examples, n_classes: int, noisy_class: int) -> Tensor:
     Raises:
         BadInput: there is no such class, or no row of it.
     """
-    check_whole("noise.noisy_class", noisy_class, low=0, high=n_classes - 1)
+    check_whole(
+        "noise.noisy_class",
+        noisy_class,
+        low=0,
+        high=n_classes - 1,
+        why=f"as the data have {n_classes} classes",
+    )
     rows = torch.nonzero(train.labels == noisy_class).flatten()
     if len(rows) == 0:
         raise BadInput(f"noise.noisy_class={noisy_class}: the data has no training row of it")

@@ -1,0 +1,251 @@
+"""What is said of a setting that does not exist, and of what Hydra cannot read or compose: one line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hetal.errors import BadInput
+
+# Where it is 1, Hydra raises its errors instead of printing them.
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+# Names listed where none is near.
+LISTED = 30
+
+
+def no_such(path: str, known: Sequence[str], taker: str = "") -> str:
+    """Say that there is no setting `path`, and which there are.
+
+    Args:
+        path: as typed.
+        known: the settings there are, dotted.
+        taker: what takes them, for people.
+    """
+    above = path.rpartition(".")[0]
+    beside = [key for key in known if key.rpartition(".")[0] == above]
+    who = taker or above
+    if above in known and not beside:
+        return f"{path}: no such setting; {who} takes none"
+    near = nearest(path, known if beside == [] or not above else beside) or _elsewhere(path, known)
+    if near:
+        return f"{path}: no such setting; did you mean {' or '.join(near)}?"
+    if not known:
+        return f"{path}: no such setting; {who} takes none"
+    names = [key.rpartition(".")[2] for key in beside] or [key for key in known if "." not in key]
+    more = ", ..." if len(names) > LISTED else ""
+    there = f"{who} takes" if beside and who else "there are"
+    return f"{path}: no such setting; {there} {', '.join(names[:LISTED])}{more}"
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return up to three of `known` that `name` may have been meant to be, the likeliest first."""
+    return difflib.get_close_matches(name, known, n=3, cutoff=0.75)
+
+
+def _elsewhere(path: str, known: Sequence[str]) -> list[str]:
+    """Return the setting whose last name is right, or nearly, but for where it stands; if there is one."""
+    by_leaf = {key.rpartition(".")[2]: key for key in reversed(known)}
+    return [
+        by_leaf[one] for one in difflib.get_close_matches(path.rpartition(".")[2], by_leaf, n=1, cutoff=0.8)
+    ]
+
+
+def answered(main: Callable[[], None], conf: Path) -> None:
+    """Run Hydra's `main`, and answer what it refuses with one line and status 1 instead of Hydra's several.
+
+    With HYDRA_FULL_ERROR=1 in the environment, Hydra's own traceback is shown.
+
+    Args:
+        main: reads `sys.argv`.
+        conf: the folder of configs.
+    """
+    if os.environ.get(FULL_ERROR) == "1":
+        main()
+        return
+    os.environ[FULL_ERROR] = "1"  # Hydra then raises what it would print
+    try:
+        main()
+    except Exception as error:
+        if (said := answer(error, sys.argv[1:], conf)) is not None:
+            print(f"error: {said}", file=sys.stderr)
+        else:
+            traceback.print_exception(type(error), error, _from_the_run_on(error.__traceback__))
+        raise SystemExit(1) from None
+    finally:
+        os.environ.pop(FULL_ERROR, None)
+
+
+def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | None:
+    """Return what is to be said of an error of Hydra's, in one line; None where it is not one.
+
+    Args:
+        error: what Hydra raised.
+        arguments: the command line.
+        conf: the folder of configs.
+    """
+    if isinstance(error, OverrideParseException):
+        return str(BadInput(_unreadable(error)))
+    if nameless := [word for word in arguments if word.startswith("=")]:
+        return str(BadInput(f"{nameless[0]}: must be KEY=VALUE"))
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        said = _composition(error, arguments, conf)
+    elif isinstance(error, (TypeError, ValueError)) and (typed := _no_choice(arguments, conf)):
+        said = f"{typed}: must be one of the choices of {typed.partition('=')[0]}; --help lists them"
+    elif isinstance(error, (TypeError, ValueError)) and (
+        override := _local(error, "_apply_overrides_to_config", "override")
+    ):
+        said = f"{override.input_line}: cannot be set ({_first_line(error)})"
+    else:
+        return None
+    job = [str(one) for one in _local(error, "load_sweep_config", "sweep_overrides") or []]
+    return str(BadInput(said + (f" (in job {' '.join(job)})" if job else "")))
+
+
+def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
+    text = str(error)
+    if found := re.search(r"Could not find '(.+)/([^']*)'", text):
+        group, name = found.groups()
+        options = _loader_options(group, arguments, conf)
+        near = difflib.get_close_matches(name, options, n=2, cutoff=0.6)
+        mean = f"did you mean {' or '.join(near)}? " if near else ""
+        there = f"there are {', '.join(options)}" if options else f"there is no group {group}"
+        return f"{group}={name}: no such choice; {mean}{there}"
+    deleted = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
+    if found := deleted or re.match(r"Could not override '([^']+)'", text):
+        known = _settings(arguments, conf)
+        if deleted and found[1] in known:
+            return f"~{found[1]}: is null, which cannot be deleted"
+        return no_such(found[1], known)
+    if found := re.match(r"Could not append to config. An item is already at '([^']+)'", text):
+        return f"+{found[1]}: there is a setting of that name; set it without +"
+    if found := re.match(r"Multiple values for ([^.]+)\.", text):
+        return f"{found[1]}: is chosen twice; choose it once, without +"
+    if found := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
+        return f"{found[1]}: several values need -m, which runs each; a list is written KEY=[A,B]"
+    if (found := re.search(r"\$\{.*\}", text)) and (
+        typed := [word for word in arguments if found[0] in word]
+    ):
+        return f"{typed[0]}: {_first_line(error)}"
+    cause = error.__cause__
+    if found := re.match(r"Error merging override (.*)", text, re.DOTALL):
+        text = f"{found[1]}: {_first_line(cause) if cause else 'cannot be set'}"
+        return " ".join(text.split())
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """Say of a word of the command line that it does not follow Hydra's grammar."""
+    word = error.override
+    if "=" not in word and not word.startswith("~"):
+        return f"{word}: must be KEY=VALUE"
+    reason = next(line for line in str(error).splitlines() if not line.startswith("Error parsing override"))
+    if "<EOF>" in reason.partition("expecting")[0] or "no viable alternative" in reason:
+        reason = "it ends before it is complete"
+    quoted = "KEY='\"a b\"'"
+    return (
+        f"{word}: cannot be read ({reason}); it must be KEY=VALUE, and text of other signs quoted, {quoted}"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _local(error: BaseException, function: str, name: str) -> Any:
+    """Return a local variable of a function of Hydra's that `error` came through; None where there is none.
+
+    Hydra's messages do not say which job of a sweep, nor always which override, it was at.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == function:
+            return frame.f_locals.get(name)
+    return None
+
+
+def _parsed(arguments: Sequence[str]) -> list[Override]:
+    """Return those words of a command line that are overrides and can be read."""
+    parsed = []
+    for word in arguments:
+        with suppress(HydraException):
+            parsed += OverridesParser.create().parse_overrides([word])
+    return parsed
+
+
+def _composed(arguments: Sequence[str], conf: Path) -> DictConfig:
+    """Compose what can be composed of a command line: its choices, else the defaults."""
+    groups = {path.name for path in conf.iterdir() if path.is_dir()}
+    chosen = []
+    for one in _parsed(arguments):
+        if one.key_or_group.split("@")[0] in groups and not one.is_delete():
+            value = next(one.sweep_iterator()) if one.is_sweep_override() else one.value()
+            if isinstance(value, str):
+                chosen.append(f"{'+' * one.is_add()}{one.key_or_group}={value}")
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
+        for overrides in (chosen, []):
+            with suppress(HydraException):
+                return compose("config", overrides, return_hydra_config=True)
+    return OmegaConf.create()
+
+
+def _settings(arguments: Sequence[str], conf: Path) -> list[str]:
+    """Return the names of all settings of a command line, those of the run before Hydra's."""
+    names = list(_names(_composed(arguments, conf)))
+    return sorted(names, key=lambda name: name.split(".")[0] == "hydra")
+
+
+def _names(node: DictConfig, above: str = "") -> Iterator[str]:
+    for key in node:
+        if not str(key).startswith("_"):
+            yield above + str(key)
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
+                yield from _names(child, f"{above}{key!s}.")
+
+
+def _loader_options(group: str, arguments: Sequence[str], conf: Path) -> list[str]:
+    """Return the choices of a config group, those of `hydra.searchpath` and --config-dir included."""
+    folders = [word for flag, word in pairwise(arguments) if flag in ("--config-dir", "-cd")]
+    paths = [str(Path(folder).absolute()) for folder in folders]
+    searched = [str(one.input_line) for one in _parsed(arguments) if one.key_or_group == "hydra.searchpath"]
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3"), suppress(HydraException):
+        compose("config", searched, return_hydra_config=True)
+        options = GlobalHydra.instance().config_loader().get_group_options(group)
+        also = [path.stem for folder in paths for path in Path(folder, group).glob("*.yaml")]
+        return sorted({*options, *also})
+    return []
+
+
+def _no_choice(arguments: Sequence[str], conf: Path) -> str | None:
+    """Return what was typed where a config group is given something that is no name."""
+    for one in _parsed(arguments):
+        if (conf / one.key_or_group).is_dir() and not one.is_delete():
+            values = list(one.sweep_iterator()) if one.is_sweep_override() else [one.value()]
+            if not all(isinstance(value, str) for value in values):
+                return f"{one.input_line}"
+    return None
+
+
+def _from_the_run_on(trace: TracebackType | None) -> TracebackType | None:
+    """Leave Hydra's own part at the head of a traceback out."""
+    at = trace
+    while at is not None and at.tb_frame.f_code.co_name != "run_job":
+        at = at.tb_next
+    return at.tb_next if at is not None and at.tb_next is not None else trace
