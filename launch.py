@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from hetal.cli import launch, plainly
+from hetal.cli import launch, plainly, refuse_secrets
 from hetal.sweep import Outcome
 
 
@@ -15,4 +15,5 @@ def main(cfg: DictConfig) -> Outcome:
 
 
 if __name__ == "__main__":
+    refuse_secrets()  # before Hydra repeats them in a message or a file
     main()

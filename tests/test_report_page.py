@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from hetal.report.redraw import redraw
 
 from hetal.report.__main__ import main
 from hetal.report.analysis import settings_of
@@ -13,7 +14,6 @@ from hetal.report.figures import looks
 from hetal.report.markup import Row, p_value, percent, table, written
 from hetal.report.page import curves, page
 from hetal.report.reading import Reading, read
-from hetal.report.redraw import redraw
 from hetal.report.spending import spent
 from hetal.report.statistics import Interval
 from tests.command_line import TOY, only, run_here
