@@ -35,23 +35,32 @@ TEXTS = ("provenance.json", "rounds.jsonl", "summary.json", ".hydra/config.yaml"
 FILES = (*TEXTS, "queries.npz", "pictures.npz", ".holder.json")
 
 PAYLOADS = (
-    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg onload=alert(1)>", "</script><script>alert(1)//",
-    "--><b onclick=alert(1)>", "]]>", "javascript:alert(1)", "=HYPERLINK(\"http://x\")", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)",
-    "\t=1", "\r=1", "\\input{/etc/passwd}", "$\\frac$", "a_b^c$%&#{}~", "\x1b]0;title\x07\x1b[2J", "a\nb\rc", "\u202egnp.exe",
-    "\x00", "\u2028", "${oc.env:HETAL_CANARY}", "${hydra:runtime.cwd}", "../../../etc/passwd", "/dev/zero", "x" * 5000, "", " ", "_x",
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg onload=alert(1)>",
+    "</script><script>alert(1)//",
+    "--><b onclick=alert(1)>", "]]>", "javascript:alert(1)", "=HYPERLINK(\"http://x\")", "+1+cmd|' /C calc'!A0",
+    "-2+3", "@SUM(1)",
+    "\t=1", "\r=1", "\\input{/etc/passwd}", "$\\frac$", "a_b^c$%&#{}~", "\x1b]0;title\x07\x1b[2J", "a\nb\rc",
+    "\u202egnp.exe",
+    "\x00", "\u2028", "${oc.env:HETAL_CANARY}", "${hydra:runtime.cwd}", "../../../etc/passwd", "/dev/zero",
+    "x" * 5000, "", " ", "_x",
     "__proto__", "constructor", "random", "|", "\u4f60\u597d", "$$", "~nobody/x", "~root", "a" * 300 + "/b",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 0.5, -0.5, 2, 1e308, -1e308, 2**31, 2**53, 2**63, 10**30, 10**400, float("nan"), float("inf"),
-    [], {}, [[]], [None], {"a": {"b": [1, {"c": None}]}}, [1] * 2000, {"_target_": "os.system", "_args_": ["touch /tmp/x"]},
+    None, True, False, 0, 1, -1, 0.5, -0.5, 2, 1e308, -1e308, 2**31, 2**53, 2**63, 10**30, 10**400, float("nan"),
+    float("inf"),
+    [], {}, [[]], [None], {"a": {"b": [1, {"c": None}]}}, [1] * 2000, {"_target_": "os.system",
+    "_args_": ["touch /tmp/x"]},
     {"_target_": "numpy.load", "file": "x.npy", "allow_pickle": True}, *PAYLOADS,
 )  # fmt: skip
 RAW = (
-    b"", b"null", b"[]", b"{}", b"0", b'"text"', b"[" * 100_000, b"{" * 100_000, b'{"a":' * 100_000, b"- " * 100_000, b"? " * 5000,
+    b"", b"null", b"[]", b"{}", b"0", b'"text"', b"[" * 100_000, b"{" * 100_000, b'{"a":' * 100_000,
+    b"- " * 100_000, b"? " * 5000,
     b"NaN", b"1e999", b"\xff\xfe", b"\0" * 1000, b'"\\' * 50_000, b"{a: " * 5000,
-    b"a: &a [1, 1]\nb: &b [*a, *a]\nc: &c [*b, *b]\nseed: 0\nalg: *c\n", b"&x [*x]", b"!!python/object/apply:os.system [exit]",
+    b"a: &a [1, 1]\nb: &b [*a, *a]\nc: &c [*b, *b]\nseed: 0\nalg: *c\n", b"&x [*x]",
+    b"!!python/object/apply:os.system [exit]",
     b"!!set {a, b}", b"seed: 0\nalg: {x: " + b":".join([b"59"] * 60_000) + b"}\n", b"seed: 0\nalg: {a: 2001-01-01}\n",
-    b"seed: 0\nalg: {? [a, b] : 1}\n", b"<<: {a: 1}\nseed: 1\nalg: {}\n", b"9" * 100_000, b"seed: 0\nalg: {a: " + b"9" * 100_000 + b"}\n",
+    b"seed: 0\nalg: {? [a, b] : 1}\n", b"<<: {a: 1}\nseed: 1\nalg: {}\n", b"9" * 100_000,
+    b"seed: 0\nalg: {a: " + b"9" * 100_000 + b"}\n",
     b"PK\5\6" + bytes(18), b"seed: 999999999999999999\nalg: {}\n", b'{"round": 0}\n' * 3, b'{"\\ud800": "\\ud800"}',
 )  # fmt: skip
 
@@ -61,15 +70,15 @@ def good_study(root: Path) -> Path:
     for alg in ("random", "badge"):
         run_here(*TOY, f"alg={alg}", "name=study", root=root)
         run_here(
-            "+experiment=four_moons", f"alg={alg}", "device=cpu", "tracker=none", "train.max_epochs=1", "data.n_per_pair=200",
+            "+experiment=four_moons", f"alg={alg}", "device=cpu", "tracker=none", "train.max_epochs=1",
+            "data.n_per_pair=200",
             "n_end=60", "n_query=20", "name=study", root=root,
         )  # fmt: skip
     return root
 
 
-def spoil(folder: Path, rng: random.Random) -> str:
-    """Change one file of a record, and say how."""
-    name = rng.choice(FILES)
+def spoil(folder: Path, name: str, rng: random.Random) -> str:
+    """Change a file of a record, once: what would be written through a link of the first time goes elsewhere."""
     path = folder / name
     ways: list[Callable[[Path, random.Random], str]] = [_bytes, _raw, _special]
     if name in TEXTS:
@@ -102,7 +111,7 @@ def _raw(path: Path, rng: random.Random) -> str:
 def _special(path: Path, rng: random.Random) -> str:
     path.unlink(missing_ok=True)
     way = rng.choice(("pipe", "socket", "folder", "loop", "nowhere", *(links := (
-        "/dev/zero", "/dev/tty", "/proc/self/environ", "/proc/kmsg", "/etc/passwd", "/", "/dev/stdin"
+        "/dev/zero", "/dev/tty", "/proc/self/environ", "/proc/kmsg", "/proc/version", "/", "/dev/stdin"
     ))))  # fmt: skip
     if way == "pipe":
         os.mkfifo(path)
@@ -172,10 +181,13 @@ def _arrays(path: Path, rng: random.Random) -> str:
     n = len(arrays[name])
     others = {
         "gone": None, "object": np.array([{}] * n), "text": np.array(["<b>"] * n), "huge": np.full(n, 2**62),
-        "negative": np.full(n, -(2**62)), "nan": np.full(n, np.nan), "inf": np.full((n, 2), np.inf), "flat": np.zeros(n, np.float32),
-        "deep": np.zeros((n, 1, 1, 1, 1)), "none": np.zeros(0), "one": np.zeros((), int), "wide": np.zeros((n, 300, 300), np.uint8),
+        "negative": np.full(n, -(2**62)), "nan": np.full(n, np.nan), "inf": np.full((n, 2), np.inf),
+        "flat": np.zeros(n, np.float32),
+        "deep": np.zeros((n, 1, 1, 1, 1)), "none": np.zeros(0), "one": np.zeros((), int),
+        "wide": np.zeros((n, 300, 300), np.uint8),
         "tiny": np.zeros((n, 0, 0), np.uint8), "big": np.full((n, 2), 3e38, np.float32), "bytes": np.zeros(n, "V8"),
-        "complex": np.zeros(n, complex), "dates": np.zeros(n, "M8[s]"), "alike": np.full_like(arrays[name], 1), "zeros": np.zeros_like(arrays[name]),
+        "complex": np.zeros(n, complex), "dates": np.zeros(n, "M8[s]"), "alike": np.full_like(arrays[name], 1),
+        "zeros": np.zeros_like(arrays[name]),
     }  # fmt: skip
     way = rng.choice([*sorted(others), "bomb", "shape", "crowd"])
     if way == "bomb":
@@ -221,7 +233,8 @@ def hostile_study(good: Path, root: Path, rng: random.Random) -> list[str]:
         shutil.copytree(source, folder)
         config = folder / ".hydra" / "config.yaml"
         config.write_text(config.read_text().replace("\nseed: 0\n", f"\nseed: {rng.choice((i + 1, 1, 2))}\n"))
-        done.append(f"{folder.name}: " + "; ".join(spoil(folder, rng) for _ in range(rng.choice((1, 1, 2)))))
+        names = rng.sample(FILES, rng.choice((1, 1, 2)))
+        done.append(f"{folder.name}: " + "; ".join(spoil(folder, name, rng) for name in names))
     if rng.random() < 0.5:
         name = rng.choice(
             (
@@ -235,9 +248,10 @@ def hostile_study(good: Path, root: Path, rng: random.Random) -> list[str]:
         (root / "study" / name / "rounds.jsonl").write_text("junk\n")
     sweep = root / ".sweeps" / "<i>2026"
     sweep.mkdir(parents=True)
-    jobs = [{"overrides": ["name=study", f"alg={rng.choice(PAYLOADS)}"], "state": rng.choice(("failed", "stopped", "<u>")),
-             "error": rng.choice(VALUES)} for _ in range(5)]  # fmt: skip
-    for i, job in enumerate(jobs):
+    states = ("failed", "stopped", "<u>")
+    for i in range(5):
+        given = ["name=study", f"alg={rng.choice(PAYLOADS)}"]
+        job = {"overrides": given, "state": rng.choice(states), "error": rng.choice(VALUES)}
         (sweep / f"{i}.json").write_text(json.dumps(job))
     (sweep / "planned").write_bytes(
         rng.choice((*RAW, json.dumps([["name=study", p] for p in PAYLOADS]).encode()))

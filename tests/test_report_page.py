@@ -208,9 +208,8 @@ def test_pictures_show_what_was_bought_and_mark_the_noisy(tmp_path):
 
 
 def test_pictures_need_neither_the_data_nor_what_the_config_names(tmp_path, monkeypatch):
-    folders = [
-        run_here(*TOY, f"alg={alg}", "name=study", root=tmp_path) and alg for alg in ("random", "badge")
-    ]
+    for alg in ("random", "badge"):
+        run_here(*TOY, f"alg={alg}", "name=study", root=tmp_path)
     for path in tmp_path.glob("study/*/.hydra/config.yaml"):
         path.write_text(path.read_text().replace("_target_: hetal.data", "_target_: nowhere.data"))
     monkeypatch.setattr("hetal.build.build", None)

@@ -10,6 +10,7 @@ import argparse
 import gc
 import io
 import math
+import os
 import sys
 import time
 import warnings
@@ -58,7 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say(line: str, where: TextIO | None = None) -> None:
     """Print a line, in which a name from a record cannot move the cursor."""
-    print(plain(line, None), file=where or sys.stdout, flush=True)
+    stream = where or sys.stdout
+    try:
+        print(plain(line, None), file=stream, flush=True)
+    except (
+        OSError
+    ):  # nobody reads on, or the disk is full: what was made is there, and the status says how it ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> Parser:

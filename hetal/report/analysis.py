@@ -97,7 +97,7 @@ class Setting:
         pairs = [(x(run), y(run)) for run in self.runs[label].values()]
         x_SR, y_SR = (np.full((len(pairs), max(len(b) for _, b in pairs)), np.nan) for _ in range(2))
         for i, (a, b) in enumerate(pairs):
-            there = ~np.isnan(b)
+            there = ~(np.isnan(a) | np.isnan(b))
             x_SR[i, : len(b)][there], y_SR[i, : len(b)][there] = a[there], b[there]
         any_R = ~np.isnan(y_SR).all(0)
         x_SR, y_SR = x_SR[:, any_R], y_SR[:, any_R]

@@ -32,7 +32,7 @@ COLUMNS_OF = {
 COLUMNS = 4
 
 # What begins a formula where a table is opened in a spreadsheet: in text, which records bring; numbers stay numbers.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -58,7 +58,11 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def _field(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    # The writer does not quote a field for it, and readers begin a new line there.
+    text = value.replace("\r", "\\r")
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def numbers_row(n: Numbers) -> dict[str, Any]:
