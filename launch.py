@@ -6,7 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from hetal.answers import answered
-from hetal.cli import launch, plainly
+from hetal.cli import launch, plainly, refuse_secrets
 from hetal.sweep import Outcome
 
 
@@ -18,4 +18,5 @@ def main(cfg: DictConfig) -> Outcome:
 
 
 if __name__ == "__main__":
+    refuse_secrets()  # before Hydra repeats them in a message or a file
     answered(main, Path(__file__).parent / "conf")

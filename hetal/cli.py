@@ -16,6 +16,7 @@ from rich.console import Console
 
 import hetal.resolvers  # noqa: F401  # that configs refer to
 from hetal.errors import BadInput, Held
+from hetal.secrecy import check_arguments, check_settings, redacted
 from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
                 return run_job(lambda: main(cfg), cfg.get("fail_fast") is True)
             return main(cfg).area_under_curve
         except BadInput as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {redacted(str(error))}", file=sys.stderr)
             raise SystemExit(1) from None
         except KeyboardInterrupt as error:
             number = getattr(error, "signal", None) or signal.SIGINT
@@ -45,6 +46,15 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
             raise SystemExit(128 + number) from None
 
     return wrapped
+
+
+def refuse_secrets() -> None:
+    """End with status 1 and one line where the command line gives a key, a token or a password."""
+    try:
+        check_arguments(sys.argv[1:])
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -83,6 +93,7 @@ def launch(cfg: DictConfig) -> Outcome:
 
     console = Console()
     config = resolved(cfg)
+    check_settings(config)
     hydra = HydraConfig.get()
     check_config(config, hydra.runtime.choices)
     in_sweep = hydra.mode == RunMode.MULTIRUN

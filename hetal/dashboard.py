@@ -18,6 +18,7 @@ from typing import Any
 from hetal.errors import BadInput
 from hetal.report.reading import read
 from hetal.report.records import Run
+from hetal.secrecy import redacted
 
 # What is drawn of every setting against the number of labels: the title, and what of the history.
 CURVES = {
@@ -111,7 +112,7 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     except BadInput:
         raise
     except Exception as error:  # of wandb, its service or its transport: of no common class
-        raise BadInput(f"W&B says: {' '.join(str(error).split())[:300]}") from None
+        raise BadInput(f"W&B says: {redacted(' '.join(str(error).split()))[:300]}") from None
     return str(report.url)
 
 

@@ -16,6 +16,7 @@ import torch
 
 import hetal
 from hetal.code import code_of, own_code, targets
+from hetal.secrecy import redacted
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
 
@@ -34,17 +35,16 @@ SHOWS = (
     "gpus.py",
     "launchers.py",
     "memory.py",
+    "pictures.py",
     "report",
     "resolvers.py",
+    "secrecy.py",
     "sweep.py",
     "testing.py",
     "tracing.py",
     "tracked.py",
     "tracking.py",
 )
-
-# Environment variables whose values must not be written anywhere, by a part of their name.
-SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def made_by(config: Mapping[str, Any]) -> dict[str, str]:
@@ -119,11 +119,7 @@ def _git(*command: str) -> str | None:
         return None
     if done.returncode:
         return None
-    said = done.stdout.decode(errors="replace").rstrip("\n")
-    for name, value in os.environ.items():
-        if len(value) >= 8 and any(part in name.upper() for part in SECRET):
-            said = said.replace(value, f"<{name}>")
-    return said
+    return redacted(done.stdout.decode(errors="replace").rstrip("\n"))
 
 
 def _version(name: str) -> str | None:

@@ -2,8 +2,8 @@
 
 In a run's folder: `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the
 public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`;
-where asked for, `network.pt`, the weights of the last round's network (a state_dict); `strategy-<round>.pt`, the
-state of a strategy that has one, after each of its queries.
+`pictures.npz`, what the report shows of purchases; where asked for, `network.pt`, the weights of the last round's
+network (a state_dict); `strategy-<round>.pt`, the state of a strategy that has one, after each of its queries.
 
 `rounds.jsonl` is the commit point: queries are written first, and what they hold beyond it is dropped.
 """
@@ -40,7 +40,8 @@ from hetal.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance last, since it guards the others.
 OUTPUTS = (
-    "summary.json", "rounds.jsonl", "queries.npz", "network.pt", "curve.png", "round.ckpt", "provenance.json"
+    "summary.json", "rounds.jsonl", "queries.npz", "pictures.npz", "network.pt", "curve.png", "round.ckpt",
+    "provenance.json",
 )  # fmt: skip
 
 
@@ -231,6 +232,21 @@ class Record:
         self._check_ours()
         weights = {name: value.cpu() for name, value in network.state_dict().items()}
         write_atomically(self.dir / "network.pt", lambda file: torch.save(weights, file))
+
+    def kept_network(self) -> dict[str, torch.Tensor] | None:
+        """Return the weights that `keep_network` left; None where it left none, or they cannot be read."""
+        try:
+            weights: dict[str, torch.Tensor] = torch.load(
+                self.dir / "network.pt", weights_only=True, map_location="cpu"
+            )
+        except Exception:  # what is raised depends on which byte is wrong
+            return None
+        return weights
+
+    def keep_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Leave plain arrays as an .npz file called `name`, see `hetal.pictures`."""
+        self._check_ours()
+        write_atomically(self.dir / name, lambda file: np.savez(file, **arrays))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Enter the summary: the run is finished."""

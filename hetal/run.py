@@ -14,6 +14,7 @@ from hetal.errors import in_round
 from hetal.interrupt import SafeStop
 from hetal.measure import bought, measure, summarise
 from hetal.memory import forget_peak
+from hetal.pictures import Pictures
 from hetal.record import Record
 from hetal.rng import stream
 from hetal.setup import Setup
@@ -55,6 +56,8 @@ def run(
     if keeps_state(setup.strategy, setup.name) and (state := record.strategy_state()) is not None:
         setup.strategy.load_state_dict(state)
 
+    pictures = Pictures(setup, record)
+
     def on_epoch(epoch: int, accuracy: float) -> None:
         display.epoch(epoch, accuracy)
         trace.epoch(epoch)
@@ -87,6 +90,7 @@ def run(
         )
         if keep_network and not len(ids):
             record.keep_network(fit.fitted.networks.online)
+        pictures.keep(purchase, fit.fitted.networks.online.state_dict() if keep_network and not len(ids) else None)
         record.append(row, purchase, state_of(setup.strategy, setup.name))
         pool.reveal(purchase.ids, purchase.labels)
         tracker.log(row)
@@ -95,4 +99,5 @@ def run(
             display.note(
                 f"alg={setup.name} stopped early: it bought {len(ids)} of the {n} rows it was asked for"
             )
+    pictures.finish(keep_network)
     return summarise(record.rounds, record.bought, oracle.clean_share)

@@ -24,13 +24,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from hetal.errors import BadInput, Stopped
 from hetal.files import make_folder, write_json
 from hetal.launchers import prepare_launcher
+from hetal.secrecy import check_arguments, check_settings, redacted
 
 # More jobs than this are counted, and only those that need attention are listed.
 LISTED = 40
@@ -55,6 +56,9 @@ class Sweep(Callback):
         global _started_here
         self._folder = Path(str(config.hydra.sweep.dir)).expanduser()
         try:
+            # Of hydra's own settings too: it writes all of them to multirun.yaml.
+            check_arguments([str(override) for override in config.hydra.overrides.task])
+            check_settings(OmegaConf.to_container(config))
             prepare_launcher(config.hydra)
             try:
                 make_folder(self._folder)
@@ -146,10 +150,10 @@ def run_job(main: Callable[[], Outcome], fail_fast: bool) -> float | None:
         outcome = main()
     except Exception as error:
         if isinstance(error, BadInput):
-            said = str(error)
+            said = redacted(str(error))
         else:
-            traceback.print_exc()
-            said = f"{type(error).__name__}: {error}".splitlines()[-1]
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+            said = redacted(f"{type(error).__name__}: {error}".splitlines()[-1])
         print(f"error in job {hydra.job.num} ({' '.join(overrides)}): {said}", file=sys.stderr)
         write(state="failed", error=said)
         (folder / "failed").touch()

@@ -15,6 +15,7 @@ from hetal import tracked
 from hetal.errors import BadInput
 from hetal.record import Record
 from hetal.rounds import Round
+from hetal.secrecy import redacted
 from hetal.setup import Setup
 
 # What wandb would send of its own accord is left out: which files the run was started from, what is installed, what
@@ -162,7 +163,7 @@ class WandbTracker(Tracker):
             )
         except Exception as error:  # errors of its service process are of no public class
             given = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
-            said = " ".join(str(error).split())
+            said = redacted(" ".join(str(error).split()))
             raise BadInput(f"tracker.mode={self.mode}{given}: W&B says: {said}") from None
         run.define_metric("n_labelled", hidden=True)
         run.define_metric("*", step_metric="n_labelled")

@@ -4,8 +4,8 @@
     python -m tests.faults --kills 10 --operations 10 --damages 10 --edits 10
 
 Every run is a process of its own, forked from one that has torch imported already. A run that was broken is started
-again with the same settings until it ends; then rounds (but for timings), purchases, summary and config must equal,
-byte for byte, those of a run that nothing happened to.
+again with the same settings until it ends; then rounds (but for timings), purchases and their pictures, summary and
+config must equal, byte for byte, those of a run that nothing happened to.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ def left(root: Path) -> dict[str, object]:
         "rounds": json.dumps(rounds),
         "summary": json.dumps(summary),
         "queries": {name: queries[name].tobytes() for name in queries.files},
+        "pictures": (folder / "pictures.npz").read_bytes(),
         "config": config,
         "files": scraps,
     }
@@ -355,6 +356,8 @@ def damages(n: int | None, rng: random.Random) -> None:
                     expected_now = dict(expected)
                     if before == finished and path.name in ("config.yaml", "overrides.yaml"):
                         del expected_now["config"]  # for people; a finished run is not written to
+                    if before == finished and path.name == "pictures.npz":
+                        del expected_now["pictures"]  # for the report, which says that it is damaged
                 else:
                     raise AssertionError(f"{what}: ended with {code}:\n{said}")
                 must_equal(root, expected_now, what)

@@ -25,7 +25,8 @@ def test_a_run_says_and_leaves_what_it_should(tmp_path):
     assert done.returncode == 0, done.stderr
     folder = only(tmp_path)
     assert {path.name for path in folder.iterdir()} == {
-        ".hydra", ".lock", "curve.png", "provenance.json", "queries.npz", "rounds.jsonl", "summary.json",
+        ".hydra", ".lock", "curve.png", "pictures.npz", "provenance.json", "queries.npz", "rounds.jsonl",
+        "summary.json",
     }  # fmt: skip
     for said in ("round 1/3", "labels 80", "distinct", str(folder), "curve.png", "of the pool"):
         assert said in done.stdout

@@ -120,6 +120,22 @@ def test_watching_waits_refreshes_and_ends_with_ctrl_c(tmp_path):
         watching.kill()
 
 
+@pytest.mark.parametrize("where", ["closed", "full", "nobody"])
+def test_what_cannot_be_printed_changes_nothing(study, where):
+    line = [sys.executable, "-m", "hetal.report", str(study), "--no-pictures"]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    if where == "nobody":
+        reader, out = os.pipe()
+        os.close(reader)
+    else:
+        out = os.open("/dev/full", os.O_WRONLY)
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh"] if where == "closed" else []
+    done = subprocess.run([*shell, *line], stdout=out, stderr=subprocess.PIPE, env=env, text=True)
+    os.close(out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (study / "report" / "index.html").exists()
+
+
 # Work in other processes.
 
 

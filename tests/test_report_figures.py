@@ -125,8 +125,8 @@ def test_ranks_join_what_is_not_told_apart(tmp_path, drawn):
 
 
 def test_bought_images_are_marked_where_noisy():
-    bought = {"badge": {"source": np.array([0, 1]), "is_noisy": np.array([True, False])}}
-    figure = draw_bought(bought, {i: np.full((8, 8), 20 * i, np.uint8) for i in range(2)})
+    pictures = np.stack([np.full((8, 8), 20 * i, np.uint8) for i in range(2)])
+    figure = draw_bought({"badge": {"pictures": pictures, "is_noisy": np.array([True, False])}})
     noisy, clean = figure.axes
     assert len(noisy.get_lines()) == 1
     assert not clean.get_lines()

@@ -13,7 +13,6 @@ from hetal.report.figures import looks
 from hetal.report.markup import Row, p_value, percent, table, written
 from hetal.report.page import curves, page
 from hetal.report.reading import Reading, read
-from hetal.report.redraw import redraw
 from hetal.report.spending import spent
 from hetal.report.statistics import Interval
 from tests.command_line import TOY, only, run_here
@@ -208,14 +207,28 @@ def test_pictures_show_what_was_bought_and_mark_the_noisy(tmp_path):
     assert list((tmp_path / "study" / "report").glob("bought-digits-class-*.svg"))
 
 
-def test_pictures_of_other_data_are_not_shown(tmp_path):
-    run_here(*TOY, "alg=random", "name=study", root=tmp_path)
-    path = only(tmp_path) / "provenance.json"
-    about = json.loads(path.read_text())
-    path.write_text(json.dumps({**about, "data": "0" * 16}))
+def test_pictures_need_neither_the_data_nor_what_the_config_names(tmp_path, monkeypatch):
+    for alg in ("random", "badge"):
+        run_here(*TOY, f"alg={alg}", "name=study", root=tmp_path)
+    for path in tmp_path.glob("study/*/.hydra/config.yaml"):
+        path.write_text(path.read_text().replace("_target_: hetal.data", "_target_: nowhere.data"))
+    monkeypatch.setattr("hetal.build.build", None)
     assert main([str(tmp_path / "study")]) == 0
     html = (tmp_path / "study" / "report" / "index.html").read_text()
-    assert "not drawn: the data are not those that the run was begun with" in text_of(html)
+    assert html.count(", labelled ") == 2 * 20
+
+
+def test_a_run_without_pictures_says_so_beside_those_with_them(tmp_path):
+    for alg in ("random", "badge"):
+        run_here(*TOY, f"alg={alg}", "name=study", root=tmp_path)
+    next(tmp_path.glob("study/badge-*/pictures.npz")).unlink()
+    for n, said in ((20, "badge: runs keep pictures only of"), (0, "not drawn: runs keep pictures only of")):
+        assert main([str(tmp_path / "study")]) == 0
+        html = (tmp_path / "study" / "report" / "index.html").read_text()
+        assert html.count(", labelled ") == n
+        assert said in text_of(html)
+        for path in tmp_path.glob("study/random-*/pictures.npz"):
+            path.unlink()
 
 
 MOONS = ["+experiment=four_moons", "device=cpu", "tracker=none", "train.max_epochs=5", "n_end=420"]
@@ -225,11 +238,16 @@ def test_decision_regions_are_those_of_the_network_that_was_tested(tmp_path):
     run_here(*MOONS, "alg=confidence", root=tmp_path)
     assert main([str(tmp_path / "four_moons")]) == 0
     (run,) = read([only(tmp_path)]).runs
-    drawn = redraw(run)
-    x, y, classes = drawn.regions(run)
-    nearest = [np.abs(axis[:, None] - drawn.test[:, i]).argmin(0) for i, axis in enumerate((x, y))]
+    with np.load(run.folder / "pictures.npz") as kept:
+        axes, classes, test, labels = (
+            (kept["x"], kept["y"]),
+            kept["classes"],
+            kept["test"],
+            kept["test_labels"],
+        )
+    nearest = [np.abs(axis[:, None] - test[:, i]).argmin(0) for i, axis in enumerate(axes)]
     seen = classes[nearest[1], nearest[0]]
-    right = (seen == drawn.test_labels).mean()
+    right = (seen == labels).mean()
     assert right == pytest.approx(run.rounds[-1]["accuracy"], abs=0.01)
     html = (tmp_path / "four_moons" / "report" / "index.html").read_text()
     assert "Tinted: the classes that the last network predicts" in text_of(html)
@@ -248,12 +266,13 @@ def test_a_network_is_kept_where_asked_for_and_changes_nothing(tmp_path):
     assert not (kept / "network.pt").exists()
 
 
-def test_a_damaged_network_is_said_to_be(tmp_path):
+def test_damaged_pictures_are_said_to_be(tmp_path):
     run_here(*MOONS, "alg=confidence", root=tmp_path)
-    (only(tmp_path) / "network.pt").write_bytes(b"torn")
+    (only(tmp_path) / "network.pt").write_bytes(b"torn")  # which the report does not open
+    (only(tmp_path) / "pictures.npz").write_bytes(b"torn")
     assert main([str(tmp_path / "four_moons")]) == 0
     html = (tmp_path / "four_moons" / "report" / "index.html").read_text()
-    assert re.search(r"not drawn: network.pt of .* is damaged", text_of(html))
+    assert "not drawn: pictures.npz is no .npz file, or is torn" in text_of(html)
 
 
 def test_every_strategy_is_named_in_every_section(html):

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import math
+import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from hetal.errors import BadInput
+from hetal.report.plain import plain
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,6 +34,10 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _parser().parse_intermixed_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # which may lack the letters of a name
+            stream.reconfigure(errors="backslashreplace")
+    warnings.simplefilter("ignore", UserWarning)  # matplotlib's, of names with letters that its font lacks
     gc.disable()  # records are many and hold no cycles, yet to look for some takes a fifth of the time
     try:
         _check(options)
@@ -39,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _watch(options)
         _report(options)
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}", sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -47,6 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         gc.enable()
     return 0
+
+
+def _say(line: str, where: TextIO | None = None) -> None:
+    """Print a line, in which a name from a record cannot move the cursor."""
+    stream = where or sys.stdout
+    try:
+        print(plain(line, None), file=stream, flush=True)
+    except (
+        OSError
+    ):  # nobody reads on, or the disk is full: what was made is there, and the status says how it ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> Parser:
@@ -96,16 +115,21 @@ def _report(options: argparse.Namespace) -> None:
     began = time.monotonic()
     folders = options.folders
     made = report(
-        folders, options.out or folders[0] / "report", options.title or _title(folders), not options.no_pictures,
+        folders, options.out or _beside(folders[0]), options.title or _title(folders), not options.no_pictures,
         options.watch, options.target,
     )  # fmt: skip
     n = len(made.reading.runs)
-    print(
-        f"{many(n, 'run')} in {many(made.n_settings, 'setting')}, {seconds_since(began)}: {made.page}",
-        flush=True,
-    )
+    _say(f"{many(n, 'run')} in {many(made.n_settings, 'setting')}, {seconds_since(began)}: {made.page}")
     for folder, reason in made.reading.problems:
-        print(f"not readable: {folder}: {reason}", file=sys.stderr)
+        _say(f"not readable: {folder}: {reason}", sys.stderr)
+
+
+def _beside(folder: Path) -> Path:
+    """Return where the report is written unless `--out` says: in the study, whatever a link in it says."""
+    out = folder / "report"
+    if not out.resolve().is_relative_to(folder.resolve()):
+        raise BadInput(f"{out} is a link that leaves {folder}; --out says where to write")
+    return out
 
 
 def _title(folders: Sequence[Path]) -> str:
@@ -122,13 +146,13 @@ def _watch(options: argparse.Namespace) -> int:
 
     for folder in options.folders:
         check_folder(folder)
-    make_folder(options.out or options.folders[0] / "report")
+    make_folder(options.out or _beside(options.folders[0]))
     try:
         while True:
             try:
                 _report(options)
             except BadInput as error:
-                print(f"not yet: {error}", file=sys.stderr, flush=True)
+                _say(f"not yet: {error}", sys.stderr)
             gc.collect()  # figures hold on to themselves
             time.sleep(options.watch)
     except KeyboardInterrupt:
@@ -143,9 +167,9 @@ def _diff(folders: Sequence[Path]) -> int:
     one, other = (read([folder]) for folder in folders)
     lines = differences(one, other)
     for line in lines:
-        print(line)
+        _say(line)
     n = [len(side.runs) + len(side.begun) for side in (one, other)]
-    print(f"{n[0]} and {n[1]} runs: {many(len(lines), 'difference') if lines else 'equal'}")
+    _say(f"{n[0]} and {n[1]} runs: {many(len(lines), 'difference') if lines else 'equal'}")
     return 1 if lines else 0
 
 

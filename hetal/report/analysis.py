@@ -12,6 +12,7 @@ from hetal.report.comparing import compare, decide
 from hetal.report.matches import penalties
 from hetal.report.measures import area, column
 from hetal.report.outcome import numbers_of
+from hetal.report.plain import plain
 from hetal.report.records import Run
 from hetal.report.results import Comparison, Curve, Numbers, Verdict
 from hetal.report.statistics import Floats, t_intervals
@@ -46,9 +47,10 @@ class Setting:
             longer, other = (run, kept) if _progress(run) > _progress(kept) else (kept, run)
             by_label[run.label][run.seed] = longer
             if not _agree(longer, other):
+                one, two = (plain(record.folder, None) for record in (longer, other))
                 self.notes.append(
-                    f"{name}: two records of {run.label} at seed {run.seed} do not agree: {longer.folder} counts, "
-                    f"{other.folder} is left out"
+                    f"{name}: two records of {run.label} at seed {run.seed} do not agree: {one} counts, "
+                    f"{two} is left out"
                 )
         self.runs = {label: dict(sorted(seeds.items())) for label, seeds in sorted(by_label.items())}
         self.grids = {label: self._grid(seeds) for label, seeds in self.runs.items()}
@@ -69,7 +71,7 @@ class Setting:
             run.summary["base_rate"]
             for seeds in self.finished.values()
             for run in seeds.values()
-            if run.summary
+            if run.summary and "base_rate" in run.summary
         ]
         self.base_rate = float(rates[0]) if rates else np.nan
 
@@ -95,7 +97,7 @@ class Setting:
         pairs = [(x(run), y(run)) for run in self.runs[label].values()]
         x_SR, y_SR = (np.full((len(pairs), max(len(b) for _, b in pairs)), np.nan) for _ in range(2))
         for i, (a, b) in enumerate(pairs):
-            there = ~np.isnan(b)
+            there = ~(np.isnan(a) | np.isnan(b))
             x_SR[i, : len(b)][there], y_SR[i, : len(b)][there] = a[there], b[there]
         any_R = ~np.isnan(y_SR).all(0)
         x_SR, y_SR = x_SR[:, any_R], y_SR[:, any_R]
@@ -123,11 +125,13 @@ class Setting:
         a, b = self.accuracy[first], self.accuracy[second]
         seeds = sorted(seed for seed in a.keys() & b.keys() if among is None or seed in among)
         grid_a, grid_b = self.grids[first], self.grids[second]
-        shared = tuple(n for n in grid_a if n in grid_b)
+        there_too = {*grid_b}
+        shared = tuple(n for n in grid_a if n in there_too)
 
         def there(curves: dict[int, Floats], grid: tuple[int, ...]) -> Floats:
             whole = np.array([curves[seed] for seed in seeds]).reshape(len(seeds), len(grid))
-            return whole[:, [grid.index(n) for n in shared]]
+            place = {n: i for i, n in enumerate(grid)}
+            return whole[:, [place[n] for n in shared]]
 
         return shared, there(a, grid_a), there(b, grid_b)
 

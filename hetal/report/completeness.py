@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -13,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hetal.errors import BadInput
 from hetal.report.analysis import Setting
+from hetal.report.bounds import json_of
+from hetal.report.plain import plain
 from hetal.report.reading import Reading
 from hetal.report.records import Run, overrides
+from hetal.secrecy import of_secrets
 
 # Overrides that say how to run, not what: a command that fills a gap needs none of them.
 HOW = ("force", "dry_run", "fail_fast")
@@ -46,7 +49,8 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
         ):  # why it failed says more
             jobs[key] = job
     found = [
-        Missing(str(folder), f"damaged: {reason}", _again(folder)) for folder, reason in reading.problems
+        Missing(plain(folder, None), f"damaged: {reason}", _again(folder))
+        for folder, reason in reading.problems
     ]
     found += [
         Missing(_short(run.folder), _state(run, jobs, "begun, no round finished"), command(run))
@@ -81,14 +85,19 @@ def command(run: Run, seed: int | None = None) -> str:
     study = run.folder.parent
     if run.name and study.name != run.name:
         given = [*(o for o in given if not o.startswith("name=")), f"name={study.name}"]
-    if run.root and study.parent != Path(run.root).expanduser().resolve():
+    if run.root and str(study.parent) != _whole(run.root):
         root = os.path.relpath(study.parent) if study.parent.is_relative_to(Path.cwd()) else str(study.parent)
         given = [*(o for o in given if not o.startswith("root=")), f"root={_quoted(root)}"]
     return _line(given)
 
 
+def _whole(root: str) -> str:
+    """Return a record's root from the root of the file system; what the path names is not looked at."""
+    return os.path.abspath(os.path.expanduser(root) if root.split("/", 1)[0] == "~" else root)
+
+
 def _line(given: Sequence[str]) -> str:
-    return shlex.join(["python", "launch.py", *given])
+    return plain(shlex.join(["python", "launch.py", *given]), None)
 
 
 def _kept(given: Sequence[str], *also: str) -> list[str]:
@@ -123,7 +132,7 @@ def _name(run: Run, seed: int) -> str:
 
 
 def _short(folder: Path) -> str:
-    return f"{folder.parent.name}/{folder.name}"
+    return plain(f"{folder.parent.name}/{folder.name}")
 
 
 def _is_finished_elsewhere(run: Run, settings: Sequence[Setting]) -> bool:
@@ -143,7 +152,7 @@ def _job_state(job: dict[str, Any] | None, of_record: bool = False) -> str:
     state = job["state"] if job else ""
     if state == "failed":
         assert job is not None
-        return f"failed: {' '.join(str(job.get('error', 'no reason given')).split())}"
+        return f"failed: {plain(' '.join(str(job.get('error', 'no reason given')).split()), None)}"
     if of_record or state not in ("running", "stopped", "not started"):
         return ""
     return "running, or died" if state == "running" else state
@@ -152,13 +161,14 @@ def _job_state(job: dict[str, Any] | None, of_record: bool = False) -> str:
 def _holder(folder: Path) -> str:
     """Say which process writes a record, if one does; one that died on another machine still seems to."""
     try:
-        holder = json.loads((folder / ".holder.json").read_bytes())
+        holder = json_of(folder / ".holder.json")
         if holder["host"] == platform.node():
             os.kill(int(holder["pid"]), 0)
-        return f"running: process {holder['pid']} on {holder['host']} since {holder['since']}"
+        pid, host, since = (plain(holder[key], 60) for key in ("pid", "host", "since"))
+        return f"running: process {pid} on {host} since {since}"
     except PermissionError:
         return "running: a process of another user"
-    except (OSError, ValueError, LookupError, TypeError, OverflowError):
+    except (OSError, BadInput, ValueError, LookupError, TypeError, OverflowError):
         return ""
 
 
@@ -171,7 +181,9 @@ def _jobs(studies: Sequence[Path]) -> Iterator[dict[str, Any]]:
             written = [_json(path, dict) for path in sorted(sweep.glob("*.json"))]
             for job in [*planned, *written]:
                 if _is_job(job) and _study(job["overrides"]) in names:
-                    yield job
+                    # As `overrides` of a record are, which these are compared with.
+                    given = [plain(o, None) for o in job["overrides"] if not of_secrets([o])]
+                    yield {**job, "overrides": given}
 
 
 def _is_job(job: Any) -> bool:
@@ -190,8 +202,8 @@ def _study(given: Sequence[str]) -> str:
 
 def _json(path: Path, kind: type) -> Any:
     """Return what a file holds, or nothing where it is not there, damaged, or of another kind."""
-    with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(path.read_bytes())
+    with suppress(OSError, BadInput):
+        found = json_of(path)
         if isinstance(found, kind):
             return found
     return kind()

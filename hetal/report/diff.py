@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from hetal.errors import BadInput
-from hetal.files import Array, read_npz
+from hetal.report.bought import Array, queries
+from hetal.report.bounds import said
+from hetal.report.plain import plain
 from hetal.report.reading import Reading
 from hetal.report.records import Run
 from hetal.rounds import MEASURED
@@ -30,16 +32,18 @@ def differences(one: Reading, other: Reading) -> list[str]:
     """
     if not one.runs and not other.runs and not one.problems and not other.problems:
         raise BadInput("there is nothing to compare: no run has finished a round")
-    lines = [f"{folder}: {reason}" for reading in (one, other) for folder, reason in reading.problems]
+    lines = [
+        f"{plain(folder, None)}: {reason}" for reading in (one, other) for folder, reason in reading.problems
+    ]
     first, second = (_by_key(reading, lines) for reading in (one, other))
     for key in sorted(first.keys() | second.keys()):
         a, b = first.get(key), second.get(key)
         if a is None or b is None:
             there = a or b
             assert there is not None
-            lines.append(f"{there.folder}: only on one side")
-        elif said := next(_differ(a, b), None):
-            lines.append(f"{a.folder.name}: {said}")
+            lines.append(f"{plain(there.folder, None)}: only on one side")
+        elif differs := next(_differ(a, b), None):
+            lines.append(f"{plain(a.folder.name)}: {differs}")
     return lines
 
 
@@ -48,7 +52,7 @@ def _by_key(reading: Reading, lines: list[str]) -> dict[str, Run]:
     for run in (*reading.runs, *reading.begun):
         key = json.dumps([sorted(run.config.items()), run.seed])
         if key in found:
-            lines.append(f"{run.folder}: the same run as {found[key].folder}")
+            lines.append(f"{plain(run.folder, None)}: the same run as {plain(found[key].folder, None)}")
         found.setdefault(key, run)
     return found
 
@@ -58,7 +62,8 @@ def _differ(a: Run, b: Run) -> Iterator[str]:
     for t, (x, y) in enumerate(zip(_results(a), _results(b), strict=False)):
         for key in sorted(x.keys() | y.keys()):
             if (key in x) != (key in y) or x[key] != y[key]:
-                yield f"round {t}: {key} is {x.get(key, 'absent')} and {y.get(key, 'absent')}"
+                values = (plain(row.get(key, "absent"), 100) for row in (x, y))
+                yield f"round {t}: {plain(key, 100)} is {' and '.join(values)}"
     if len(a.rounds) != len(b.rounds):
         yield f"{len(a.rounds)} rounds and {len(b.rounds)}"
     if _summary(a) != _summary(b):
@@ -88,6 +93,8 @@ def _bought(a: Path, b: Path) -> Iterator[str]:
 
 def _queries(path: Path) -> Mapping[str, Array]:
     try:
-        return read_npz(path, QUERIES)
-    except BadInput as error:
-        raise BadInput(f"{path} {error}") from None
+        return queries(path, QUERIES)
+    except FileNotFoundError:
+        raise BadInput(f"{plain(path, None)} is missing") from None
+    except (OSError, BadInput) as error:
+        raise BadInput(f"{plain(path.parent, None)}: {said(error)}") from None

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from hetal.report.figures import PLAIN_TEXT
 
 CLEAN, NOISY = "#111111", "#d55e00"
 # Pale, so that points stand out; told apart by the border between them, too.
@@ -20,28 +23,29 @@ Array = npt.NDArray[Any]
 Bought = Mapping[str, Array]
 
 
-def draw_bought(bought: Mapping[str, Bought], pictures: Mapping[int, Array]) -> Figure:
+@rc_context(PLAIN_TEXT)
+def draw_bought(bought: Mapping[str, Bought]) -> Figure:
     """Draw a row of images for every strategy, noisy ones framed and crossed.
 
     Args:
-        bought: source and is_noisy of the rows, in the order of buying, by strategy.
-        pictures: (H, W) or (H, W, 3) of 0..255, by source.
+        bought: by strategy, in the order of buying: `pictures` (n, H, W) or (n, H, W, 3) of 0..255; `is_noisy` (n,).
     """
-    most = max(1, *(len(rows["source"]) for rows in bought.values()))
+    most = max(1, *(len(rows["is_noisy"]) for rows in bought.values()))
     width, height = 0.32 * most + 1.1, 0.34 * len(bought) + 0.08
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(len(bought), most, squeeze=False)
     figure.subplots_adjust(left=1.1 / width, right=0.995, top=0.98, bottom=0.02, wspace=0.14, hspace=0.14)
     for row, (label, rows) in zip(axes, bought.items(), strict=True):
         row[0].text(-0.3, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=8)
-        for ax, source, noisy in zip(row, rows["source"], rows["is_noisy"], strict=False):
-            ax.imshow(pictures[int(source)], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        for ax, picture, noisy in zip(row, rows["pictures"], rows["is_noisy"], strict=False):
+            ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             _frame(ax, bool(noisy))
-        for ax in row[len(rows["source"]) :]:
+        for ax in row[len(rows["is_noisy"]) :]:
             ax.set_axis_off()
     return figure
 
 
+@rc_context(PLAIN_TEXT)
 def draw_plane(
     bought: Mapping[str, Bought],
     titles: Mapping[str, str],

@@ -20,7 +20,10 @@ DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX<>"
 REFERENCE = "#8a8a8a"
 
+# Names come from records: a "$" in one is a dollar, not the beginning of a formula.
+PLAIN_TEXT: Any = {"text.parse_math": False}
 STYLE: Any = {
+    **PLAIN_TEXT,
     "font.size": 8,
     "axes.titlesize": 9,
     "svg.fonttype": "path",

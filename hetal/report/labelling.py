@@ -13,9 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hetal.report.besides import ABSENT, SETTING, Config, all_brought, differing, group
+from hetal.report.plain import plain
 
 if TYPE_CHECKING:
     from hetal.report.records import Run
+
+# Characters of a value in a name.
+LONGEST_VALUE = 80
 
 
 def label(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
@@ -60,9 +64,13 @@ def _shared_configs(runs: Sequence[Run]) -> list[Run]:
 
 
 def _names(run: Run) -> tuple[str, ...]:
+    return run.choices["data"], noise_of(run), run.choices["model"]
+
+
+def noise_of(run: Run) -> str:
+    """Name the noise of a run, with its factor where it has one."""
     factor = run.config.get("noise.factor", 0)
-    noise = run.choices["noise"] + (f" x{factor:g}" if isinstance(factor, (int, float)) and factor else "")
-    return run.choices["data"], noise, run.choices["model"]
+    return run.choices["noise"] + (f" x{factor:g}" if isinstance(factor, (int, float)) and factor else "")
 
 
 def _setting_names(keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
@@ -171,14 +179,14 @@ def _said(config: Config, key: str) -> str:
     value = config.get(key, ABSENT)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value).rsplit(".", 1)[-1] if key.endswith("_target_") else str(value)
+    return plain(str(value).rsplit(".", 1)[-1] if key.endswith("_target_") else value, LONGEST_VALUE)
 
 
 def _told_apart(names: dict[Any, str]) -> dict[Any, str]:
-    """Number the names that more than one thing has."""
+    """Shorten names that are too long, and number those that more than one thing has."""
     found, seen = {}, defaultdict(list)
     for key, name in names.items():
-        seen[name].append(key)
+        seen[plain(name)].append(key)
     for name, keys in seen.items():
         for i, key in enumerate(keys):
             found[key] = f"{name} #{i + 1}" if len(keys) > 1 else name

@@ -20,6 +20,7 @@ from hetal.report.matches import TESTS, ranking
 from hetal.report.page import curves, page
 from hetal.report.parallel import Task, at_once
 from hetal.report.pictures import pictures
+from hetal.report.plain import plain
 from hetal.report.reading import Reading, read
 from hetal.report.results import Curve
 
@@ -49,7 +50,7 @@ def report(
         folders: runs, studies, or folders of studies.
         out: made where it does not exist.
         title: of the page.
-        with_pictures: show what was bought first; takes the data.
+        with_pictures: show what was bought first.
         again: the page reloads itself every so many seconds.
         target: accuracy in [0, 1] that labels are counted to; random's final accuracy where None.
 
@@ -113,7 +114,7 @@ def _nothing(folder: Path, reading: Reading) -> str:
     said = f"{folder}: no run has finished a round yet"
     if reading.problems:
         damaged, reason = reading.problems[0]
-        said += f"; {len(reading.problems)} could not be read, such as {damaged.name}: {reason}"
+        said += f"; {len(reading.problems)} could not be read, such as {plain(damaged.name)}: {reason}"
     return said
 
 

@@ -25,8 +25,9 @@ def labels(run: Run) -> Floats:
 
 def seconds(run: Run) -> Floats:
     """Return wall time in seconds at the end of every round's training."""
-    whole = np.array([sum(row["seconds"].values()) for row in run.rounds])
-    train = np.array([row["seconds"].get("train", 0.0) for row in run.rounds])
+    known = [row.get("seconds", {}) for row in run.rounds]
+    whole = np.array([sum(phases.values()) if phases else np.nan for phases in known], float)
+    train = np.array([phases.get("train", 0.0) for phases in known])
     return np.asarray(np.cumsum(whole) - whole + train, float)
 
 

@@ -23,7 +23,7 @@ def numbers_of(setting: Setting) -> dict[str, Numbers]:
     reaching = {label: _reaching(setting, label) for label in setting.finished}
     samples = []
     for label, runs in setting.finished.items():
-        shares = [run.summary["queried_clean_share"] for run in runs.values() if run.summary is not None]
+        shares = [(run.summary or {}).get("queried_clean_share") for run in runs.values()]
         curves = setting.accuracy.get(label, {}).values()
         reach, saving, reached = reaching[label]
         samples += [
@@ -67,6 +67,6 @@ def _phases(runs: Sequence[Run]) -> dict[str, float]:
     phases: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         for row in run.rounds:
-            for phase, value in row["seconds"].items():
+            for phase, value in row.get("seconds", {}).items():
                 phases[phase].append(value)
     return {phase: float(np.mean(values)) for phase, values in phases.items()}

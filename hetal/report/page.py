@@ -17,6 +17,7 @@ from hetal.report.analysis import Setting
 from hetal.report.ceiling import Ceiling
 from hetal.report.completeness import missing
 from hetal.report.figures import Look
+from hetal.report.labelling import noise_of
 from hetal.report.markup import MARKERS
 from hetal.report.matches import ranking
 from hetal.report.measures import (
@@ -142,9 +143,7 @@ def page(
 def _facets(setting: Setting) -> dict[str, str]:
     """Return what the page filters settings by."""
     run = next(iter(next(iter(setting.runs.values())).values()))
-    factor = run.config.get("noise.factor", 0)
-    noise = run.choices["noise"] + (f" x{factor:g}" if factor else "")
-    return {"data": run.choices["data"], "noise": noise, "network": run.choices["model"]}
+    return {"data": run.choices["data"], "noise": noise_of(run), "network": run.choices["model"]}
 
 
 def _data(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
+from hetal.report.bounds import said
 from hetal.report.labelling import label
 from hetal.report.records import Run, read_run
 
@@ -115,4 +116,4 @@ def _read_or_say(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
     except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return said(error)

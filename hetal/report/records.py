@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hetal.errors import BadInput
 from hetal.identity import hash_of, what_counts
-from hetal.report.shapes import ABOUT, OVERRIDES, ROWS, SUMMARY
+from hetal.report.bounds import content, yaml_of
+from hetal.report.plain import plain
+from hetal.report.shapes import ABOUT, MOST, OVERRIDES, ROWS, SUMMARY
 from hetal.seal import check_seal
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from hetal.secrecy import of_secrets
 
 
 @dataclass(frozen=True)
 class Run:
-    """One record.
+    """One record; its text is plain, see `hetal.report.plain`, but for `folder`.
 
     Attributes:
         folder: where it is.
@@ -66,12 +66,12 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
     Raises:
         Exception: it is damaged, or was changed after it was written; of which kind depends on which byte is wrong.
     """
-    content = (folder / "provenance.json").read_bytes()
-    about = ABOUT.validate_json(content)
+    written = content(folder / "provenance.json")
+    about = ABOUT.validate_json(written)
     settings = about.get("settings")
     if settings is not None:
-        _check(content, "", "provenance.json")
-    text = (folder / ".hydra" / "config.yaml").read_text()
+        _check(written, "", "provenance.json")
+    text = content(folder / ".hydra" / "config.yaml").decode()
     seed = re.search(r"^seed: (-?\d{1,18})$", text, re.MULTILINE)
     if seed is None:
         raise BadInput(".hydra/config.yaml holds no seed")
@@ -86,40 +86,53 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
     rounds, last = _rounds(folder / "rounds.jsonl", None if settings is None else hash_of(settings))
     return Run(
         folder=folder,
-        choices=about["choices"],
+        choices={plain(k, None): plain(v, None) for k, v in about["choices"].items()},
         config=config,
         seed=int(seed[1]),
         rounds=rounds,
         summary=_summary(folder / "summary.json", len(rounds), last),
-        made_by=about["made_by"],
-        commit=_commit(about["source"]),
-        machine=about["sessions"][-1]["machine"],
+        made_by={plain(k): plain(v, None) for k, v in about.get("made_by", {}).items()},
+        commit=_commit(about.get("source", {})),
+        machine={plain(k): plain(v) for k, v in _machine(about).items()},
         overrides=overrides(folder),
-        data=about["data"],
+        data=plain(about.get("data", ""), None),
         root=root,
         name=name,
     )
 
 
-def _commit(source: Mapping[str, str | None]) -> str | None:
+def _commit(source: Mapping[str, Any]) -> str | None:
     commit, diff = source.get("commit"), source.get("diff")
-    return f"{commit} with changes {hashlib.sha256(diff.encode()).hexdigest()[:8]}" if diff else commit
+    if not diff or not isinstance(diff, str):
+        return None if commit is None else plain(commit)
+    changes = hashlib.sha256(diff.encode(errors="replace")).hexdigest()[:8]
+    return f"{plain(commit)} with changes {changes}"
+
+
+def _machine(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the last session said of its machine, if there was one."""
+    return next((session.get("machine", {}) for session in reversed(about.get("sessions", ()))), {})
 
 
 def overrides(folder: Path) -> list[str]:
-    """Return the overrides that a run was started with; fails in any way where they cannot be read."""
-    text = (folder / ".hydra" / "overrides.yaml").read_text()
-    return OVERRIDES.validate_python(yaml.load(text, Loader=LOADER))
+    """Return the overrides that a run was started with, but for those of secrets, which older records may hold.
+
+    Fails in any way where they cannot be read.
+    """
+    text = content(folder / ".hydra" / "overrides.yaml").decode()
+    given = OVERRIDES.validate_python(yaml_of(text, ".hydra/overrides.yaml"))
+    return [plain(override, None) for override in given if not of_secrets([override])]
 
 
 def _config(text: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
     """Return the flat settings of a config, its root and name; the settings are those on record where there are any."""
-    loaded = yaml.load(text, Loader=LOADER)
+    loaded = yaml_of(text, ".hydra/config.yaml")
     if not isinstance(loaded, dict) or not isinstance(loaded.get("alg"), dict):
         raise BadInput(".hydra/config.yaml is no config")
     # The same run may be read up to a later end, which is another form of its strategy to a reader.
     counts = {**(settings or what_counts(loaded)), "n_end": loaded.get("n_end")}
-    return dict(_flat(counts)), str(loaded.get("root", "")), str(loaded.get("name", ""))
+    root, name = (plain(loaded.get(key, ""), None) for key in ("root", "name"))
+    return dict(_flat(counts)), root, name
 
 
 def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]], str | None]:
@@ -129,9 +142,10 @@ def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]],
         path: the file.
         first: what the chain of digests begins with; None where the record has none.
     """
-    if not path.exists():
+    try:
+        lines = content(path).split(b"\n")[:-1]
+    except FileNotFoundError:
         return (), first
-    lines = path.read_bytes().split(b"\n")[:-1]
     rows = ROWS.validate_json(b"[" + b",".join(lines) + b"]")
     if len(rows) != len(lines):
         raise BadInput("rounds.jsonl does not hold one round a line")
@@ -154,25 +168,25 @@ def _summary(path: Path, n_rounds: int, last: str | None) -> Mapping[str, Any] |
         last: the digest of the last; None where the record has none.
     """
     try:
-        content = path.read_bytes()
-        summary: Mapping[str, Any] = SUMMARY.validate_json(content)
-    except (OSError, ValueError):
+        written = content(path)
+        summary: Mapping[str, Any] = SUMMARY.validate_json(written)
+    except (OSError, ValueError, BadInput):
         return None
     if summary["n_rounds"] != n_rounds or not n_rounds:
         return None
     if last is not None:
-        _check(content, last, "summary.json")
+        _check(written, last, "summary.json")
     return summary
 
 
-def _check(content: bytes, previous: str, what: str) -> str:
+def _check(written: bytes, previous: str, what: str) -> str:
     """Return the digest of what carries one.
 
     Raises:
         BadInput: it was changed after it was written.
     """
     try:
-        return check_seal(content, previous)
+        return check_seal(written, previous)
     except BadInput as error:
         raise BadInput(f"{what} {error}") from None
 
@@ -180,6 +194,15 @@ def _check(content: bytes, previous: str, what: str) -> str:
 def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
+            yield from _flat(value, f"{path}.{plain(key, None)}" if path else plain(key, None))
     else:
-        yield path, node if isinstance(node, (str, int, float, type(None))) else json.dumps(node)
+        yield path, _value(node)
+
+
+def _value(node: Any) -> str | int | float | None:
+    """Return a value that can be compared, written and drawn: of what is no plain number or text, its text."""
+    if isinstance(node, str):
+        return plain(node, None)
+    if node is None or (isinstance(node, (int, float)) and math.isfinite(node) and abs(node) <= MOST):
+        return node
+    return plain(json.dumps(node), None)

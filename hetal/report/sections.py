@@ -27,6 +27,9 @@ from hetal.report.statistics import ENOUGH_SEEDS
 # The panel's charts, in the order in which they stand beside each other.
 PANEL = ("clean_share", "cumulative", "clean_labels", "distinct")
 
+# Phases of a round that have a column: a run has four.
+MOST_PHASES = 12
+
 
 def contents(names: Sequence[tuple[str, str]]) -> str:
     """Return links to the sections, given by id and title."""
@@ -152,7 +155,7 @@ def _reaching(n: Numbers) -> tuple[str, str]:
 
 def cost(found: Sequence[Numbers], look: Mapping[str, Look]) -> str:
     """Return seconds a round by phase, and memory."""
-    phases = list(dict.fromkeys(phase for n in found for phase in n.seconds))
+    phases = list(dict.fromkeys(phase for n in found for phase in n.seconds))[:MOST_PHASES]
     longest = max((sum(n.seconds.values()) for n in found), default=0.0)
     rows = [
         Row(

@@ -11,9 +11,17 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from hetal.rounds import Count, Share
+from hetal.rounds import Share
 
 STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+# The largest number that is taken for one: as floats, whole numbers are exact up to here.
+MOST = 2**53
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Amount = Annotated[float, Field(ge=0, le=1e12)]
+# Of a phase of a round: it stands at the head of a table.
+Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
 
 
 class Row(TypedDict):
@@ -21,15 +29,19 @@ class Row(TypedDict):
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     round: Count
-    n_labelled: Annotated[int, Field(ge=1)]
+    n_labelled: Annotated[int, Field(ge=1, le=MOST)]
     accuracy: Share
-    seconds: dict[str, float]
-    n_bought: Count
+    seconds: NotRequired[Annotated[dict[Phase, Amount], Field(max_length=20)]]
+    n_bought: NotRequired[Count]
     clean_share: NotRequired[Share | None]
     n_distinct: NotRequired[Count | None]
-    bought_per_class: NotRequired[list[Count] | None]
-    ece: NotRequired[float | None]
-    peak_memory_mb: NotRequired[float | None]
+    bought_per_class: NotRequired[Annotated[list[Count], Field(max_length=100_000)] | None]
+    ece: NotRequired[Share | None]
+    peak_memory_mb: NotRequired[Amount | None]
+    n_pseudo: NotRequired[Count | None]
+    n_pseudo_noisy: NotRequired[Count | None]
+    pseudo_accuracy_clean: NotRequired[Share | None]
+    pseudo_accuracy_noisy: NotRequired[Share | None]
 
 
 class Choices(TypedDict):
@@ -46,18 +58,18 @@ class Session(TypedDict):
     """One start of a run."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
-    machine: dict[str, Any]
+    machine: NotRequired[dict[str, Any]]
 
 
 class About(TypedDict):
     """What provenance.json holds."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
-    data: str
     choices: Choices
-    made_by: dict[str, str]
-    source: dict[str, str | None]
-    sessions: Annotated[list[Session], Field(min_length=1)]
+    data: NotRequired[str]
+    made_by: NotRequired[dict[str, Any]]
+    source: NotRequired[dict[str, Any]]
+    sessions: NotRequired[list[Session]]
     settings: NotRequired[dict[str, Any]]
 
 
@@ -66,8 +78,8 @@ class Summary(TypedDict):
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     n_rounds: int
-    base_rate: Share
-    queried_clean_share: Share | None
+    base_rate: NotRequired[Share]
+    queried_clean_share: NotRequired[Share | None]
     area_under_curve: NotRequired[Share]
     final_accuracy: NotRequired[Share]
 
@@ -75,4 +87,4 @@ class Summary(TypedDict):
 ROWS: TypeAdapter[Any] = TypeAdapter(list[Row])
 ABOUT: TypeAdapter[Any] = TypeAdapter(About)
 SUMMARY: TypeAdapter[Any] = TypeAdapter(Summary)
-OVERRIDES: TypeAdapter[list[str]] = TypeAdapter(list[str])
+OVERRIDES: TypeAdapter[list[str]] = TypeAdapter(Annotated[list[str], Field(max_length=1000)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from hetal.errors import BadInput
 from hetal.report.analysis import Setting
+from hetal.report.bought import queries
 from hetal.report.figures import Look
 from hetal.report.markup import Row, named, number, section, share, table, where
 from hetal.report.records import Run
@@ -28,11 +29,11 @@ def spent(run: Run) -> Counts | None:
     The start set, which no strategy chose, does not count. None where queries.npz is damaged or holds none.
     """
     try:
-        with np.load(run.folder / "queries.npz") as arrays:
-            queried = (arrays["round"] >= 0) & (arrays["round"] < len(run.rounds))
-            labels, noisy = arrays["labels"][queried], arrays["is_noisy"][queried].astype(bool)
-    except (OSError, ValueError, LookupError, zipfile.BadZipFile):
+        bought = queries(run.folder / "queries.npz", ("round", "labels", "is_noisy"))
+    except (OSError, BadInput):
         return None
+    queried = (bought["round"] >= 0) & (bought["round"] < len(run.rounds))
+    labels, noisy = bought["labels"][queried], bought["is_noisy"][queried]
     if not len(labels):
         return None
     n_classes = max(len(row.get("bought_per_class") or ()) for row in run.rounds)
@@ -86,8 +87,10 @@ def _over_seeds(runs: Sequence[Run]) -> tuple[Interval, Interval]:
     clean, distinct = [], []
     for run in runs:
         bought = [row for row in run.rounds if row.get("n_bought")]
-        if n := sum(row["n_bought"] for row in bought):
+        n = sum(row["n_bought"] for row in bought)
+        if n and all(row.get("clean_share") is not None for row in bought):
             clean.append(sum(row["n_bought"] * row["clean_share"] for row in bought) / n)
+        if n and all(row.get("n_distinct") is not None for row in bought):
             distinct.append(sum(row["n_distinct"] for row in bought) / n)
     return bca_interval(np.array(clean)), bca_interval(np.array(distinct))
 

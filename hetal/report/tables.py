@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hetal.files import write_text
+from hetal.report.plain import plain
 from hetal.report.ranks import Ranking
 from hetal.report.records import Run
 from hetal.report.results import Comparison, Curve, Numbers
@@ -30,6 +31,9 @@ COLUMNS_OF = {
 # Settings side by side in one LaTeX table: as many as a page is wide.
 COLUMNS = 4
 
+# What begins a formula where a table is opened in a spreadsheet: in text, which records bring; numbers stay numbers.
+FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
@@ -39,7 +43,7 @@ TEX = {
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows under all the columns that any of them has, or, of a table that may be empty, under its own.
 
-    NaN, and what a row lacks, is an empty field.
+    NaN, and what a row lacks, is an empty field. Text that a spreadsheet would compute has an apostrophe before it.
     """
     rows = list(rows)
     text = io.StringIO()
@@ -47,8 +51,18 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: "" if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()})
+        writer.writerow({key: _field(value) for key, value in row.items()})
     write_text(path, text.getvalue())
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if not isinstance(value, str):
+        return value
+    # The writer does not quote a field for it, and readers begin a new line there.
+    text = value.replace("\r", "\\r")
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def numbers_row(n: Numbers) -> dict[str, Any]:
@@ -109,7 +123,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "area_under_curve": summary.get("area_under_curve", math.nan),
         "final_accuracy": summary.get("final_accuracy", math.nan),
         "queried_clean_share": summary.get("queried_clean_share", math.nan),
-        "folder": f"{run.folder.parent.name}/{run.folder.name}",
+        "folder": plain(f"{run.folder.parent.name}/{run.folder.name}"),
     }
 
 

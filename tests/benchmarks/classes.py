@@ -3,6 +3,8 @@
 Of every run of a study that kept its last network (`keep_network=true`), tests it on the test rows of the class that
 noise took (`noise.noisy_class`) and on all others, and writes docs/results/NAME/classes.csv. Then
 `python -m tests.benchmarks.results` fills the tables of docs/RESULTS.md with it.
+
+The data and the network are made from this checkout's configs with the overrides of the run: for studies of one's own.
 """
 
 from __future__ import annotations
@@ -10,19 +12,48 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+
+from hetal.build import build
+from hetal.cli import resolved
+from hetal.device import pick_device
+from hetal.errors import BadInput
 from hetal.report.records import Run
-from hetal.report.redraw import redraw
+from hetal.setup import Setup, prepare
 from tests.benchmarks.results import keep
+from tests.command_line import composed
+
+PARTS = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
+
+
+def setup_of(run: Run) -> Setup:
+    """Return the experiment of a run, as this checkout composes it.
+
+    Raises:
+        BadInput: its data are not those that the run was begun with.
+    """
+    own = [o for o in run.overrides if not o.startswith(("root=", "tracker"))]
+    parts = build(resolved(composed(*own, "tracker=none", root=run.folder.parents[1])))
+    given = {name: parts[name] for name in PARTS}
+    setup = prepare(**given, strategy=parts["alg"], device=pick_device("cpu", 1))
+    if setup.fingerprint != run.data:
+        raise BadInput(f"{run.folder}: the data are not those that the run was begun with")
+    return setup
 
 
 def by_class(run: Run) -> Iterator[dict[str, Any]]:
     """Return a row, or none where the last network was not kept."""
-    drawn = redraw(run)
-    classes = drawn.predicted(run, drawn.test)
-    if classes is None:
+    path = run.folder / "network.pt"
+    if run.summary is None or not path.exists():
         return
-    is_right = classes == drawn.test_labels
-    is_noise = drawn.test_labels == run.config["noise.noisy_class"]
+    setup = setup_of(run)
+    network = setup.learner.new_network().eval()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    with torch.inference_mode():
+        logits, _ = network(setup.learner.prepare(network)(setup.task.test.images))
+    labels = setup.task.test.labels.numpy()
+    is_right = logits.argmax(1).numpy() == labels
+    is_noise = labels == run.config["noise.noisy_class"]
     yield {
         "setting": run.setting, "strategy": run.label, "seed": run.seed,
         "on_noisy_class": is_right[is_noise].mean(), "on_others": is_right[~is_noise].mean(),
