@@ -90,7 +90,7 @@ def launch(cfg: DictConfig) -> Outcome:
     record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     if not cfg.force and (rounds := record.finished(budget)) is not None:
-        return _skip(record, rounds, console, brief=in_sweep)
+        return _skip(record, rounds, console, brief=in_sweep, tell=not cfg.dry_run)
     if cfg.dry_run:
         outcome = Outcome(
             "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
@@ -119,16 +119,17 @@ def launch(cfg: DictConfig) -> Outcome:
         with SafeStop(also=also or (lambda: False)) as stop:
             record.wait(stop.check)
         if (rounds := record.finished(budget)) is not None:
-            return _skip(record, rounds, console, brief=True)
+            return _skip(record, rounds, console, brief=True, tell=True)
 
 
-def _skip(record: Record, rounds: list[Round], console: Console, brief: bool) -> Outcome:
-    """Say that a run is on record already, be it as a part of a longer one.
+def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> Outcome:
+    """Say that a run is on record already, be it as a part of a longer one; with `tell`, its tracker too.
 
     Raises:
         BadInput: its data are no longer those that it was made of.
     """
     from hetal.audit import check_data
+    from hetal.build import build
     from hetal.display import show_skipped
     from hetal.figure import draw_curve
     from hetal.measure import summarise
@@ -143,6 +144,8 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool) ->
         base_rate = None if whole is None else whole["base_rate"]
         summary = summarise(rounds, record.bought[: len(rounds)], base_rate)
     show_skipped(console, record, rounds, summary, made_by(record.config), brief)
+    if tell:
+        build({"tracker": record.config["tracker"]})["tracker"].show_finished(record, rounds, summary)
     return _outcome(record, summary, "skipped")
 
 

@@ -15,7 +15,6 @@ import glob
 import json
 import os
 import platform
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,15 +31,17 @@ from hetal.budget import Budget
 from hetal.checkpoint import Checkpoint, State, read_state, write_state
 from hetal.contents import AGAIN, DAMAGED, About, read_contents
 from hetal.errors import BadInput, Held, Unreadable
-from hetal.files import locked, make_folder, read_bytes, remove, write_atomically, write_text
+from hetal.files import make_folder, read_bytes, remove, remove_folders, scraps, write_atomically, write_text
 from hetal.identity import by_content, data_files, differences, identify, what_counts
+from hetal.locks import locked
 from hetal.provenance import made_by, session, source
 from hetal.rounds import START, Bought, Round
 from hetal.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance last, since it guards the others.
 OUTPUTS = (
-    "summary.json", "rounds.jsonl", "queries.npz", "network.pt", "curve.png", "round.ckpt", "provenance.json"
+    "summary.json", "rounds.jsonl", "queries.npz", "network.pt", "curve.png", "round.ckpt",
+    "trace-train.json", "trace-train.txt", "trace-query.json", "trace-query.txt", "provenance.json",
 )  # fmt: skip
 
 
@@ -140,7 +141,7 @@ class Record:
             self._holder = json.dumps({**holder, "token": uuid.uuid4().hex})
             try:
                 write_text(self.dir / ".holder.json", self._holder)
-                for scrap in self.dir.glob(".*.tmp"):
+                for scrap in scraps(self.dir):
                     remove(scrap)
                 if force:
                     self._forget()
@@ -309,10 +310,10 @@ class Record:
         return self.dir / f"strategy-{t}.pt"
 
     def _forget(self) -> None:
-        others = [*self.dir.glob("trace-*"), *self.dir.glob("strategy-*.pt")]
-        for old in [*others, *(self.dir / name for name in OUTPUTS)]:
+        states = self.dir.glob("strategy-[0-9]*.pt")
+        for old in [*states, *(self.dir / name for name in OUTPUTS)]:
             remove(old)
-        shutil.rmtree(self.dir / "wandb", ignore_errors=True)
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(self.hash)}-*")
 
     def _load(self) -> None:
         found = read_contents(self.dir)
