@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -195,6 +196,8 @@ class WandbTracker(Tracker):
     def _open(self, rounds: tuple[Round, ...]) -> Any:
         """Open the run and show of `rounds` what it lacks."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # to its makers, of errors in wandb itself
+        # The service of the process that this one was started from, which may have ended since.
+        inherited = "wandb" not in sys.modules and "WANDB_SERVICE" in os.environ
         import wandb  # a second of imports, which other trackers need not pay
 
         record = self._record
@@ -205,8 +208,9 @@ class WandbTracker(Tracker):
         if self.mode == "offline":
             remove_folders(folder, f"offline-run-*-{name}")
         defaults = {**QUIET, **({} if os.environ.get("WANDB_INIT_TIMEOUT") else {"init_timeout": 30})}
-        try:
-            run = wandb.init(
+
+        def init() -> Any:
+            return wandb.init(
                 # The agent's environment says which run is its own.
                 project=None if agents else self.project,
                 entity=None if agents else self.entity,
@@ -220,6 +224,15 @@ class WandbTracker(Tracker):
                 config=tracked.settings(record),
                 settings=wandb.Settings(**{**defaults, **self.settings}),
             )
+
+        try:
+            try:
+                run = init()
+            except Exception:
+                if not inherited:
+                    raise
+                del os.environ["WANDB_SERVICE"]
+                run = init()
         except Exception as error:  # errors of its service process are of no public class
             given = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
             seen = f" (set, and read by it: {', '.join(found)})" if (found := _variables()) else ""

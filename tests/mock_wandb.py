@@ -116,11 +116,19 @@ class MockWandb:
 
     def _UpsertSweep(self, given: dict[str, Any]) -> dict[str, Any]:
         self.sweep = given["config"]
-        project = {"id": "p", "name": given["projectName"], "entity": {"id": "e", "name": given["entityName"]}}
+        project = {
+            "id": "p",
+            "name": given["projectName"],
+            "entity": {"id": "e", "name": given["entityName"]},
+        }
         return {"upsertSweep": {"sweep": {"name": "s1", "project": project}, "configValidationWarnings": []}}
 
     def _SweepWithRuns(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"project": {"sweep": {"id": "s", "name": given["sweep"], "config": self.sweep, "runs": {"edges": []}}}}
+        return {
+            "project": {
+                "sweep": {"id": "s", "name": given["sweep"], "config": self.sweep, "runs": {"edges": []}}
+            }
+        }
 
     def _CreateAgent(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"createAgent": {"agent": {"id": "a"}}}
