@@ -34,7 +34,7 @@ from hetal.errors import BadInput, Held, Unreadable
 from hetal.files import make_folder, read_bytes, remove, remove_folders, scraps, write_atomically, write_text
 from hetal.identity import by_content, data_files, differences, identify, what_counts
 from hetal.locks import locked
-from hetal.provenance import made_by, session, source
+from hetal.provenance import made_by, other_surroundings, session, source
 from hetal.rounds import START, Bought, Round
 from hetal.seal import queries_digests, seal
 
@@ -290,6 +290,8 @@ class Record:
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
+        if other := other_surroundings(now, about.sessions):
+            self.notes.append(other)
         about = dataclasses.replace(about, sessions=[*about.sessions, now])
         self.id = about.id
         folder = self.dir / ".hydra"

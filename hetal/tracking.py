@@ -231,7 +231,7 @@ class WandbTracker(Tracker):
             except Exception:
                 if not inherited:
                     raise
-                del os.environ["WANDB_SERVICE"]
+                os.environ.pop("WANDB_SERVICE", None)
                 run = init()
         except Exception as error:  # errors of its service process are of no public class
             given = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
