@@ -59,7 +59,20 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         raise BadInput(" ".join(str(error).split())) from None
     assert isinstance(config, dict)
     config["mult"] = {"factor": factor_of(cfg.mult)}
+    _check_resolved(config)
     return {str(key): value for key, value in config.items()}
+
+
+def _check_resolved(node: Any, path: str = "") -> None:
+    """Refuse what only looks like a reference: whoever reads the config next would try to follow it."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _check_resolved(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            _check_resolved(value, f"{path}[{i}]")
+    elif isinstance(node, str) and "${" in node:
+        raise BadInput(f"{path}={node}: must not contain ${{")
 
 
 def launch(cfg: DictConfig) -> Outcome:
