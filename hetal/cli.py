@@ -71,7 +71,20 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     assert isinstance(config, dict)
     if not isinstance(config.get("mult"), dict):
         config["mult"] = {"factor": config.get("mult")}
+    _check_resolved(config)
     return {str(key): value for key, value in config.items()}
+
+
+def _check_resolved(node: Any, path: str = "") -> None:
+    """Refuse what only looks like a reference: whoever reads the config next would try to follow it."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _check_resolved(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            _check_resolved(value, f"{path}[{i}]")
+    elif isinstance(node, str) and "${" in node:
+        raise BadInput(f"{path}={node}: must not contain ${{")
 
 
 def launch(cfg: DictConfig) -> Outcome:
@@ -105,7 +118,7 @@ def launch(cfg: DictConfig) -> Outcome:
     record = Record(config, choices, typed, force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     if not config["force"] and (rounds := record.finished(budget)) is not None:
-        return _skip(record, rounds, console, brief=in_sweep)
+        return _skip(record, rounds, console, brief=in_sweep, tell=not config["dry_run"])
     if config["dry_run"]:
         outcome = Outcome(
             "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
@@ -134,16 +147,17 @@ def launch(cfg: DictConfig) -> Outcome:
         with SafeStop(also=also or (lambda: False)) as stop:
             record.wait(stop.check)
         if (rounds := record.finished(budget)) is not None:
-            return _skip(record, rounds, console, brief=True)
+            return _skip(record, rounds, console, brief=True, tell=True)
 
 
-def _skip(record: Record, rounds: list[Round], console: Console, brief: bool) -> Outcome:
-    """Say that a run is on record already, be it as a part of a longer one.
+def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> Outcome:
+    """Say that a run is on record already, be it as a part of a longer one; with `tell`, its tracker too.
 
     Raises:
         BadInput: its data are no longer those that it was made of.
     """
     from hetal.audit import check_data
+    from hetal.build import build
     from hetal.display import show_skipped
     from hetal.figure import draw_curve
     from hetal.measure import summarise
@@ -158,6 +172,8 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool) ->
         base_rate = None if whole is None else whole["base_rate"]
         summary = summarise(rounds, record.bought[: len(rounds)], base_rate)
     show_skipped(console, record, rounds, summary, made_by(record.config), brief)
+    if tell:
+        build({"tracker": record.config["tracker"]})["tracker"].show_finished(record, rounds, summary)
     return _outcome(record, summary, "skipped")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from hetal.errors import BadInput
 from hetal.report.reading import read
 from hetal.report.records import Run
+from hetal.resolvers import wandb_says
 from hetal.secrecy import redacted
 
 # What is drawn of every setting against the number of labels: the title, and what of the history.
@@ -69,8 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="of the study, such as multirun/default")
-    parser.add_argument("--project", default="hetal", help="W&B project of the runs; hetal unless given")
-    parser.add_argument("--entity", help="W&B user or team; the account's default unless given")
+    parser.add_argument(
+        "--project",
+        default=wandb_says("project", "hetal"),
+        help="W&B project of the runs; WANDB_PROJECT, or hetal, unless given",
+    )
+    parser.add_argument(
+        "--entity",
+        default=wandb_says("entity", None),
+        help="W&B user or team; WANDB_ENTITY, or the account's default, unless given",
+    )
     options = parser.parse_args(arguments)
     try:
         print(make(options.folder, options.project, options.entity))
@@ -92,13 +101,13 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
-        import wandb
+        from wandb import Api
         from wandb_workspaces.reports import v2
     except ImportError:
         raise BadInput("wandb-workspaces is not installed; pip install -e '.[dashboard]'") from None
     wr: Any = v2
     try:
-        entity = entity or wandb.Api().default_entity or ""
+        entity = entity or Api().default_entity or ""
         name = folder.resolve().name
         report = wr.Report(
             entity=entity,

@@ -22,10 +22,17 @@ def pick_device(name: str, threads: int) -> torch.device:
             last bits of a result.
 
     Raises:
-        BadInput: no such device, this machine has none, or `threads` is not in 1..`MOST_THREADS`.
+        BadInput: no such device, this machine has none, `threads` is not in 1..`MOST_THREADS`, or the
+            environment allows fewer.
     """
     if not 1 <= threads <= MOST_THREADS:
         raise BadInput(f"threads={threads}: must be in 1..{MOST_THREADS} on this machine")
+    # With fewer threads than it was promised, torch's arithmetic sums in another order, or waits for ever.
+    if threads > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() == "true":
+        raise BadInput(f"threads={threads}: OMP_DYNAMIC=true gives fewer at times; unset it")
+    limit = os.environ.get("OMP_THREAD_LIMIT", "").strip()
+    if limit.isdecimal() and threads > int(limit):
+        raise BadInput(f"threads={threads}: OMP_THREAD_LIMIT={limit} allows no more than {limit}")
     torch.set_num_threads(threads)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":

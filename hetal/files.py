@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput, Unreadable
 
 Array = npt.NDArray[np.generic]
+
+SCRAP = re.compile(r"\..+\.(\d+|[0-9a-f]{32})\.tmp")  # by number of the process, or by lot
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -28,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Raises:
         BadInput: the folder is gone, read-only or full; `path` is then as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = name_beside(path)
     try:
         try:
             with open(beside, "wb") as file:
@@ -42,6 +45,16 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             _sync_folder(path.parent)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def name_beside(path: Path) -> Path:
+    """Return where this process writes what is to replace `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def scraps(folder: Path) -> list[Path]:
+    """Return what writes that were cut short have left in `folder`, and no other file."""
+    return [path for path in folder.iterdir() if SCRAP.fullmatch(path.name) and not path.is_dir()]
 
 
 def make_folder(path: Path) -> None:
@@ -60,6 +73,26 @@ def make_folder(path: Path) -> None:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def move(source: Path, target: Path) -> None:
+    """Replace `target` by `source` in one step, also across file systems, as where a folder is a link.
+
+    Raises:
+        OSError: the folder of `target` is gone, read-only or full.
+    """
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = name_beside(target)
+        try:
+            shutil.copyfile(source, beside)
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+        source.unlink()
+
+
 def remove(path: Path) -> None:
     """Remove a file; it may be absent.
 
@@ -72,35 +105,12 @@ def remove(path: Path) -> None:
         raise BadInput(f"cannot remove {path}: {error.strerror or error}") from error
 
 
-@contextmanager
-def locked(path: Path, held: Callable[[], BadInput]) -> Iterator[None]:
-    """Hold the lock file `path` for a while. A lock that a process left when it died is no longer held.
-
-    Where the file system has no locks, the existence of a file is the lock; whether one that a dead process left is
-    taken over is then up to the version of filelock (4.2 does, on the machine that it died on).
-
-    Args:
-        path: in an existing folder, which may be on a file system that machines share.
-        held: returns what to raise where another process holds it.
-
-    Raises:
-        BadInput: another process holds it, or there can be no such file.
-    """
-    lock: filelock.BaseFileLock = filelock.FileLock(path)
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except NotImplementedError:  # a file system without locks: the file itself is the lock
-            lock = filelock.SoftFileLock(path.with_name(path.name + ".soft"))
-            lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise held() from None
-    except OSError as error:
-        raise BadInput(f"cannot lock {path}: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def remove_folders(within: Path, pattern: str) -> None:
+    """Remove as much as can be of the folders in `within` whose names match `pattern`; nothing through a link."""
+    if within.is_symlink():
+        return
+    for folder in within.glob(pattern):
+        shutil.rmtree(folder, ignore_errors=True)  # which leaves links alone
 
 
 def _sync_folder(path: Path) -> None:

@@ -6,18 +6,18 @@ it ends.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from getpass import getuser
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from hetal.errors import BadInput
 from hetal.files import make_folder
+from hetal.locks import Lock
 
 # Between two looks at whether a place has become free.
 SECONDS = 0.5
@@ -45,7 +45,7 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
         return
     # By identity, not by number: two processes may see different GPUs.
     names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
-    with place(names, jobs_per_gpu, Path(tempfile.gettempdir()) / f"hetal-{getuser()}", say) as i:
+    with place(names, jobs_per_gpu, _folder(), say) as i:
         torch.cuda.set_device(i)
         yield torch.device("cuda", i)
 
@@ -61,22 +61,39 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
         each: places on every thing.
         folder: where the locks are; the same for all who compete.
         say: told once that this waits.
+
+    Raises:
+        BadInput: there can be no locks in `folder`.
     """
     make_folder(folder)
-    locks = [(i, FileLock(folder / f"{name}-{k}.lock")) for k in range(each) for i, name in enumerate(names)]
+    locks = [(i, Lock(folder / f"{name}-{k}.lock")) for k in range(each) for i, name in enumerate(names)]
     said = False
     while True:
         for i, lock in locks:
             try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            try:
-                yield i
-            finally:
-                lock.release()
-            return
+                taken = lock.take()
+            except OSError as error:
+                raise BadInput(f"cannot lock {lock.path}: {error.strerror or error}") from None
+            if taken:
+                try:
+                    yield i
+                finally:
+                    lock.give_back()
+                return
         if not said:
-            say(f"waiting: {len(names)} GPUs hold {each} jobs each, and jobs_per_gpu={each} allows no more")
+            advice = next(filter(None, (lock.advice() for _, lock in locks)), "")
+            say(
+                f"waiting: {len(names)} GPUs hold {each} jobs each, and jobs_per_gpu={each} allows no more{advice}"
+            )
             said = True
         time.sleep(SECONDS)
+
+
+def _folder() -> Path:
+    """Return where all processes of this user on this machine look for places."""
+    try:
+        above = Path(tempfile.gettempdir())
+    except OSError as error:
+        raise BadInput(f"TMPDIR={os.environ.get('TMPDIR', '')}: {error.strerror or error}") from None
+    # By number, since a container's user need not have a name.
+    return above / f"hetal-{os.getuid() if hasattr(os, 'getuid') else os.environ.get('USERNAME', '')}"

@@ -24,9 +24,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hetal.fitted import seeded
 from hetal.record import Record
-from hetal.rng import stream
+from hetal.rng import seeded, stream
 from hetal.rounds import Bought
 from hetal.setup import Setup
 

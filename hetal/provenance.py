@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,6 +46,38 @@ SHOWS = (
     "tracking.py",
 )
 
+# Environment variables that choose other instructions, another precision or another order of sums in the libraries
+# that a result is computed with. On an AMD CPU with torch 2.14, ATEN_CPU_CAPABILITY, MKL_CBWR, ONEDNN_MAX_CPU_ISA,
+# OPENBLAS_CORETYPE and NPY_*_CPU_FEATURES were seen to change bits; others act on other machines. Those for the
+# number of threads are not among them: `threads` overrules these, and they were seen to change nothing.
+CHANGES_BITS = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "ONEDNN_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "DNNL_CPU_ISA_HINTS",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "OPENBLAS_CORETYPE",
+    "BLIS_ARCH_TYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
+    "KMP_DETERMINISTIC_REDUCTION",
+    "TORCH_MKLDNN_MATMUL_MIN_DIM",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUBLASLT_WORKSPACE_SIZE",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCH_BLAS_PREFER_CUBLASLT",
+    "TORCH_CUDNN_V8_API_DISABLED",
+    "PYTORCH_MPS_FAST_MATH",
+    "PYTORCH_MPS_PREFER_METAL",
+)
+
 
 def made_by(config: Mapping[str, Any]) -> dict[str, str]:
     """Say what computes the run of `config`; where two answers differ, so may the bits.
@@ -71,7 +103,11 @@ def source() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a session ran on."""
+    """What a session ran on.
+
+    Attributes:
+        environment: what of the process's surroundings can change bits, see `surroundings`; None in old records.
+    """
 
     host: str
     system: str
@@ -79,6 +115,7 @@ class Machine:
     threads: int
     cpu: str
     device: str
+    environment: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +141,31 @@ def session(device: torch.device) -> Session:
             threads=torch.get_num_threads(),
             cpu=torch.backends.cpu.get_cpu_capability(),
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            environment=surroundings(),
         ),
     )
+
+
+def surroundings() -> dict[str, str]:
+    """Return what is set, and is no setting of hetal's, that can change the bits of a result."""
+    found = {name: os.environ[name] for name in CHANGES_BITS if name in os.environ}
+    precision = torch.get_float32_matmul_precision()
+    return found if precision == "highest" else {**found, "torch.float32_matmul_precision": precision}
+
+
+def other_surroundings(now: Session, before: Sequence[Session]) -> str | None:
+    """Say in what the surroundings of this session differ from those of one before it; None where in nothing."""
+    here = now.machine.environment or {}
+    for session in before:
+        there = session.machine.environment
+        if there is not None and there != here:
+            names = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
+            then, since = (
+                ", ".join(f"{name}={found[name]}" if name in found else f"{name} not set" for name in names)
+                for found in (there, here)
+            )
+            return f"begun with {then}; this is with {since}; equal bits are promised with the same"
+    return None
 
 
 def _git(*command: str) -> str | None:

@@ -15,7 +15,6 @@ import glob
 import json
 import os
 import platform
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,16 +31,17 @@ from hetal.budget import Budget
 from hetal.checkpoint import Checkpoint, State, read_state, write_state
 from hetal.contents import AGAIN, DAMAGED, About, read_contents
 from hetal.errors import BadInput, Held, Unreadable
-from hetal.files import locked, make_folder, read_bytes, remove, write_atomically, write_text
+from hetal.files import make_folder, read_bytes, remove, remove_folders, scraps, write_atomically, write_text
 from hetal.identity import by_content, data_files, differences, identify, what_counts
-from hetal.provenance import made_by, session, source
+from hetal.locks import locked
+from hetal.provenance import made_by, other_surroundings, session, source
 from hetal.rounds import START, Bought, Round
 from hetal.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance last, since it guards the others.
 OUTPUTS = (
     "summary.json", "rounds.jsonl", "queries.npz", "pictures.npz", "network.pt", "curve.png", "round.ckpt",
-    "provenance.json",
+    "trace-train.json", "trace-train.txt", "trace-query.json", "trace-query.txt", "provenance.json",
 )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ class Record:
             self._holder = json.dumps({**holder, "token": uuid.uuid4().hex})
             try:
                 write_text(self.dir / ".holder.json", self._holder)
-                for scrap in self.dir.glob(".*.tmp"):
+                for scrap in scraps(self.dir):
                     remove(scrap)
                 if force:
                     self._forget()
@@ -184,6 +184,7 @@ class Record:
             self._write_rounds()
         assert self._about is not None
         # A tracker's run cannot take rounds back: what follows is another run to it.
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self.id}')}")
         self.id = uuid.uuid4().hex[:8]
         self._write_about(dataclasses.replace(self._about, id=self.id))
 
@@ -305,6 +306,8 @@ class Record:
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
+        if other := other_surroundings(now, about.sessions):
+            self.notes.append(other)
         about = dataclasses.replace(about, sessions=[*about.sessions, now])
         self.id = about.id
         folder = self.dir / ".hydra"
@@ -325,10 +328,10 @@ class Record:
         return self.dir / f"strategy-{t}.pt"
 
     def _forget(self) -> None:
-        others = [*self.dir.glob("trace-*"), *self.dir.glob("strategy-*.pt")]
-        for old in [*others, *(self.dir / name for name in OUTPUTS)]:
+        states = self.dir.glob("strategy-[0-9]*.pt")
+        for old in [*states, *(self.dir / name for name in OUTPUTS)]:
             remove(old)
-        shutil.rmtree(self.dir / "wandb", ignore_errors=True)
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(self.hash)}-*")
 
     def _load(self) -> None:
         found = read_contents(self.dir)

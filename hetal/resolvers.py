@@ -1,4 +1,4 @@
-"""Values that configs compute: `${factor_of:...}`, `${sweep_id:}` and `${jobs_at_once:...}`."""
+"""Values that configs compute: `${factor_of:...}`, `${sweep_id:}`, `${jobs_at_once:...}`, `${wandb:...}`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,26 @@ def jobs_at_once(device: str, threads: int, jobs_per_gpu: int) -> int:
     return max(cores // max(threads, 1), 1)
 
 
+def wandb_says(setting: str, otherwise: str | None) -> str | None:
+    """Return what the environment says of a setting of W&B, such as WANDB_PROJECT of `project`.
+
+    Args:
+        setting: its name.
+        otherwise: returned where the environment says nothing.
+    """
+    said = os.environ.get(f"WANDB_{setting.upper()}")
+    # Who sets this one sets it for all programs, W&B itself no longer reads it.
+    if (
+        setting == "mode"
+        and not said
+        and os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on")
+    ):
+        return "disabled"
+    return said or otherwise
+
+
 # Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
 OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
 OmegaConf.register_new_resolver("sweep_id", sweep_id, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
+OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)

@@ -90,7 +90,9 @@ def run(
         )
         if keep_network and not len(ids):
             record.keep_network(fit.fitted.networks.online)
-        pictures.keep(purchase, fit.fitted.networks.online.state_dict() if keep_network and not len(ids) else None)
+        pictures.keep(
+            purchase, fit.fitted.networks.online.state_dict() if keep_network and not len(ids) else None
+        )
         record.append(row, purchase, state_of(setup.strategy, setup.name))
         pool.reveal(purchase.ids, purchase.labels)
         tracker.log(row)

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from torch.profiler import profile
 
-from hetal.files import write_atomically
+from hetal.files import name_beside, write_atomically
 
 # The first epoch pays for what is set up once; a few more show the rest.
 FIRST_EPOCH, LAST_EPOCH = 2, 4
@@ -68,7 +68,7 @@ class Trace:
 
     def _write(self, traced: profile, name: str) -> None:
         assert self._folder is not None
-        beside = self._folder / f".{name}.json.tmp"
+        beside = name_beside(self._folder / f"{name}.json")
         traced.export_chrome_trace(str(beside))
         beside.replace(self._folder / f"{name}.json")
         table = traced.key_averages().table(sort_by="self_cpu_time_total", row_limit=25)

@@ -35,6 +35,8 @@ class MockWandb:
     Attributes:
         runs: by id.
         takes_files: false where the server is to fail at every upload of a file.
+        sweep: what `wandb sweep` has sent, the text of a YAML.
+        jobs: the settings of each run that the sweep's agents have still to start.
         received: every request's body, as it came.
         views: reports and workspaces that were saved.
     """
@@ -42,6 +44,8 @@ class MockWandb:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.takes_files = True
+        self.sweep = ""
+        self.jobs: list[dict[str, Any]] = []
         self.received: list[bytes] = []
         self.views: list[dict[str, Any]] = []
         self.url = ""
@@ -109,6 +113,36 @@ class MockWandb:
             "user": user, "updatedBy": user, "viewCount": 0,
         }  # fmt: skip
         return {"upsertView": {"view": view, "inserted": True}}
+
+    def _UpsertSweep(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.sweep = given["config"]
+        project = {
+            "id": "p",
+            "name": given["projectName"],
+            "entity": {"id": "e", "name": given["entityName"]},
+        }
+        return {"upsertSweep": {"sweep": {"name": "s1", "project": project}, "configValidationWarnings": []}}
+
+    def _SweepWithRuns(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "project": {
+                "sweep": {"id": "s", "name": given["sweep"], "config": self.sweep, "runs": {"edges": []}}
+            }
+        }
+
+    def _CreateAgent(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"createAgent": {"agent": {"id": "a"}}}
+
+    def _Heartbeat(self, given: dict[str, Any]) -> dict[str, Any]:
+        commands: list[dict[str, Any]] = [{"type": "exit"}]
+        if json.loads(given["runState"]):
+            commands = []
+        elif self.jobs:
+            name = f"agents-{len(self.jobs)}"
+            self.runs[name] = Run()
+            args = {key: {"value": value} for key, value in self.jobs.pop(0).items()}
+            commands = [{"type": "run", "run_id": name, "program": "launch.py", "args": args}]
+        return {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps(commands)}}
 
     def _UpsertBucket(self, given: dict[str, Any]) -> dict[str, Any]:
         is_new = given["name"] not in self.runs

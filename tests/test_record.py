@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -264,20 +265,60 @@ def test_waiting_ends_when_it_is_told_to(tmp_path):
 
 
 def test_a_file_system_without_locks_gets_a_lock_file(tmp_path, monkeypatch):
-    class NoLocks:
-        def __init__(self, path):
-            pass
+    def flock(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
 
-        def acquire(self, timeout):
-            raise NotImplementedError
-
-    monkeypatch.setattr("hetal.files.filelock.FileLock", NoLocks)
+    monkeypatch.setattr(fcntl, "flock", flock)
     first, second = make(tmp_path), make(tmp_path)
-    held = pytest.raises(BadInput, match="being written by process")
+    held = pytest.raises(BadInput, match=r"being written by process \d+ on \S+ since [^;]*$")
     with first.hold(CPU, "data"), held, second.hold(CPU, "data"):
         pass
     with second.hold(CPU, "data"):
         pass
+    (second.dir / ".lock.soft").write_text('{"host": "elsewhere"}')
+    advice = pytest.raises(BadInput, match=rf"another process; if that .* delete {second.dir}/\.lock\.soft$")
+    with advice, second.hold(CPU, "data"):
+        pass
+
+
+def test_what_changes_bits_and_is_no_setting_is_recorded_and_said(written, tmp_path, monkeypatch):
+    def notes():
+        again = make(tmp_path)
+        with again.hold(CPU, "data"):
+            return again.notes
+
+    def machines():
+        return [s["machine"] for s in json.loads((written.dir / "provenance.json").read_text())["sessions"]]
+
+    assert machines()[0]["environment"] == {}
+    assert notes() == []
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setenv("HOME", "/another")
+    (note,) = notes()
+    assert note.startswith(
+        "begun with MKL_CBWR not set, ONEDNN_MAX_CPU_ISA not set; "
+        "this is with MKL_CBWR=COMPATIBLE, ONEDNN_MAX_CPU_ISA=AVX2;"
+    )
+    assert machines()[-1]["environment"] == {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    monkeypatch.delenv("MKL_CBWR")
+    (note,) = notes()  # the rounds of the session in between are in the record too
+    assert note.startswith("begun with MKL_CBWR=COMPATIBLE, ")
+    path = written.dir / "provenance.json"
+    about = json.loads(path.read_text())
+    about["sessions"] = about["sessions"][:1]
+    del about["sessions"][0]["machine"]["environment"]  # as of a hetal that did not record it
+    path.write_text(json.dumps(about))
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    assert notes() == []
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        (note,) = notes()
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    assert "this is with torch.float32_matmul_precision=medium" in note
 
 
 @settings(max_examples=200, deadline=None)

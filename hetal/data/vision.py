@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from hetal.errors import BadInput
+from hetal.files import move
+from hetal.locks import waited_for
 from hetal.task import Examples, Task, per_channel, stratified
 
 #: Seconds without an answer after which a download is given up; networks that drop packets never answer.
@@ -127,7 +129,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             # One process of a sweep downloads, the others wait for it and then find the files.
-            with FileLock(self.root / f".{name}.lock"):
+            with waited_for(self.root / f".{name}.lock", _say):
                 try:
                     return dataset(root=str(self.root), download=False)
                 except Exception:
@@ -165,7 +167,7 @@ class Store:
             for file in self.files:
                 if (staging / file).is_file():  # torchvision fetches SVHN's two files one by one
                     (self.root / file).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(staging / file, self.root / file)
+                    move(staging / file, self.root / file)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -188,6 +190,10 @@ def _impatient() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _one_line(error: Exception) -> str:
