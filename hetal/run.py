@@ -84,16 +84,17 @@ def run(
             with in_round(t), trace.query():
                 ids = acquire(setup.strategy, fit.fitted, pool, n, rng, globals_rng, setup.name)
         queried = time.perf_counter()
+        state = state_of(setup.strategy, setup.name)
         purchase = bought(setup, ids)
-        row = measure(
-            t, setup, fit, n, purchase, train_seconds=trained - began, query_seconds=queried - trained
-        )
-        if keep_network and not len(ids):
-            record.keep_network(fit.fitted.networks.online)
-        pictures.keep(
-            purchase, fit.fitted.networks.online.state_dict() if keep_network and not len(ids) else None
-        )
-        record.append(row, purchase, state_of(setup.strategy, setup.name))
+        with in_round(t):
+            row = measure(
+                t, setup, fit, n, purchase, train_seconds=trained - began, query_seconds=queried - trained
+            )
+        kept = fit.fitted.networks.online if keep_network and not len(ids) else None
+        if kept is not None:
+            record.keep_network(kept)
+        pictures.keep(purchase, None if kept is None else kept.state_dict())
+        record.append(row, purchase, state)
         pool.reveal(purchase.ids, purchase.labels)
         tracker.log(row)
         display.round(row)
