@@ -3,10 +3,11 @@
 import hydra
 from omegaconf import DictConfig
 
-from hetal.cli import launch, plainly
-from hetal.sweep import Outcome
+from hetal.cli import as_command, launch, plainly
+from hetal.jobs import Outcome
 
 
+@as_command
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @plainly
 def main(cfg: DictConfig) -> Outcome:

@@ -6,21 +6,38 @@ import functools
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
+from hetal.console import plain_console, protect
 from hetal.errors import BadInput, Held
+from hetal.interrupt import Watched
+from hetal.jobs import Outcome, given, has_failed, reason, run_job
 from hetal.resolvers import factor_of
-from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hetal.record import Record
     from hetal.rounds import Round
+
+
+def as_command(main: Callable[[], None]) -> Callable[[], None]:
+    """Make `main`, a Hydra application, a command whose output and end are plain whatever happens to them."""
+
+    @functools.wraps(main)
+    def wrapped() -> None:
+        protect()
+        try:
+            main()
+        except KeyboardInterrupt as error:
+            stopped(error)
+
+    return wrapped
 
 
 def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float | None]:
@@ -32,19 +49,39 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
 
     @functools.wraps(main)
     def wrapped(cfg: DictConfig) -> float | None:
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                return run_job(lambda: main(cfg), cfg.fail_fast)
+            if in_sweep:
+                return run_job(lambda: main(cfg), cfg)
             return main(cfg).area_under_curve
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(1) from None
         except KeyboardInterrupt as error:
-            number = getattr(error, "signal", None) or signal.SIGINT
-            print("stopped; the same command continues", file=sys.stderr)
-            raise SystemExit(128 + number) from None
+            if in_sweep and Watched.by_another:
+                raise
+            stopped(error)
+        except (
+            SystemExit
+        ) as error:  # of what a run consists of, none may end it, least of all as if it were done
+            if in_sweep:
+                raise
+            print(f"error: {reason(error)}, and the run is not done", file=sys.stderr)
+            raise SystemExit(1) from None
 
+    wrapped.is_task = True  # type: ignore[attr-defined]
     return wrapped
+
+
+def stopped(error: KeyboardInterrupt) -> NoReturn:
+    """Say that a run was stopped, and exit.
+
+    Raises:
+        SystemExit: always.
+    """
+    number = getattr(error, "signal", None) or signal.SIGINT
+    print("stopped; the same command continues", file=sys.stderr)
+    raise SystemExit(128 + number) from None
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -79,7 +116,7 @@ def launch(cfg: DictConfig) -> Outcome:
     from hetal.interrupt import SafeStop
     from hetal.record import Record
 
-    console = Console()
+    console = plain_console()
     config = resolved(cfg)
     check_config(config)
     hydra = HydraConfig.get()
@@ -87,7 +124,7 @@ def launch(cfg: DictConfig) -> Outcome:
     choices = {
         k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
     }
-    record = Record(config, choices, list(hydra.overrides.task), force=cfg.force)
+    record = Record(config, choices, given(hydra.overrides.task), force=cfg.force)
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     if not cfg.force and (rounds := record.finished(budget)) is not None:
         return _skip(record, rounds, console, brief=in_sweep)
@@ -103,7 +140,7 @@ def launch(cfg: DictConfig) -> Outcome:
     also = has_failed if in_sweep and cfg.fail_fast else None
 
     def say(text: str) -> None:
-        console.print(text, style="dim", highlight=False, soft_wrap=True)
+        console.print(text, style="dim", soft_wrap=True)
 
     while True:
         try:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from hetal.errors import BadInput
 from hetal.files import make_folder
+from hetal.interrupt import Watched
 
 # Between two looks at whether a place has become free.
 SECONDS = 0.5
@@ -58,6 +59,9 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
         each: places on every thing.
         folder: where the locks are; the same for all who compete.
         say: told once that this waits.
+
+    Raises:
+        Stopped: the sweep that this process works for is to stop.
     """
     make_folder(folder)
     locks = [(i, FileLock(folder / f"{name}-{k}.lock")) for k in range(each) for i, name in enumerate(names)]
@@ -76,4 +80,5 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
         if not said:
             say(f"waiting: {len(names)} GPUs hold {each} jobs each, and jobs_per_gpu={each} allows no more")
             said = True
+        Watched.check()
         time.sleep(SECONDS)
