@@ -25,9 +25,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from hetal.errors import BadInput, Stopped
 from hetal.files import make_folder, write_json
+from hetal.interrupt import Watched
 
 # States of jobs that want no attention.
 FINE = ("done", "skipped", "to run", "to continue")
+
+# Characters of an error's message that are kept; the traceback has all.
+LONG = 500
 
 # Overrides that say how to run a job, or where it is kept, and not which job it is.
 HOW = ("force", "dry_run", "fail_fast", "root")
@@ -87,11 +91,9 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
         if error.signal is None:
             return None
         raise
-    except KeyboardInterrupt:
-        write("stopped")
-        raise
     except BaseException as error:
-        if is_of_cluster(error):
+        # A process that another one watches is sent no KeyboardInterrupt: what raises it is the job's own code.
+        if is_of_cluster(error) or (isinstance(error, KeyboardInterrupt) and not Watched.by_another):
             write("stopped")
             raise
         said = reason(error)
@@ -118,8 +120,8 @@ def reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"called sys.exit({'' if error.code is None else repr(error.code)})"
     traceback.print_exception(error)
-    lines = f"{type(error).__name__}: {error}".splitlines()
-    return lines[-1] if lines else type(error).__name__
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:LONG]}" if said else type(error).__name__
 
 
 def is_of_cluster(error: BaseException) -> bool:
