@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hetal.console import plain_console, protect
 from hetal.errors import BadInput, Held
 from hetal.interrupt import Watched
-from hetal.jobs import Outcome, given, has_failed, reason, run_job
+from hetal.jobs import Outcome, given, has_failed, place_in_sweep, reason, run_job
 from hetal.resolvers import factor_of
 
 if TYPE_CHECKING:
@@ -126,12 +126,18 @@ def launch(cfg: DictConfig) -> Outcome:
     }
     record = Record(config, choices, given(hydra.overrides.task), force=cfg.force)
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
+    progress = f"{place_in_sweep(hydra)} checked  " if cfg.dry_run and in_sweep else ""
     if not cfg.force and (rounds := record.finished(budget)) is not None:
+        console.print(progress, end="")
         return _skip(record, rounds, console, brief=in_sweep)
     if cfg.dry_run:
+        from hetal.dry import check_run
+
+        check_run(config, record, cfg.force)
         outcome = Outcome(
             "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
         )
+        console.print(progress, end="")
         show_dry(console, record, outcome.state, outcome.expected_seconds)
         return outcome
 

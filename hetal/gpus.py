@@ -36,8 +36,7 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
     Raises:
         BadInput: `jobs_per_gpu` is under 1.
     """
-    if jobs_per_gpu < 1:
-        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be at least 1")
+    check_places(jobs_per_gpu)
     if device.type != "cuda":
         yield device
         return
@@ -46,6 +45,12 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
     with place(names, jobs_per_gpu, Path(tempfile.gettempdir()) / f"hetal-{getuser()}", say) as i:
         torch.cuda.set_device(i)
         yield torch.device("cuda", i)
+
+
+def check_places(jobs_per_gpu: int) -> None:
+    """Refuse a number of jobs a GPU under 1, with BadInput."""
+    if jobs_per_gpu < 1:
+        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be at least 1")
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
             write("stopped")
             raise
         said = reason(error)
-        fail(folder, number, overrides, said, job_name(hydra))
+        fail(folder, number, overrides, said, f"job {place_in_sweep(hydra)}")
         write("failed", error=said)
         return None
     finally:
@@ -150,11 +150,10 @@ def given(overrides: Any) -> list[str]:
     return [str(override) for override in plain]
 
 
-def job_name(hydra: Any) -> str:
-    """Return what a job is called, such as "job 5 of 27"; people count from one."""
-    n = int(hydra.job.num) + 1
-    total = n_jobs(hydra)
-    return f"job {n} of {total}" if total else f"job {n}"
+def place_in_sweep(hydra: Any) -> str:
+    """Return which job of a sweep this is, such as "5 of 27"; people count from one."""
+    n, total = int(hydra.job.num) + 1, n_jobs(hydra)
+    return f"{n} of {total}" if total else str(n)
 
 
 def n_jobs(hydra: Any) -> int | None:

@@ -167,7 +167,7 @@ class _Batch:
         print("  ".join(part for part in (self.name(number), varies, self._time_left(left)) if part))
 
     def name(self, number: int) -> str:
-        """Return what a job is called, see `hetal.jobs.job_name`."""
+        """Return what a job is called, as `hetal.jobs.place_in_sweep` does."""
         return f"job {number + 1}" + (f" of {self._total}" if self._total else "")
 
     def note(self, ended: Ended, stopping: bool) -> None:
