@@ -93,15 +93,17 @@ class LocalLauncher(Launcher):
     def _run(self, batch: _Batch, workers: Workers) -> dict[int, float]:
         left = batch.in_order()
         returned: dict[int, float] = {}
-        heard = 0
+        asked = False
         while True:
             while left and not self._signals and len(workers.busy) < self.n_jobs and not batch.is_over():
                 number = left.pop(0)
                 batch.announce(number, len(left) + 1 + len(workers.busy))
                 workers.start(number, batch.jobs[number])
-            if heard < len(self._signals):
-                workers.ask_to_stop() if heard == 0 else workers.kill()
-                heard = len(self._signals)
+            if self._signals and not asked:
+                workers.ask_to_stop()
+                asked = True
+            if len(self._signals) > 1:
+                workers.kill()
             if not workers.busy:
                 return returned
             for ended in workers.ended(LOOK):
