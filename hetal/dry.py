@@ -64,7 +64,9 @@ def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
         "noise": lambda *given: _pool.get(noise, lambda: parts["noise"](*given)),
     }
     name = record.choices["alg"]
-    if record.rounds and not force:  # what was begun goes on with its own seed's rows only
+    if (
+        record.dir / "provenance.json"
+    ).exists() and not force:  # what was begun goes on with the same rows only
         record.check(device, set_up(parts, name, device).fingerprint)
         return
     key = _key(config, *PREPARED)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import sys
 import time
 import traceback
@@ -206,9 +207,8 @@ def read_job(folder: Path, number: int) -> dict[str, Any] | None:
 def read_jobs(folder: Path) -> list[dict[str, Any]]:
     """Return the jobs of the sweep in `folder` in order of their numbers, with what became of each."""
     planned = dict(enumerate(read_planned(folder)))
-    written = {
-        int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal() and path.stem.isascii()
-    }
+    stems = [path.stem for path in folder.glob("*.json")]
+    written = {int(stem) for stem in stems if re.fullmatch("0|[1-9][0-9]*", stem)}
     jobs = []
     for number in sorted(planned.keys() | written):
         job = read_job(folder, number)

@@ -54,6 +54,8 @@ def prepare_launcher(config: DictConfig) -> None:
         _register()
         with read_write(config), open_dict(config):
             hydra.launcher.n_jobs = _n_jobs(hydra.launcher)
+        if hydra.launcher.start not in (None, "fork", "spawn"):
+            raise BadInput(f"hydra.launcher.start={hydra.launcher.start}: must be fork, spawn or null")
     if hydra.launcher._target_.endswith(".SlurmLauncher"):
         _wait_for_every_job()
         print(
