@@ -48,16 +48,16 @@ DEEDS = {
 
 
 class Harm(QueryStrategy):
-    """Does something to its process when it is first asked, or at the k-th query of all its processes."""
+    """Does something to its process when it is asked; with $HARM_MARKS, as often as a file there says."""
 
-    def __init__(self, deed: str, log: str | None = None, at: int = 1):
-        self.deed, self.log, self.at = deed, log, at
+    def __init__(self, deed: str):
+        self.deed = deed
 
     def query(self, fitted, pool, n, rng):
-        if self.log is not None:
-            with open(self.log, "a") as file:
-                file.write(self.deed + "\\n")
-        if self.log is None or Path(self.log).read_text().count("\\n") >= self.at:
+        if "HARM_MARKS" not in os.environ:
+            DEEDS[self.deed]()
+        elif (mark := Path(os.environ["HARM_MARKS"], self.deed)).exists() and (left := int(mark.read_text())):
+            mark.write_text(str(left - 1))
             DEEDS[self.deed]()
         return pool.unlabelled_ids()[:n]
 
@@ -95,7 +95,7 @@ def install(folder: Path) -> tuple[list[str], dict[str, str]]:
     """
     (folder / "conf" / "alg").mkdir(parents=True)
     for name, rest in (
-        ("harm", "deed: nothing\nlog: null\nat: 1\n"),
+        ("harm", "deed: nothing\n"),
         ("print", ""),
         ("slow", "file: null\n"),
     ):
