@@ -5,9 +5,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from hetal.answers import answered
-from hetal.cli import launch, plainly, refuse_secrets
-from hetal.sweep import Outcome
+from hetal.cli import command, launch, plainly
+from hetal.jobs import Outcome
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -18,5 +17,4 @@ def main(cfg: DictConfig) -> Outcome:
 
 
 if __name__ == "__main__":
-    refuse_secrets()  # before Hydra repeats them in a message or a file
-    answered(main, Path(__file__).parent / "conf")
+    command(main, Path(__file__).parent / "conf")

@@ -6,22 +6,45 @@ import functools
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
 import hetal.resolvers  # noqa: F401  # that configs refer to
+from hetal.answers import answered
+from hetal.console import plain_console, protect
 from hetal.errors import BadInput, Held
+from hetal.interrupt import Watched
+from hetal.jobs import Outcome, given, has_failed, place_in_sweep, reason, run_job
 from hetal.secrecy import check_arguments, check_settings, redacted
-from hetal.sweep import Outcome, has_failed, run_job
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hetal.record import Record
     from hetal.rounds import Round
+
+
+def command(main: Callable[[], None], conf: Path) -> None:
+    """Run `main`, a Hydra application, as a command whose output and end are plain whatever happens to them.
+
+    Args:
+        main: reads `sys.argv`.
+        conf: the folder of configs.
+    """
+    protect()
+    try:
+        check_arguments(sys.argv[1:])  # before Hydra repeats a key in a message or a file
+        answered(main, conf)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt as error:
+        stopped(error)
 
 
 def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float | None]:
@@ -33,28 +56,39 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
 
     @functools.wraps(main)
     def wrapped(cfg: DictConfig) -> float | None:
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                return run_job(lambda: main(cfg), cfg.get("fail_fast") is True)
+            if in_sweep:
+                return run_job(lambda: main(cfg), cfg)
             return main(cfg).area_under_curve
         except BadInput as error:
             print(f"error: {redacted(str(error))}", file=sys.stderr)
             raise SystemExit(1) from None
         except KeyboardInterrupt as error:
-            number = getattr(error, "signal", None) or signal.SIGINT
-            print("stopped; the same command continues", file=sys.stderr)
-            raise SystemExit(128 + number) from None
+            if in_sweep and Watched.by_another:
+                raise
+            stopped(error)
+        except (
+            SystemExit
+        ) as error:  # of what a run consists of, none may end it, least of all as if it were done
+            if in_sweep:
+                raise
+            print(f"error: {reason(error)}, and the run is not done", file=sys.stderr)
+            raise SystemExit(1) from None
 
+    wrapped.is_task = True  # type: ignore[attr-defined]
     return wrapped
 
 
-def refuse_secrets() -> None:
-    """End with status 1 and one line where the command line gives a key, a token or a password."""
-    try:
-        check_arguments(sys.argv[1:])
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+def stopped(error: KeyboardInterrupt) -> NoReturn:
+    """Say that a run was stopped, and exit.
+
+    Raises:
+        SystemExit: always.
+    """
+    number = getattr(error, "signal", None) or signal.SIGINT
+    print("stopped; the same command continues", file=sys.stderr)
+    raise SystemExit(128 + number) from None
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -104,7 +138,7 @@ def launch(cfg: DictConfig) -> Outcome:
     from hetal.interrupt import SafeStop
     from hetal.record import Record
 
-    console = Console()
+    console = plain_console()
     config = resolved(cfg)
     check_settings(config)
     hydra = HydraConfig.get()
@@ -113,16 +147,20 @@ def launch(cfg: DictConfig) -> Outcome:
     choices = {
         k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
     }
-    given = OmegaConf.to_container(hydra.overrides.task)  # as it stands, ${...} and all
-    typed = [str(override) for override in given] if isinstance(given, list) else []
-    record = Record(config, choices, typed, force=config["force"])
+    record = Record(config, choices, given(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
+    progress = f"{place_in_sweep(hydra)} checked  " if config["dry_run"] and in_sweep else ""
     if not config["force"] and (rounds := record.finished(budget)) is not None:
+        console.print(progress, end="")
         return _skip(record, rounds, console, brief=in_sweep, tell=not config["dry_run"])
     if config["dry_run"]:
+        from hetal.dry import check_run
+
+        check_run(config, record, config["force"])
         outcome = Outcome(
             "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
         )
+        console.print(progress, end="")
         show_dry(console, record, outcome.state, outcome.expected_seconds)
         return outcome
 
@@ -131,7 +169,7 @@ def launch(cfg: DictConfig) -> Outcome:
     also = has_failed if in_sweep and config["fail_fast"] else None
 
     def say(text: str) -> None:
-        console.print(text, style="dim", highlight=False, soft_wrap=True)
+        console.print(text, style="dim", soft_wrap=True)
 
     while True:
         try:

@@ -14,8 +14,26 @@ from hetal.interrupt import SafeStop
 from hetal.layout import lacks_bfloat16
 from hetal.record import Record
 from hetal.run import run
-from hetal.setup import prepare
+from hetal.setup import Setup, prepare
 from hetal.tracing import Trace
+
+
+def set_up(parts: Mapping[str, Any], name: str, device: torch.device) -> Setup:
+    """Make an experiment of `parts` and the name of its strategy, see `hetal.setup.prepare`."""
+    return prepare(
+        data=parts["data"],
+        noise=parts["noise"],
+        model=parts["model"],
+        train=parts["train"],
+        finetune=parts["finetune"],
+        strategy=parts["alg"],
+        name=name,
+        n_start=parts["n_start"],
+        n_query=parts["n_query"],
+        n_end=parts["n_end"],
+        seed=parts["seed"],
+        device=device,
+    )
 
 
 def conduct(
@@ -46,20 +64,7 @@ def conduct(
         Diverged: a loss was not finite.
     """
     tracker = parts["tracker"]
-    setup = prepare(
-        data=parts["data"],
-        noise=parts["noise"],
-        model=parts["model"],
-        train=parts["train"],
-        finetune=parts["finetune"],
-        strategy=parts["alg"],
-        name=record.choices["alg"],
-        n_start=parts["n_start"],
-        n_query=parts["n_query"],
-        n_end=parts["n_end"],
-        seed=parts["seed"],
-        device=device,
-    )
+    setup = set_up(parts, record.choices["alg"], device)
     stop = SafeStop(also=also or (lambda: False))
     trace = Trace(record.dir if parts["profile"] else None)
     with stop, record.hold(device, data=setup.fingerprint, force=parts["force"]):

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from hetal.budget import Budget
 from hetal.record import Record
@@ -43,7 +44,7 @@ class Display:
             disable=not console.is_terminal,
         )
         self._bar = self._progress.add_task("", total=budget.n_rounds, state="")
-        console.print(f"[bold]{title}[/]  {n_rows:,} rows", highlight=False)
+        console.print(Text.assemble((title, "bold"), f"  {n_rows:,} rows"))
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -56,7 +57,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say something that a user would want to know, and that stops nothing."""
-        self._console.print(f"note: {text}", highlight=False, markup=False)
+        self._console.print(f"note: {text}")
 
     def resume(self, rounds: list[Round]) -> None:
         """Say that `rounds` are on record already."""
@@ -81,7 +82,6 @@ class Display:
         if self._progress.disable:
             self._console.print(
                 f"round {self._rounds_done}/{self._budget.n_rounds}  {_state(row)}  {self._time_left()}",
-                highlight=False,
             )
         self._update("")
 
@@ -157,7 +157,7 @@ def show_skipped(
         line += f"\nnote: it {changed}"
     if record.config["keep_network"] and not (record.dir / "network.pt").exists():
         line += "\nnote: it kept no network"
-    console.print(line, highlight=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
     if not brief:
         show_finished(console, rounds, summary, record.dir, None)
 
@@ -165,7 +165,7 @@ def show_skipped(
 def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
     """Say what a dry run would do."""
     about = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
-    console.print(f"{record.title}  {state}: {record.dir}{about}", highlight=False, soft_wrap=True)
+    console.print(f"{record.title}  {state}: {record.dir}{about}", soft_wrap=True)
 
 
 def show_finished(
@@ -182,9 +182,8 @@ def show_finished(
             else f"; {clean:.0%} of what was bought was clean"
             + ("" if summary["base_rate"] is None else f", {summary['base_rate']:.0%} of the pool")
         ),
-        highlight=False,
         soft_wrap=True,
     )
     for name, place in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):
         if place is not None:
-            console.print(f"{name:7}{place}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"{name:7}{place}", soft_wrap=True)

@@ -17,6 +17,7 @@ import torch
 
 from hetal.errors import BadInput
 from hetal.files import make_folder
+from hetal.interrupt import Watched
 from hetal.locks import Lock
 
 # Between two looks at whether a place has become free.
@@ -38,8 +39,7 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
     Raises:
         BadInput: `jobs_per_gpu` is not in 1..`MOST_JOBS`.
     """
-    if not 1 <= jobs_per_gpu <= MOST_JOBS:
-        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be in 1..{MOST_JOBS}")
+    check_places(jobs_per_gpu)
     if device.type != "cuda":
         yield device
         return
@@ -48,6 +48,12 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
     with place(names, jobs_per_gpu, _folder(), say) as i:
         torch.cuda.set_device(i)
         yield torch.device("cuda", i)
+
+
+def check_places(jobs_per_gpu: int) -> None:
+    """Refuse, with BadInput, a number of jobs a GPU that is not in 1..`MOST_JOBS`."""
+    if not 1 <= jobs_per_gpu <= MOST_JOBS:
+        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be in 1..{MOST_JOBS}")
 
 
 @contextmanager
@@ -64,6 +70,7 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
 
     Raises:
         BadInput: there can be no locks in `folder`.
+        Stopped: the sweep that this process works for is to stop.
     """
     make_folder(folder)
     locks = [(i, Lock(folder / f"{name}-{k}.lock")) for k in range(each) for i, name in enumerate(names)]
@@ -86,6 +93,7 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
                 f"waiting: {len(names)} GPUs hold {each} jobs each, and jobs_per_gpu={each} allows no more{advice}"
             )
             said = True
+        Watched.check()
         time.sleep(SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run at the next safe point: after an epoch, with everything finished on disk."""
+"""Ctrl-C, SIGTERM and SIGHUP end a run at the next safe point: after an epoch, with everything finished on disk."""
 
 from __future__ import annotations
 
@@ -7,16 +7,43 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 from hetal.errors import Stopped
 
+# Windows has no SIGHUP, which a terminal sends when it is closed.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Watched:
+    """What a process that another one has started and watches, a worker of a sweep, takes from it.
+
+    Attributes:
+        told_to_stop: tells whether the other process has ended, or wants this one to.
+        by_another: whether there is one. It says what there is to say, and ends at once what it no longer waits for.
+    """
+
+    told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
+    by_another = False
+
+    @classmethod
+    def check(cls) -> None:
+        """Stop here if the other process wants it.
+
+        Raises:
+            Stopped: it does.
+        """
+        if cls.told_to_stop():
+            raise Stopped(None)
+
 
 class SafeStop:
     """Holds signals back until `check` is called; as a context.
 
-    A handler that someone else has installed, such as a cluster's job runner, is left in place.
+    A handler that someone else has installed, such as a cluster's job runner, is left in place, and a signal that is
+    ignored, as by nohup, stays ignored.
 
     Args:
         also: another reason to stop, asked at most once a second.
@@ -30,7 +57,7 @@ class SafeStop:
 
     def __enter__(self) -> SafeStop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self._before[number] = signal.signal(number, self._note)
         return self
@@ -52,12 +79,21 @@ class SafeStop:
             raise Stopped(self._signal)
         if time.monotonic() - self._asked >= 1:
             self._asked = time.monotonic()
+            Watched.check()
             if self._also():
                 raise Stopped(None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:  # the second time it is meant at once
-            raise Stopped(number)
+        again = self._signal is not None
         self._signal = number
-        # Straight to the descriptor: what is interrupted may be in the middle of a print.
-        os.write(2, b"stopping after this epoch; once more stops at once\n")
+        if Watched.by_another:
+            return
+        if again:  # the second time it is meant at once
+            raise Stopped(number)
+        tell(b"stopping after this epoch; once more stops at once\n")
+
+
+def tell(line: bytes) -> None:
+    """Write to standard error from a signal's handler: what it interrupts may be in the middle of a print."""
+    with suppress(OSError):  # nobody reads it, as where a terminal was closed
+        os.write(2, line)

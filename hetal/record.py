@@ -284,11 +284,24 @@ class Record:
             f"this is {', '.join(f'{key} {now[key]}' for key in differ)}"
         )
 
-    def _begin(self, device: torch.device, data: str) -> None:
+    def check(self, device: torch.device, data: str) -> dict[str, str]:
+        """Return what a run of this record would be made by, see `made_by`; refuse what began it otherwise.
+
+        Raises:
+            BadInput: it was begun with other data, by other code or on another kind of device.
+        """
         made = {**made_by(self.config), "device": device.type}
         # The data are those that the settings name, unless they were changed after these were looked at.
         if differ := differences(self.settings, by_content(what_counts(self.config))):
             raise BadInput(f"{', '.join(differ)}: what it names was changed while the run was started")
+        if self._about is not None and self._about.data != data:
+            raise BadInput(f"{self.dir} was begun with other data than these; {AGAIN}")
+        if changed := self.changed(made):
+            raise BadInput(f"{self.dir} {changed}; {AGAIN}")
+        return made
+
+    def _begin(self, device: torch.device, data: str) -> None:
+        made = self.check(device, data)
         about = self._about or About(
             id=uuid.uuid4().hex[:8],
             data=data,
@@ -299,10 +312,6 @@ class Record:
             settings=dict(self.settings),
             files=data_files(self.config),
         )
-        if about.data != data:
-            raise BadInput(f"{self.dir} was begun with other data than these; {AGAIN}")
-        if changed := self.changed(made):
-            raise BadInput(f"{self.dir} {changed}; {AGAIN}")
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")

@@ -52,7 +52,9 @@ def run_here(*overrides: object, root: Path) -> float:
 
 def environment(env: dict[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a launched command, with `env` added."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **(env or {})}
+    env = env or {}
+    path = os.pathsep.join([str(REPOSITORY), *filter(None, [env.get("PYTHONPATH")])])
+    return {**os.environ, "COLUMNS": "120", **env, "PYTHONPATH": path}
 
 
 def start(*overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Launched:

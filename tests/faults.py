@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch._dynamo
+import yaml
 
 import hetal.algs.lhd
 import hetal.build
@@ -45,7 +47,8 @@ import hetal.run
 import hetal.setup
 from hetal.cli import launch, plainly
 from hetal.rounds import MEASURED
-from tests.command_line import composed
+from tests.command_line import command, composed
+from tests.killers import install
 from tests.processes import new_file
 from tests.sealed import change_queries, reseal
 
@@ -595,6 +598,66 @@ def deletions(n: int, rng: random.Random) -> None:
             must_equal(root, expected, "deleted folder")
 
 
+def deaths(n: int, rng: random.Random) -> None:
+    """Run sweeps whose jobs bring down their process, each again until all is done or only a killer is left.
+
+    Some jobs die a number of times and then do not, as on a machine that is short of memory; one may always die.
+    """
+    with folder() as place:
+        find, env = install(place)
+        expected = {}
+        while counts["jobs that died in a sweep"] < n:
+            deeds = rng.sample(["kill", "abort", "segfault", "leave", "leave_quietly", "exit", "odder"], 3)
+            at_once, always = rng.choice([1, 2, 3]), rng.random() < 0.5
+            line = [
+                "-m", "alg=harm", "seed=0", f"alg.deed={','.join([*deeds, 'nothing'])}", *SMALL, "train.max_epochs=2",
+                *find, f"hydra.launcher.n_jobs={at_once}",
+            ]  # fmt: skip
+            times = {deed: rng.randint(1, 2) for deed in deeds}
+            if always:
+                times[deeds[0]] = 99
+            with folder() as root:
+                marks = root.parent / "marks"
+                marks.mkdir()
+                for deed, k in times.items():
+                    (marks / deed).write_text(str(k))
+                for _ in range(4):
+                    done = command(*line, f"root={root}", env={**env, "HARM_MARKS": str(marks)})
+                    if "Traceback" in done.stderr and "odder" not in deeds:
+                        raise AssertionError(f"{deeds}: a traceback:\n{done.stderr}")
+                    found = re.search(r"4 jobs: (.*)", done.stdout)
+                    if found is None:
+                        raise AssertionError(f"{deeds}: no table:\n{done.stdout}\n{done.stderr}")
+                    ends = {state: int(k) for k, state in re.findall(r"(\d+) ([a-z]+)", found.group(1))}
+                    bad = ends.get("died", 0) + ends.get("failed", 0)
+                    counts["jobs that died in a sweep"] += bad
+                    if sum(ends.values()) != 4 or set(ends) - {"died", "failed", "done", "skipped"}:
+                        raise AssertionError(f"{deeds}: {found.group(0)}")
+                    if done.returncode != (1 if bad else 0):
+                        raise AssertionError(f"{deeds}: {found.group(0)}, and status {done.returncode}")
+                    if not bad:
+                        break
+                counts["sweeps relaunched until all was done, or all but a killer"] += 1
+                if bad != always:
+                    raise AssertionError(f"{deeds} {times}: {bad} jobs are not done after four launches")
+                for path in root.glob("default/*/summary.json"):
+                    deed = config_of(path)["alg"]["deed"]
+                    if deed not in expected:
+                        with folder() as alone:
+                            command(
+                                "alg=harm", f"alg.deed={deed}", "seed=0", *SMALL, "train.max_epochs=2", *find,
+                                f"root={alone}", env=env | {"HARM_MARKS": str(place / "none")},
+                            )  # fmt: skip
+                            expected[deed] = left(alone)
+                    with folder() as one:
+                        shutil.copytree(path.parent, one / "default" / path.parent.name)
+                        must_equal(one, expected[deed], f"{deed} in a sweep of {deeds}")
+
+
+def config_of(path: Path) -> dict[str, Any]:
+    return yaml.safe_load((path.parent / ".hydra" / "config.yaml").read_text())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -604,6 +667,7 @@ def main() -> None:
     parser.add_argument("--damages", type=int, help="files to damage; all in every way unless given")
     parser.add_argument("--edits", type=int, help="edits of records to make; all unless given")
     parser.add_argument("--others", type=int, default=10, help="races, full disks, deleted folders")
+    parser.add_argument("--deaths", type=int, default=60, help="jobs of sweeps that bring down their process")
     parser.add_argument("--only", help="one kind of fault")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -620,6 +684,7 @@ def main() -> None:
         (deletions, options.others),
         (kills, options.kills),
         (operations, options.operations),
+        (deaths, options.deaths),
     ):
         if options.only not in (None, inject.__name__):
             continue

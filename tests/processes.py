@@ -46,6 +46,11 @@ class Launched:
         if self.returncode is None:
             os.kill(self.pid, number)
 
+    def said_so_far(self) -> tuple[str, str]:
+        """Return what it has written to stdout and stderr."""
+        out, err = (path.read_text(errors="replace") for path in self._said)
+        return out, err
+
     def communicate(self, timeout: float = 240) -> tuple[str, str]:
         """Wait for its end and return what it wrote to stdout and stderr."""
         self._process.join(timeout)
@@ -73,6 +78,10 @@ def _launch(arguments: list[str], cwd: Path, env: dict[str, str], out: Path, err
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    sys.path[1:1] = [
+        path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path
+    ]  # as a new python would
+    os.setpgid(0, 0)  # as a shell does, so that a Ctrl-C can be sent to it and what it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [str(REPOSITORY / "launch.py"), *arguments]
     try:

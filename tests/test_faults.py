@@ -12,7 +12,20 @@ from tests.command_line import REPOSITORY
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_broken_runs_end_in_the_same_bits(seed):
-    few = ["--kills", "3", "--operations", "4", "--damages", "4", "--edits", "4", "--others", "1"]
+    few = [
+        "--kills",
+        "3",
+        "--operations",
+        "4",
+        "--damages",
+        "4",
+        "--edits",
+        "4",
+        "--others",
+        "1",
+        "--deaths",
+        "3",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", *few, "--seed", str(seed)],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=280,

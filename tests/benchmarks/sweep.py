@@ -39,7 +39,7 @@ def sweep(options: argparse.Namespace) -> Iterator[str]:
     yield (
         f"{options.jobs} toy jobs of three rounds, {options.at_once} at once by `hydra/launcher=parallel`, in "
         "processes that run one job after the other. Overhead is what a job takes of its core beyond its work: "
-        "composing the config twice, data, noise, the record's files, the figure, the tracker, and its share of "
+        "composing the config, data, noise, the record's files, the figure, the tracker, and its share of "
         "the start of the processes. CPU time is that of the processes that the sweep waited for, the work "
         "included; what else the machine does does not count in it.\n"
     )
