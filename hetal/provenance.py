@@ -29,11 +29,16 @@ SHOWS = (
     "bench.py",
     "cli.py",
     "conduct.py",
+    "console.py",
     "dashboard.py",
     "display.py",
+    "dry.py",
     "figure.py",
     "gpus.py",
+    "jobs.py",
     "launchers.py",
+    "local.py",
+    "locks.py",
     "memory.py",
     "pictures.py",
     "report",
@@ -44,6 +49,7 @@ SHOWS = (
     "tracing.py",
     "tracked.py",
     "tracking.py",
+    "workers.py",
 )
 
 # Environment variables that choose other instructions, another precision or another order of sums in the libraries
