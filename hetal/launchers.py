@@ -1,5 +1,5 @@
 """Hydra's launchers and sweepers, its own and those of other packages, made to fit: jobs on one machine run under
-hetal's launcher, what is not installed is named, and the death of one Slurm job does not end the wait for the others.
+hetal's launcher, what is not installed is named, and the death of a job on Slurm or Ray ends no wait for the others.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import sys
 from importlib.util import find_spec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -62,6 +62,8 @@ def prepare_launcher(config: DictConfig) -> None:
             "waiting for Slurm; squeue --me shows the jobs, and they go on if this is stopped",
             file=sys.stderr,
         )
+    if hydra.launcher._target_.endswith(".RayLauncher"):
+        _wait_for_every_ray_job()
 
 
 def _register() -> None:
@@ -115,3 +117,19 @@ def _wait_for_every_job() -> None:
                 return [JobReturn(_return_value=None, status=JobStatus.COMPLETED)]
 
     SlurmExecutor.job_class = PatientJob
+
+
+def _wait_for_every_ray_job() -> None:
+    """Let a job whose process died, again whenever Ray began it anew, count as one without a result."""
+    import ray
+    from hydra.core.utils import JobReturn, JobStatus
+    from hydra_plugins.hydra_ray_launcher import _core
+    from ray.exceptions import RayError
+
+    def get(run: Any) -> Any:
+        try:
+            return ray.get(run)
+        except RayError:  # what became of the job, the sweep's folder tells
+            return JobReturn(_return_value=None, status=JobStatus.COMPLETED)
+
+    _core.ray = SimpleNamespace(get=get)

@@ -57,9 +57,11 @@ def environment(env: dict[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, "COLUMNS": "120", **env, "PYTHONPATH": path}
 
 
-def start(*overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Launched:
+def start(
+    *overrides: object, cwd: Path | None = None, env: dict[str, str] | None = None, nowhere: str | None = None
+) -> Launched:
     """Start `launch.py` with the overrides in a process forked from one that has torch imported already."""
-    return Launched([*map(str, overrides)], cwd or REPOSITORY, environment(env))
+    return Launched([*map(str, overrides)], cwd or REPOSITORY, environment(env), nowhere)
 
 
 def command(

@@ -26,11 +26,15 @@ class Launched:
         arguments: the command line.
         cwd: where it is started.
         env: all of its environment.
+        nowhere: what stands for standard output in place of a file: a path, "closed", or "broken" for a pipe that
+            nobody reads.
     """
 
-    def __init__(self, arguments: list[str], cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: list[str], cwd: Path, env: Mapping[str, str], nowhere: str | None = None
+    ) -> None:
         self._said = [new_file() for _ in range(2)]
-        self._process = FORKS.Process(target=_launch, args=(arguments, cwd, dict(env), *self._said))
+        self._process = FORKS.Process(target=_launch, args=(arguments, cwd, dict(env), *self._said, nowhere))
         self._process.start()
         self.pid = self._process.pid
         atexit.register(self.send_signal, signal.SIGKILL)  # else a failed test would wait for it at its end
@@ -71,10 +75,22 @@ def new_file() -> Path:
     return Path(path)
 
 
-def _launch(arguments: list[str], cwd: Path, env: dict[str, str], out: Path, err: Path) -> None:
+def _launch(
+    arguments: list[str], cwd: Path, env: dict[str, str], out: Path, err: Path, nowhere: str | None
+) -> None:
     """Be `python launch.py`."""
     for number, path in enumerate((out, err), start=1):
         os.dup2(os.open(path, os.O_WRONLY), number)
+    if nowhere == "closed":
+        os.close(1)
+        sys.stdout = None  # as a new python finds it
+    elif nowhere == "broken":
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        for end in (reader, writer):
+            os.close(end)
+    elif nowhere is not None:
+        os.dup2(os.open(nowhere, os.O_WRONLY), 1)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

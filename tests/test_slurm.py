@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.command_line import REPOSITORY, TOY, command, records
+from tests.command_line import REPOSITORY, TOY, command, environment, records
+from tests.killers import install
 
 
 def absent() -> str | None:
@@ -119,3 +120,23 @@ def test_a_killed_job_is_named_and_the_same_command_finishes_it(tmp_path):
     said, _ = again.communicate(timeout=200)
     assert again.returncode == 0, said
     assert "2 jobs: 1 done, 1 skipped" in said
+
+
+def test_jobs_that_bring_down_their_process_are_named_and_the_others_run(tmp_path):
+    find, env = install(tmp_path)
+    line = [
+        "-m",
+        "alg=harm",
+        "alg.deed=kill,exit,nothing,abort",
+        *TOY,
+        *find,
+        *SLURM,
+        f"root={tmp_path / 'out'}",
+    ]
+    done = subprocess.run(
+        [sys.executable, "launch.py", *line],
+        cwd=REPOSITORY, env=environment(env), capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "4 jobs: 2 died, 1 failed, 1 done" in done.stdout
+    assert "called sys.exit(0)" in done.stdout
