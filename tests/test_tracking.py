@@ -249,7 +249,7 @@ def test_what_the_environment_says_arrives(tmp_path, clean):
         "WANDB_RUN_ID": "another", "WANDB_DIR": str(tmp_path / "elsewhere"), "WANDB_RESUME": "never",
     }  # fmt: skip
     with serving() as server:
-        for typed in ([], ["tracker.project=typed", "n_end=60"]):
+        for typed in ([], ["tracker.project=typed", "seed=1"]):
             done = command(
                 *LINE,
                 "train.max_epochs=1",
