@@ -28,7 +28,7 @@ def quoted(path: Path) -> str:
     "name",
     [
         "with space", "quo'te", 'dq"uote', "br[a]ck*et?", "per%cent%s", "uni-ö-漢", "com,ma", "a=b", "{b}", "~tilde",
-        "new\nline", "[red]x[/]", "#hash", "-dash", f"{'x' * 200}/{'y' * 200}",
+        "[red]x[/]", "#hash", "-dash", f"{'x' * 200}/{'y' * 200}",
     ],
 )  # fmt: skip
 def test_any_folder_holds_a_run_that_is_found_again(name, tmp_path, capsys):
