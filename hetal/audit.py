@@ -18,7 +18,6 @@ from hetal.identity import data_files
 from hetal.pool import Oracle
 from hetal.record import Record
 from hetal.rounds import START, Bought
-from hetal.setup import prepare
 
 
 def check_purchases(
@@ -92,13 +91,9 @@ def check_data(config: Mapping[str, Any], record: Record) -> None:
     own = ("hetal.", "torchvision.")
     if all(target.startswith(own) for group in ("data", "noise") for target in targets(config[group])):
         return
+    from hetal.conduct import set_up  # which imports what imports this
+
     parts = build({**config, "tracker": None})
-    given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
-    setup = prepare(
-        **{name: parts[name] for name in given},
-        strategy=parts["alg"],
-        name=record.choices["alg"],
-        device=pick_device("cpu", parts["threads"]),
-    )
+    setup = set_up(parts, record.choices["alg"], pick_device("cpu", parts["threads"]))
     if setup.fingerprint != record.data:
         raise BadInput(f"{record.dir} is finished, and was made of other data than these; {AGAIN}")

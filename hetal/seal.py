@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +61,7 @@ def check_seal(text: bytes, previous: str) -> str:
     return digest
 
 
-def queries_digests(bought: Sequence[Bought]) -> Iterable[str]:
+def queries_digests(bought: Iterable[Bought]) -> Iterable[str]:
     """Yield, for the start set and each round that follows, a hash of all rows bought up to there.
 
     The order of buying, the labels, the images shown and the noise flags count.

@@ -199,3 +199,13 @@ def test_a_command_as_printed_finishes_the_run(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert found_in(root / "study") == []
+
+
+def test_what_cannot_be_read_is_not_called_damaged_and_nobody_is_told_to_replace_it(tmp_path):
+    for name in ("rounds.jsonl", "provenance.json"):
+        folder = write_run(tmp_path / name, "alg=badge")
+        (folder / name).unlink()
+        (folder / name).mkdir()  # what root cannot read either
+        (m,) = missing(read([folder]), [])
+        assert m.state.startswith("cannot be read: ")
+        assert m.command == ""

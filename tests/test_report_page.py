@@ -13,10 +13,11 @@ from hetal.report.figures import looks
 from hetal.report.markup import Row, p_value, percent, table, written
 from hetal.report.page import curves, page
 from hetal.report.reading import Reading, read
-from hetal.report.spending import spent
+from hetal.report.spending import budget, spent
 from hetal.report.statistics import Interval
 from tests.command_line import TOY, only, run_here
 from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study
+from tests.sealed import change_queries
 from tests.synthetic import make_run, write_queries, write_run
 
 
@@ -185,6 +186,25 @@ def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
     rounds = tuple({**row, "bought_per_class": [0, 0, 0, 0]} for row in run.rounds)
     assert spent(dataclasses.replace(run, rounds=rounds)).tolist() == [[1, 1, 1, 0], [0, 0, 2, 0]]
     assert spent(dataclasses.replace(run, rounds=rounds[:1])).tolist() == [[1, 0, 0, 0], [0, 0, 2, 0]]
+
+
+def test_purchases_that_were_changed_are_not_counted_and_that_is_said(tmp_path):
+    run_here("alg=badge", *TOY, root=tmp_path)
+    (run,) = read([tmp_path]).runs
+    assert spent(run).sum() == 40
+    assert "Not counted" not in budget(settings_of([run]), looks([run.label]))
+    change_queries(
+        run.folder, lambda arrays: arrays["labels"].__setitem__(45, (arrays["labels"][45] + 1) % 10)
+    )
+    (run,) = read([tmp_path]).runs
+    assert spent(run) is None
+    told = f"Not counted, since queries.npz is missing, damaged or was changed after it was written: {run.folder.name}."
+    assert told in budget(settings_of([run]), looks([run.label]))
+    write_queries(write_run(tmp_path, "alg=random"))
+    runs = read([tmp_path]).runs
+    said = budget(settings_of(runs), looks([run.label for run in runs]))
+    assert told in said
+    assert "random" in said
 
 
 def test_damaged_queries_cost_their_bars_and_no_more(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import numpy.typing as npt
 
 from hetal.errors import BadInput
 from hetal.report.bounds import arrays_of
+from hetal.report.records import Run
+from hetal.rounds import START, Bought
+from hetal.seal import CHANGED, queries_digests
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +44,24 @@ def queries(path: Path, names: Sequence[str]) -> Mapping[str, Array]:
     except BadInput as error:
         raise BadInput(f"{path.name} is damaged: {error}") from None
     return found
+
+
+def bought_by(run: Run) -> Mapping[str, Array]:
+    """Return the columns of a run's queries.npz, of its start set and its finished rounds.
+
+    Raises:
+        OSError, BadInput: it is missing or damaged, or was changed after it was written.
+    """
+    columns = [field.name for field in dataclasses.fields(Bought)]
+    found = queries(run.folder / "queries.npz", ["round", *columns])
+    round_ = found["round"]
+    if run.rounds and (digest := run.rounds[-1].get("queries_digest")):  # older records have none
+        parts = (
+            Bought(*(found[name][round_ == t] for name in columns)) for t in range(START, len(run.rounds))
+        )
+        if [*queries_digests(parts)][-1] != digest:
+            raise BadInput(f"queries.npz {CHANGED}")
+    return {name: values[round_ < len(run.rounds)] for name, values in found.items()}
 
 
 def shown(path: Path, first: int) -> Mapping[str, Array]:

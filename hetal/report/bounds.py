@@ -158,6 +158,10 @@ def arrays_of(path: Path, names: Iterable[str]) -> dict[str, Array]:
     return found
 
 
+# What is said of a file that may be whole: nobody is to replace it for that.
+UNREADABLE = "cannot be read"
+
+
 def said(error: Exception) -> str:
     """Say in a line what an error means, without what the file holds: that may be anybody's."""
     if isinstance(error, BadInput):
@@ -171,7 +175,9 @@ def said(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "it is not UTF-8"
     if isinstance(error, OSError):
-        return plain(f"{type(error).__name__}: {error.strerror or error}")
+        return plain(f"{UNREADABLE}: {error.strerror or error} ({type(error).__name__})")
+    if isinstance(error, MemoryError):
+        return f"{UNREADABLE}: not enough memory"
     return plain(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 

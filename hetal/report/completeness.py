@@ -14,7 +14,7 @@ from typing import Any
 
 from hetal.errors import BadInput
 from hetal.report.analysis import Setting
-from hetal.report.bounds import json_of
+from hetal.report.bounds import UNREADABLE, json_of
 from hetal.report.plain import plain
 from hetal.report.reading import Reading
 from hetal.report.records import Run, overrides
@@ -49,7 +49,9 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
         ):  # why it failed says more
             jobs[key] = job
     found = [
-        Missing(plain(folder, None), f"damaged: {reason}", _again(folder))
+        Missing(plain(folder, None), reason, "")
+        if reason.startswith(UNREADABLE)
+        else Missing(plain(folder, None), f"damaged: {reason}", _again(folder))
         for folder, reason in reading.problems
     ]
     found += [

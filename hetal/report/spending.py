@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
 from hetal.report.analysis import Setting
-from hetal.report.bought import queries
+from hetal.report.bought import bought_by
 from hetal.report.figures import Look
 from hetal.report.markup import Row, named, number, section, share, table, where
 from hetal.report.records import Run
@@ -19,6 +20,8 @@ from hetal.report.statistics import Interval, bca_interval
 MOST_SEEDS = 5
 # More classes than this are not drawn one by one.
 MOST_CLASSES = 40
+# Of more records that cannot be counted, the first are named.
+LISTED = 5
 
 Counts = npt.NDArray[np.int64]
 
@@ -26,13 +29,14 @@ Counts = npt.NDArray[np.int64]
 def spent(run: Run) -> Counts | None:
     """Count the rows that queries bought: clean and noisy (2, C) by the class they are labelled with.
 
-    The start set, which no strategy chose, does not count. None where queries.npz is damaged or holds none.
+    The start set, which no strategy chose, does not count. None where queries.npz is damaged, was changed after it was
+    written, or holds none.
     """
     try:
-        bought = queries(run.folder / "queries.npz", ("round", "labels", "is_noisy"))
+        bought = bought_by(run)
     except (OSError, BadInput):
         return None
-    queried = (bought["round"] >= 0) & (bought["round"] < len(run.rounds))
+    queried = bought["round"] >= 0
     labels, noisy = bought["labels"][queried], bought["is_noisy"][queried]
     if not len(labels):
         return None
@@ -44,11 +48,17 @@ def spent(run: Run) -> Counts | None:
 def budget(settings: Sequence[Setting], look: Mapping[str, Look]) -> str:
     """Return the section: shares of clean rows and distinct images, and bars of what was bought of each class."""
     rows, most = [], 0
+    odd: list[str] = []
     for setting in settings:
         for label in (label for label in look if label in setting.runs):
             runs = [run for _, run in sorted(setting.runs[label].items())]
             most = max(most, len(runs))
-            counts = [c for run in runs[:MOST_SEEDS] if (c := spent(run)) is not None]
+            counts = []
+            for run in runs[:MOST_SEEDS]:
+                if (found := spent(run)) is not None:
+                    counts.append(found)
+                elif any(row["n_bought"] for row in run.rounds):
+                    odd.append(run.folder.name)
             if not counts:
                 continue
             total = np.sum([c for c in counts if c.shape == counts[0].shape], axis=0)
@@ -64,7 +74,8 @@ def budget(settings: Sequence[Setting], look: Mapping[str, Look]) -> str:
                 )
             )  # fmt: skip
     if not rows:
-        return section("budget", "Where the budget went", "<p>No query has bought anything yet.</p>")
+        said = _not_counted(odd) or "No query has bought anything yet."
+        return section("budget", "Where the budget went", f"<p>{said}</p>")
     columns = (
         "setting",
         "strategy",
@@ -79,7 +90,21 @@ def budget(settings: Sequence[Setting], look: Mapping[str, Look]) -> str:
         "<span class='key clean'></span> clean rows <span class='key noisy'></span> noisy rows, of all that queries "
         f"bought; the start set is not counted. Classes from 0 on; the line is an even share.{first}"
     )
-    return section("budget", "Where the budget went", table(columns, rows, "What queries bought"), note)
+    return section(
+        "budget",
+        "Where the budget went",
+        table(columns, rows, "What queries bought"),
+        note + _not_counted(odd),
+    )
+
+
+def _not_counted(folders: Sequence[str]) -> str:
+    """Return a sentence on the records of which the purchases cannot be trusted; nothing where there are none."""
+    if not folders:
+        return ""
+    more = f" and {len(folders) - LISTED} more" if len(folders) > LISTED else ""
+    why = "queries.npz is missing, damaged or was changed after it was written"
+    return f" Not counted, since {why}: {escape(', '.join(folders[:LISTED]))}{more}."
 
 
 def _over_seeds(runs: Sequence[Run]) -> tuple[Interval, Interval]:
