@@ -79,7 +79,11 @@ class LocalLauncher(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         jobs = {initial_job_idx + i: list(job) for i, job in enumerate(job_overrides)}
-        batch = _Batch(self.config, jobs, self.n_jobs)
+        try:
+            batch = _Batch(self.config, jobs, self.n_jobs)
+        except BadInput as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
         if self._workers is None:
             work = self._task if self._start == "fork" else _Pickled(self._task)
             self._workers = Workers(self.n_jobs, work, self._start)
@@ -98,7 +102,11 @@ class LocalLauncher(Launcher):
             while left and not self._signals and len(workers.busy) < self.n_jobs and not batch.is_over():
                 number = left.pop(0)
                 batch.announce(number, len(left) + 1 + len(workers.busy))
-                workers.start(number, batch.jobs[number])
+                try:
+                    workers.start(number, batch.jobs[number])
+                except OSError as error:  # no memory, or too many processes
+                    said = f"no process can be started for it: {error.strerror or error}"
+                    batch.note(Ended(number, said), stopping=False)
             if self._signals and not asked:
                 workers.ask_to_stop()
                 asked = True

@@ -139,4 +139,4 @@ def test_jobs_that_bring_down_their_process_are_named_and_the_others_run(tmp_pat
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "4 jobs: 2 died, 1 failed, 1 done" in done.stdout
-    assert "called sys.exit(0)" in done.stdout
+    assert "failed: called sys.exit(0)" in done.stdout
