@@ -1,5 +1,6 @@
 """What is missing of a study, and commands that run it."""
 
+import errno
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import sys
 
 import pytest
 
+from hetal.report import records
 from hetal.report.analysis import settings_of
 from hetal.report.completeness import command, missing
 from hetal.report.reading import read
@@ -201,11 +203,15 @@ def test_a_command_as_printed_finishes_the_run(tmp_path):
     assert found_in(root / "study") == []
 
 
-def test_what_cannot_be_read_is_not_called_damaged_and_nobody_is_told_to_replace_it(tmp_path):
-    for name in ("rounds.jsonl", "provenance.json"):
-        folder = write_run(tmp_path / name, "alg=badge")
-        (folder / name).unlink()
-        (folder / name).mkdir()  # what root cannot read either
-        (m,) = missing(read([folder]), [])
-        assert m.state.startswith("cannot be read: ")
-        assert m.command == ""
+@pytest.mark.parametrize("error", [OSError(errno.ESTALE, "Stale file handle"), MemoryError()])
+def test_what_cannot_be_read_is_not_called_damaged_and_nobody_is_told_to_replace_it(
+    tmp_path, error, monkeypatch
+):
+    def failing(path):
+        raise error
+
+    folder = write_run(tmp_path, "alg=badge")
+    monkeypatch.setattr(records, "content", failing)
+    (m,) = missing(read([folder]), [])
+    assert m.state.startswith("cannot be read: ")
+    assert m.command == ""

@@ -18,6 +18,7 @@ from hetal.report.reading import read
 from hetal.report.tables import write_csv
 from tests.command_line import REPOSITORY
 from tests.hostile import CANARY, PAYLOADS, check_files, check_report, good_study, hostile_study
+from tests.sealed import reseal
 from tests.synthetic import write_queries, write_run
 
 
@@ -61,6 +62,8 @@ def test_nothing_is_built_resolved_or_loaded(good, tmp_path, monkeypatch):
         path.write_text(
             config.replace("\ndata:\n", f"\ndata:\n{evil}").replace("\nalg:\n", f"\nalg:\n{evil}")
         )
+        evils = {"zzz": {"_target_": "os.mkdir", "_args_": [str(trap)]}, "env": "${oc.env:HETAL_CANARY}"}
+        reseal(path.parents[1], about=lambda about, new=evils: about["settings"]["data"].update(new))
     # A process of its own, so that what the report imports can be told.
     line = (
         f"import sys; from hetal.report.__main__ import main; main([{str(study)!r}]); "
@@ -83,7 +86,7 @@ def test_records_of_other_versions_are_read_where_what_is_needed_is_there(good, 
 
     def changed(node):
         if change == "new":
-            return {**node, "queries_digest": "0" * 64, "settings": {"a": [1]}, "zzz": None}
+            return {**node, "newer": {"a": [1]}, "zzz": None}
         return {key: value for key, value in node.items() if key in needed}
 
     for folder in (path.parent for path in study.glob("*/*/provenance.json")):
@@ -96,6 +99,7 @@ def test_records_of_other_versions_are_read_where_what_is_needed_is_there(good, 
             config.write_text(
                 config.read_text().replace("\ndata:\n", "\ndata:\n  zzz: 1\n") + "zzz: {a: 1}\n"
             )
+            reseal(folder)
     assert check_report([str(study)], tmp_path / "out") == ""
     found = read([study])
     assert len(found.runs) == 4

@@ -180,6 +180,8 @@ def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
         "round": [-1, 0, 0, 0, 1, 1],
         "labels": [0, 0, 2, 2, 1, 2],
         "is_noisy": [True, False, True, True, False, False],
+        "ids": [0, 1, 2, 3, 4, 5],
+        "source": [0, 1, 2, 3, 4, 5],
     }
     np.savez(tmp_path / "queries.npz", **{name: np.array(values) for name, values in columns.items()})
     run = make_run("badge", 0, [0.5, 0.6, 0.7], folder=tmp_path)
