@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ import yaml
 
 from hetal.report.__main__ import main
 from tests.command_line import TOY, run_here
+from tests.sealed import reseal
 
 AT_ONCE = 40
 CANARY = "canary-0123456789"
@@ -234,7 +235,15 @@ def hostile_study(good: Path, root: Path, rng: random.Random) -> list[str]:
         config = folder / ".hydra" / "config.yaml"
         config.write_text(config.read_text().replace("\nseed: 0\n", f"\nseed: {rng.choice((i + 1, 1, 2))}\n"))
         names = rng.sample(FILES, rng.choice((1, 1, 2)))
-        done.append(f"{folder.name}: " + "; ".join(spoil(folder, name, rng) for name in names))
+        if older := rng.random() < 0.5:
+            unseal(folder)
+        how = "; ".join(spoil(folder, name, rng) for name in names)
+        if not older and all(
+            p.is_file() and not p.is_symlink() for p in map(folder.joinpath, (*TEXTS, "queries.npz"))
+        ):
+            with suppress(Exception):  # of most damages there is nothing left to seal
+                reseal(folder)
+        done.append(f"{folder.name}: {how}")
     if rng.random() < 0.5:
         name = rng.choice(
             (
@@ -259,6 +268,13 @@ def hostile_study(good: Path, root: Path, rng: random.Random) -> list[str]:
     spoil_job = rng.choice((_special, _raw))
     spoil_job(sweep / "3.json", rng)
     return done
+
+
+def unseal(folder: Path) -> None:
+    """Make a record one of an older version, which holds no settings and no digest of itself."""
+    path = folder / "provenance.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in about.items() if key != "settings"}))
 
 
 class Seen(HTMLParser):

@@ -5,6 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from hetal.report.reading import read
+from tests.benchmarks.classes import setup_of
 from tests.command_line import TOY, only, run_here
 
 QUICK = ["device=cpu", "tracker=none", "train.max_epochs=1"]
@@ -23,8 +25,14 @@ def queried(root):
         return {name: file[name][file["round"] >= 0] for name in file.files}
 
 
+def bought_images(root):
+    """Return the images that queries bought, from a pool drawn again from the settings."""
+    (run,) = read([only(root)]).runs
+    return setup_of(run).pool.images_M[queried(root)["source"]].numpy()
+
+
 def run_arrays(root, x, *overrides):
-    """Run on made-up images, and return them."""
+    """Run on made-up images."""
     y = np.arange(len(x)) % 4
     np.savez(root / "mine.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
     run_here(*QUICK, "data=npz", f"data.path={root / 'mine.npz'}", "noise=clean", "alg=random", "n_start=4", *overrides,
@@ -36,7 +44,7 @@ def test_images_are_those_that_were_bought_first_in_the_order_of_buying(tmp_path
     run_arrays(tmp_path, x, "n_query=30", "n_end=34")
     found, rows = kept(tmp_path / "out"), queried(tmp_path / "out")
     assert found["images"].dtype == np.uint8
-    assert found["images"][found["image"]].tolist() == x[rows["source"][:20]].tolist()
+    assert found["images"][found["image"]].tolist() == bought_images(tmp_path / "out")[:20, 0].tolist()
     assert found["labels"].tolist() == rows["labels"][:20].tolist()
     assert found["is_noisy"].tolist() == rows["is_noisy"][:20].tolist()
 
@@ -51,9 +59,9 @@ def test_small_queries_are_kept_until_there_are_enough(tmp_path):
 def test_floats_are_scaled_over_all_images_and_large_ones_made_smaller(tmp_path):
     x = np.linspace(-3, 5, 40 * 3 * 100 * 50, dtype=np.float32).reshape(40, 3, 100, 50)
     run_arrays(tmp_path, x, "n_query=5", "n_end=9")
-    found, rows = kept(tmp_path / "out"), queried(tmp_path / "out")
+    found, bought = kept(tmp_path / "out"), bought_images(tmp_path / "out")
     assert found["images"].shape == (5, 64, 32, 3)
-    expected = 255 * (x[rows["source"]].mean((1, 2, 3)) + 3) / 8
+    expected = 255 * (bought.mean((1, 2, 3)) + 3) / 8
     assert found["images"][found["image"]].mean((1, 2, 3)) == pytest.approx(expected, abs=1)
 
 
@@ -67,7 +75,7 @@ def test_points_are_all_that_was_bought(tmp_path):
     x = np.random.default_rng(0).random((60, 2), np.float32)
     run_arrays(tmp_path, x, "n_query=15", "n_end=49")
     found, rows = kept(tmp_path / "out"), queried(tmp_path / "out")
-    assert found["points"].tolist() == x[rows["source"]].tolist()
+    assert found["points"].tolist() == bought_images(tmp_path / "out").tolist()
     assert found["labels"].tolist() == rows["labels"].tolist()
     assert found["test"].tolist() == x[:20].tolist()
     assert found["test_labels"].tolist() == (np.arange(20) % 4).tolist()
@@ -106,3 +114,13 @@ def test_force_replaces_them(tmp_path):
     assert "classes" not in kept(tmp_path)
     run_here(*MOONS, "n_end=20", "force=true", "name=none", root=tmp_path / "none")  # buys nothing
     assert not (only(tmp_path / "none") / "pictures.npz").exists()
+
+
+@pytest.mark.parametrize("first", ["n_end=60", "n_end=80"])
+def test_a_larger_budget_ends_with_the_same_bytes_and_a_smaller_one_changes_none(tmp_path, first):
+    own = [o for o in MOONS if not o.startswith("n_end=")]
+    run_here(*own, "n_end=100", root=tmp_path / "whole")
+    for end in (first, "n_end=100", first):
+        run_here(*own, end, root=tmp_path / "grown")
+    whole, grown = ((only(tmp_path / name) / "pictures.npz").read_bytes() for name in ("whole", "grown"))
+    assert whole == grown

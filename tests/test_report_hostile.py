@@ -17,8 +17,7 @@ from hetal.report.plain import plain
 from hetal.report.reading import read
 from hetal.report.tables import write_csv
 from tests.command_line import REPOSITORY
-from tests.hostile import CANARY, PAYLOADS, check_files, check_report, good_study, hostile_study
-from tests.sealed import reseal
+from tests.hostile import CANARY, PAYLOADS, check_files, check_report, good_study, hostile_study, unseal
 from tests.synthetic import write_queries, write_run
 
 
@@ -57,13 +56,12 @@ def test_nothing_is_built_resolved_or_loaded(good, tmp_path, monkeypatch):
     study = shutil.copytree(good, tmp_path / "study")
     trap = tmp_path / "trap"
     for path in study.glob("*/*/.hydra/config.yaml"):
+        unseal(path.parents[1])
         config = path.read_text()
         evil = f"  zzz:\n    _target_: os.mkdir\n    _args_: [{trap}]\n  env: ${{oc.env:HETAL_CANARY}}\n"
         path.write_text(
             config.replace("\ndata:\n", f"\ndata:\n{evil}").replace("\nalg:\n", f"\nalg:\n{evil}")
         )
-        evils = {"zzz": {"_target_": "os.mkdir", "_args_": [str(trap)]}, "env": "${oc.env:HETAL_CANARY}"}
-        reseal(path.parents[1], about=lambda about, new=evils: about["settings"]["data"].update(new))
     # A process of its own, so that what the report imports can be told.
     line = (
         f"import sys; from hetal.report.__main__ import main; main([{str(study)!r}]); "
@@ -86,10 +84,11 @@ def test_records_of_other_versions_are_read_where_what_is_needed_is_there(good, 
 
     def changed(node):
         if change == "new":
-            return {**node, "newer": {"a": [1]}, "zzz": None}
+            return {**node, "queries_digest": "0" * 64, "other_settings": {"a": [1]}, "zzz": None}
         return {key: value for key, value in node.items() if key in needed}
 
     for folder in (path.parent for path in study.glob("*/*/provenance.json")):
+        unseal(folder)
         for name in ("provenance.json", "summary.json"):
             (folder / name).write_text(json.dumps(changed(json.loads((folder / name).read_text()))))
         rows = [changed(json.loads(line)) for line in (folder / "rounds.jsonl").read_text().splitlines()]
@@ -99,7 +98,6 @@ def test_records_of_other_versions_are_read_where_what_is_needed_is_there(good, 
             config.write_text(
                 config.read_text().replace("\ndata:\n", "\ndata:\n  zzz: 1\n") + "zzz: {a: 1}\n"
             )
-            reseal(folder)
     assert check_report([str(study)], tmp_path / "out") == ""
     found = read([study])
     assert len(found.runs) == 4

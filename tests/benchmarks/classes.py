@@ -35,7 +35,7 @@ def setup_of(run: Run) -> Setup:
     own = [o for o in run.overrides if not o.startswith(("root=", "tracker"))]
     parts = build(resolved(composed(*own, "tracker=none", root=run.folder.parents[1])))
     given = {name: parts[name] for name in PARTS}
-    setup = prepare(**given, strategy=parts["alg"], device=pick_device("cpu", 1))
+    setup = prepare(**given, strategy=parts["alg"], name=run.choices["alg"], device=pick_device("cpu", 1))
     if setup.fingerprint != run.data:
         raise BadInput(f"{run.folder}: the data are not those that the run was begun with")
     return setup
