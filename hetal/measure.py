@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hetal.errors import in_round
 from hetal.finetune import PseudoLabels
 from hetal.fitting import Fit
 from hetal.memory import peak_mb
@@ -53,7 +52,7 @@ def measure(
     """
     score_seconds = fit.fitted.seconds
     began = time.perf_counter()
-    with in_round(t), seeded(stream(setup.seed, "test", t), setup.pool.device):
+    with seeded(stream(setup.seed, "test", t), setup.pool.device):
         probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
     # On the CPU, once a round: MPS has no float64.
     tested: dict[str, Any] = classification_metrics(probs.cpu(), setup.task.test.labels)

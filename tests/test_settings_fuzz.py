@@ -22,7 +22,7 @@ SHARDS = 8
 # What may be null.
 NULLABLE = (
     "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment", "tracker.entity",
-    "train.checkpoint_minutes",
+    "tracker.group", "tracker.job_type", "tracker.run_name", "train.checkpoint_minutes",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def makes_sense(pair: Pair) -> bool:
     if holds_no_number(value):
         return False
     if value is None or default is None:
-        return pair.key in NULLABLE
+        return value is default or pair.key in NULLABLE
     if pair.key in ("name", "root"):
         return isinstance(value, (int, str)) and not isinstance(value, bool)
     if OmegaConf.is_dict(default):
