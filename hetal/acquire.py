@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
 from hetal.content import Content, memory_of, versions
@@ -21,6 +21,9 @@ from hetal.noise.pool import described
 from hetal.pool import Pool
 from hetal.process import unchanged
 from hetal.rng import seeded
+
+# Types that a strategy's state may be made of, in lists and dicts.
+KEPT = (Tensor, nn.Parameter, bool, int, float, str, bytes, type(None))
 
 
 def acquire(
@@ -155,7 +158,8 @@ def state_of(strategy: QueryStrategy, name: str) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise BadInput(f"alg={name}: state_dict() returned {described(state)}; it must be a dict")
     for path, value in _leaves(state, "state_dict()"):
-        if not (value is None or isinstance(value, (Tensor, bool, int, float, str, bytes))):
+        # By type: numpy's numbers are Python's too, and are not read back.
+        if type(value) not in KEPT:
             raise BadInput(
                 f"alg={name}: {path} is {described(value)}; only tensors, numbers, strings, and lists and dicts of "
                 "these are kept with a record"
@@ -167,7 +171,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, object]]:
     """Yield what a state holds, by the way to it."""
     if type(value) is dict:
         for key, inner in value.items():
-            if not isinstance(key, (str, int)):
+            if type(key) not in (str, int):
                 yield f"a key of {path}", key
             yield from _leaves(inner, f"{path}[{key!r}]")
     elif type(value) in (list, tuple):

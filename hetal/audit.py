@@ -18,6 +18,7 @@ from hetal.identity import data_files
 from hetal.pool import Oracle
 from hetal.record import Record
 from hetal.rounds import START, Bought
+from hetal.setup import set_up
 
 
 def check_purchases(
@@ -91,9 +92,10 @@ def check_data(config: Mapping[str, Any], record: Record) -> None:
     own = ("hetal.", "torchvision.")
     if all(target.startswith(own) for group in ("data", "noise") for target in targets(config[group])):
         return
-    from hetal.conduct import set_up  # which imports what imports this
-
     parts = build({**config, "tracker": None})
     setup = set_up(parts, record.choices["alg"], pick_device("cpu", parts["threads"]))
     if setup.fingerprint != record.data:
         raise BadInput(f"{record.dir} is finished, and was made of other data than these; {AGAIN}")
+    check_purchases(
+        record.bought, setup.oracle, setup.pool.source_N, setup.start_ids, record.dir / "queries.npz"
+    )

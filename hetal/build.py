@@ -28,6 +28,7 @@ from hetal.hints import (
     shown,
     target,
 )
+from hetal.process import unchanged
 from hetal.rng import seeded, stream
 from hetal.tracking import Tracker
 
@@ -88,7 +89,8 @@ def build(config: Mapping[str, Any]) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for key, value in config.items():
         try:
-            with seeded(stream(config.get("seed", 0), f"build {key}"), torch.device("cpu")):
+            rng = stream(config.get("seed", 0), f"build {key}")
+            with unchanged(f"{key}: its constructor"), seeded(rng, torch.device("cpu")):
                 parts[key] = instantiate(OmegaConf.create({"_": value}), _convert_="all")["_"]
         except InstantiationException as error:
             cause: BaseException = error

@@ -62,15 +62,16 @@ def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], flo
                 return run_job(lambda: main(cfg), cfg)
             return main(cfg).area_under_curve
         except BadInput as error:
+            if in_sweep:
+                raise
             print(f"error: {redacted(str(error))}", file=sys.stderr)
             raise SystemExit(1) from None
         except KeyboardInterrupt as error:
             if in_sweep and Watched.by_another:
                 raise
             stopped(error)
-        except (
-            SystemExit
-        ) as error:  # of what a run consists of, none may end it, least of all as if it were done
+        # Nothing that a run consists of may end it, least of all as if it were done.
+        except SystemExit as error:
             if in_sweep:
                 raise
             print(f"error: {reason(error)}, and the run is not done", file=sys.stderr)
@@ -203,7 +204,7 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, te
 
     check_data(record.config, record)
     whole = record.summary
-    if whole is not None and not (record.dir / "curve.png").exists():
+    if tell and whole is not None and not (record.dir / "curve.png").exists():
         draw_curve(record.rounds, whole["base_rate"], record.title, record.dir / "curve.png")
     summary = whole
     if summary is None or rounds != record.rounds:

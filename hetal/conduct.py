@@ -14,26 +14,8 @@ from hetal.interrupt import SafeStop
 from hetal.layout import lacks_bfloat16
 from hetal.record import Record
 from hetal.run import run
-from hetal.setup import Setup, prepare
+from hetal.setup import set_up
 from hetal.tracing import Trace
-
-
-def set_up(parts: Mapping[str, Any], name: str, device: torch.device) -> Setup:
-    """Make an experiment of `parts` and the name of its strategy, see `hetal.setup.prepare`."""
-    return prepare(
-        data=parts["data"],
-        noise=parts["noise"],
-        model=parts["model"],
-        train=parts["train"],
-        finetune=parts["finetune"],
-        strategy=parts["alg"],
-        name=name,
-        n_start=parts["n_start"],
-        n_query=parts["n_query"],
-        n_end=parts["n_end"],
-        seed=parts["seed"],
-        device=device,
-    )
 
 
 def conduct(
@@ -67,10 +49,9 @@ def conduct(
     setup = set_up(parts, record.choices["alg"], device)
     stop = SafeStop(also=also or (lambda: False))
     trace = Trace(record.dir if parts["profile"] else None)
-    with stop, record.hold(device, data=setup.fingerprint, force=parts["force"]):
+    with stop, record.hold(device, setup.fingerprint, parts["force"], setup.budget):
         if record.finished(setup.budget) is not None:
             return None
-        record.cut(setup.budget.n_shared(record.rounds))
         summary = None
         try:
             tracker.start(record, setup)

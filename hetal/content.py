@@ -25,8 +25,9 @@ DATA = (
     torch.Generator, np.random.Generator, np.random.RandomState, random.Random, itertools.count,
 )  # fmt: skip
 
-# Rows of this many 64-bit words are summed on their own and then weighed, so that a swap of rows is seen.
+# Rows of this many 64-bit words are summed, each word with a weight of its own, and so are the sums: a swap is seen.
 WORDS = 4096
+AT_ONCE = 64  # rows that are weighed in one go, in as much memory as caches hold
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,14 @@ def checksum(tensor: Tensor) -> Tensor:
     rest = data[whole:].long()
     total = (rest * torch.arange(1, len(rest) + 1, device=data.device)).sum()
     if whole:
-        rows = data[:whole].view(torch.int64).reshape(-1, WORDS).sum(1)
-        total = total + (rows * torch.arange(1, len(rows) + 1, device=data.device)).sum()
+        words = data[:whole]
+        if words.storage_offset() % 8:  # which cannot be read as words where it lies
+            words = words.clone()
+        weights = 2 * torch.arange(WORDS, device=data.device) + 1
+        rows = torch.cat([
+            (part * weights).sum(1) for part in words.view(torch.int64).reshape(-1, WORDS).split(AT_ONCE)
+        ])  # fmt: skip
+        total = total + (rows * (2 * torch.arange(len(rows), device=data.device) + 1)).sum()
     return total
 
 
@@ -139,7 +146,9 @@ def _feed(hasher: Any, value: Any, seen: dict[int, tuple[int, Any]]) -> None:
     if isinstance(value, Tensor):
         feed(value.dtype, tuple(value.shape))
         if value.layout is torch.strided and not value.is_meta:
-            feed(int(checksum(value)))
+            hasher.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        else:
+            feed(repr(value))
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
         feed(value.dtype, value.shape)
         hasher.update(np.ascontiguousarray(value).data)

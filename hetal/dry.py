@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hetal.build import build
-from hetal.conduct import set_up
 from hetal.device import pick_device
 from hetal.errors import BadInput
 from hetal.gpus import check_places
 from hetal.record import Record
 from hetal.rng import stream
+from hetal.setup import set_up
 
 # What `hetal.setup.prepare` is given. The seed is left out: which rows it draws makes no setting wrong or right.
 PREPARED = ("data", "noise", "model", "train", "finetune", "alg", "n_start", "n_query", "n_end", "device")
@@ -58,15 +59,20 @@ def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
     stream(parts["seed"], "check")
     _check_folder(record)
     data, noise = _key(config, "data"), _key(config, "data", "noise")
-    shared = {
-        **parts,
-        "data": lambda **given: _task.get(data, lambda: parts["data"](**given)),
-        "noise": lambda *given: _pool.get(noise, lambda: parts["noise"](*given)),
-    }
+
+    # By the names that the parts themselves have in messages.
+    @functools.wraps(getattr(parts["data"], "func", parts["data"]))
+    def load(**given: Any) -> Any:
+        return _task.get(data, lambda: parts["data"](**given))
+
+    @functools.wraps(getattr(parts["noise"], "func", parts["noise"]))
+    def corrupt(*given: Any) -> Any:
+        return _pool.get(noise, lambda: parts["noise"](*given))
+
+    shared = {**parts, "data": load, "noise": corrupt}
     name = record.choices["alg"]
-    if (
-        record.dir / "provenance.json"
-    ).exists() and not force:  # what was begun goes on with the same rows only
+    # What was begun goes on with the same rows only.
+    if (record.dir / "provenance.json").exists() and not force:
         record.check(device, set_up(parts, name, device).fingerprint)
         return
     key = _key(config, *PREPARED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from hetal.errors import BadInput, what_and_where
+from hetal.process import unchanged
 
 # Beyond these, torch has no such number.
 LARGEST_FLOAT = 3.4e38
@@ -190,12 +192,19 @@ def _located(name: str) -> Any:
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
         raise BadInput("must be the dotted name of a class or function")
+    known = {*sys.modules}
     try:
-        found: Any = import_module(parts[0])
-        for i, part in enumerate(parts[1:], start=2):
-            if not hasattr(found, part):
-                import_module(".".join(parts[:i]))
-            found = getattr(found, part)
+        with unchanged("its import"):
+            found: Any = import_module(parts[0])
+            for i, part in enumerate(parts[1:], start=2):
+                if not hasattr(found, part):
+                    import_module(".".join(parts[:i]))
+                found = getattr(found, part)
+    except BadInput:
+        for module in {*sys.modules} - known:  # it is to be refused as often as it is asked for
+            if module.partition(".")[0] == parts[0]:
+                del sys.modules[module]
+        raise
     except Exception as error:  # whatever a user's module may raise as it is imported
         raise BadInput(f"cannot be imported: {what_and_where(error)}") from error
     return found

@@ -3,19 +3,61 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from hetal.errors import BadInput
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One setting of the process: how it is read, and how it is set back."""
+
+    read: Callable[[], Any]
+    set: Callable[[Any], Any]
+
+
+def _set_device(device: torch.device) -> None:
+    # To set one is to intercept every call of torch's that makes a tensor; the CPU is there without.
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+SETTINGS = {
+    "torch.get_default_dtype()": Setting(torch.get_default_dtype, torch.set_default_dtype),
+    "torch.get_default_device()": Setting(torch.get_default_device, _set_device),
+    "torch.get_num_threads()": Setting(torch.get_num_threads, torch.set_num_threads),
+    "torch.is_grad_enabled()": Setting(torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch.are_deterministic_algorithms_enabled()": Setting(
+        torch.are_deterministic_algorithms_enabled,
+        lambda on: torch.use_deterministic_algorithms(on, warn_only=True),
+    ),
+    "torch.get_float32_matmul_precision()": Setting(
+        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    ),
+    "torch.set_flush_denormal()": Setting(
+        lambda: bool(torch.tensor(1e-45, dtype=torch.float32, device="cpu") * 1.0 == 0),
+        torch.set_flush_denormal,
+    ),
+    "torch.backends.cudnn.benchmark": Setting(
+        lambda: torch.backends.cudnn.benchmark, lambda on: setattr(torch.backends.cudnn, "benchmark", on)
+    ),
+    "torch.backends.cudnn.allow_tf32": Setting(
+        lambda: torch.backends.cudnn.allow_tf32, lambda on: setattr(torch.backends.cudnn, "allow_tf32", on)
+    ),
+    "os.getcwd()": Setting(os.getcwd, os.chdir),
+}
+
+
 @contextmanager
 def unchanged(who: str) -> Iterator[None]:
     """See to it that what is done inside leaves the process as it was: what comes after must not depend on it.
 
-    A run that was killed, or another job of a sweep in the same process, would go on in another way.
+    A run that was killed, or another job of a sweep in the same process, would go on in another way. What was changed
+    is set back in any case.
 
     Args:
         who: does it, for the message.
@@ -23,26 +65,16 @@ def unchanged(who: str) -> Iterator[None]:
     Raises:
         BadInput: names the first setting that was changed.
     """
-    before = _settings()
-    yield
-    for name, value in _settings().items():
-        if value != before[name]:
-            raise BadInput(
-                f"{who} changed {name} from {before[name]} to {value}, which all that follows depends on; set it back"
-            )
-
-
-def _settings() -> dict[str, object]:
-    return {
-        "torch.get_default_dtype()": torch.get_default_dtype(),
-        "torch.get_default_device()": torch.get_default_device(),
-        "torch.get_num_threads()": torch.get_num_threads(),
-        "torch.is_grad_enabled()": torch.is_grad_enabled(),
-        "torch.is_inference_mode_enabled()": torch.is_inference_mode_enabled(),
-        "torch.are_deterministic_algorithms_enabled()": torch.are_deterministic_algorithms_enabled(),
-        "torch.get_float32_matmul_precision()": torch.get_float32_matmul_precision(),
-        "torch.get_flush_denormal()": bool(torch.tensor(1e-45, device="cpu") * 1.0 == 0),
-        "torch.backends.cudnn.benchmark": torch.backends.cudnn.benchmark,
-        "torch.backends.cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
-        "os.getcwd()": os.getcwd(),
-    }
+    before = {name: setting.read() for name, setting in SETTINGS.items()}
+    changed: dict[str, Any] = {}
+    try:
+        yield
+    finally:
+        for name, setting in SETTINGS.items():
+            if (now := setting.read()) != before[name]:
+                changed[name] = now
+                setting.set(before[name])
+    for name, now in changed.items():
+        raise BadInput(
+            f"{who} changed {name} from {before[name]} to {now}, which all that follows depends on; set it back"
+        )

@@ -11,6 +11,7 @@ network (a state_dict); `strategy-<round>.pt`, the state of a strategy that has 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 import json
 import os
@@ -119,13 +120,19 @@ class Record:
         return None if rounds == self.rounds and self.summary is None else rounds
 
     @contextmanager
-    def hold(self, device: torch.device, data: str, force: bool = False) -> Iterator[Record]:
+    def hold(
+        self, device: torch.device, data: str, force: bool = False, budget: Budget | None = None
+    ) -> Iterator[Record]:
         """Be the only writer of this record for a while.
+
+        Where a shorter run is on record, what `budget` makes in another way is cut off first. Where nothing of `budget`
+        is left to do, see `finished`, nothing is changed.
 
         Args:
             device: where the run computes.
             data: `Setup.fingerprint` of the data the run is to use.
             force: forget what the folder holds and start again.
+            budget: that the run is to spend.
 
         Raises:
             Held: another process holds the record.
@@ -146,7 +153,11 @@ class Record:
                 if force:
                     self._forget()
                 self._load()
-                self._begin(device, data)
+                made = self.check(device, data)
+                if budget is None or self.finished(budget) is None:
+                    if budget is not None:
+                        self.cut(budget.n_shared(self.rounds))
+                    self._begin(device, data, made)
                 yield self
             finally:
                 with suppress(OSError, Unreadable):  # it says who held the record last, and no more
@@ -176,17 +187,19 @@ class Record:
         if n == len(self.rounds):
             return
         self._check_ours()
+        assert self._about is not None
+        # A tracker's run cannot take rounds back: what follows is another run to it. Written first, since a cut that is
+        # killed is made again only as long as there is something to cut.
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self.id}')}")
+        self.id = uuid.uuid4().hex[:8]
+        self._write_about(dataclasses.replace(self._about, id=self.id))
         self.summary = None
-        for name in ("summary.json", "network.pt", "curve.png", *(() if n else ("rounds.jsonl",))):
+        stale = ("summary.json", "network.pt", "pictures.npz", "curve.png")
+        for name in stale if n else (*stale, "rounds.jsonl"):
             remove(self.dir / name)
         del self.rounds[n:], self._lines[n:], self.bought[n + 1 :]
         if n:
             self._write_rounds()
-        assert self._about is not None
-        # A tracker's run cannot take rounds back: what follows is another run to it.
-        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self.id}')}")
-        self.id = uuid.uuid4().hex[:8]
-        self._write_about(dataclasses.replace(self._about, id=self.id))
 
     def strategy_state(self) -> State | None:
         """Return the state in which the strategy left its last query; None before the first.
@@ -266,11 +279,8 @@ class Record:
         prefix = title[: title.rindex("-s")]
         rest = []
         for path in self.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
-            with suppress(BadInput):
-                found = read_contents(path.parent)
-                times = [sum(row.seconds.values()) for row in found.rounds]
-                if found.summary is not None:
-                    rest.append(sum(times[len(self.rounds) :]))
+            with suppress(OSError, ValueError, LookupError, TypeError):
+                rest.append(sum(_seconds(path.parent, path.stat().st_mtime_ns)[len(self.rounds) :]))
         return sum(rest) / len(rest) if rest else None
 
     def changed(self, now: Mapping[str, str]) -> str | None:
@@ -300,8 +310,7 @@ class Record:
             raise BadInput(f"{self.dir} {changed}; {AGAIN}")
         return made
 
-    def _begin(self, device: torch.device, data: str) -> None:
-        made = self.check(device, data)
+    def _begin(self, device: torch.device, data: str, made: dict[str, str]) -> None:
         about = self._about or About(
             id=uuid.uuid4().hex[:8],
             data=data,
@@ -383,3 +392,10 @@ class Record:
             return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
         except (OSError, ValueError, LookupError, TypeError):
             return "another process"
+
+
+@functools.lru_cache(maxsize=4096)
+def _seconds(folder: Path, stamp: int) -> list[float]:
+    """Return how long each round of a finished run took; `stamp` tells when it was finished."""
+    lines = (folder / "rounds.jsonl").read_bytes().splitlines()
+    return [sum(json.loads(line)["seconds"].values()) for line in lines]

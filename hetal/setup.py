@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,24 @@ class Setup:
         present = torch.zeros(self.task.n_classes, dtype=torch.bool)
         present[self.oracle.label(self.start_ids)] = True
         return torch.nonzero(~present).flatten().tolist()
+
+
+def set_up(parts: Mapping[str, Any], name: str, device: torch.device) -> Setup:
+    """Make an experiment of `parts` and the name of its strategy, see `prepare` and `hetal.build.build`."""
+    return prepare(
+        data=parts["data"],
+        noise=parts["noise"],
+        model=parts["model"],
+        train=parts["train"],
+        finetune=parts["finetune"],
+        strategy=parts["alg"],
+        name=name,
+        n_start=parts["n_start"],
+        n_query=parts["n_query"],
+        n_end=parts["n_end"],
+        seed=parts["seed"],
+        device=device,
+    )
 
 
 def prepare(

@@ -10,12 +10,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
 
 from hetal.acquire import acquire, keeps_state, state_of
 from hetal.algs import QueryStrategy
+from hetal.checkpoint import State, read_state, write_state
 from hetal.errors import BadInput
 from hetal.learner import Learner, Network
 from hetal.models.mlp import MLP
@@ -166,8 +169,15 @@ def _spend(
         pool.reveal(ids, small.labels_N[ids])
         if reloaded and state is not None:
             asked = copy.deepcopy(strategy)
-            asked.load_state_dict(copy.deepcopy(state))
+            asked.load_state_dict(_as_kept(state))
     return bought
+
+
+def _as_kept(state: State) -> State:
+    """Return a state as a run reads it back."""
+    with TemporaryDirectory() as folder:
+        write_state(Path(folder) / "state.pt", state)
+        return read_state(Path(folder) / "state.pt")
 
 
 def _learner(small: SmallPool, network: Network) -> Learner:

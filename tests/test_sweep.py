@@ -1,6 +1,5 @@
 """Sweeps: what is said of each job, what is skipped, that no job leaves anything to the next."""
 
-import importlib.util
 import itertools
 import os
 import re
@@ -14,6 +13,7 @@ import pytest
 
 from hetal.files import write_json
 from hetal.jobs import read_jobs, write_job
+from hetal.launchers import is_there
 from hetal.report.analysis import settings_of
 from hetal.report.completeness import missing
 from hetal.report.reading import read
@@ -312,7 +312,7 @@ def test_lines_of_jobs_side_by_side_are_whole_and_carry_their_job(tmp_path):
 
 def test_the_old_names_of_launchers_run_jobs_in_processes_too(tmp_path):
     names = ["basic"]
-    if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher"):
+    if is_there("hydra_plugins.hydra_joblib_launcher"):
         names.append("joblib")
     find, env = install(tmp_path)
     for name in names:
