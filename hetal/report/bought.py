@@ -60,7 +60,8 @@ def bought_by(run: Run) -> Mapping[str, Array]:
         raise BadInput("queries.npz is damaged: its rows are not in the order of buying")
     if run.rounds and (digest := run.rounds[-1].get("queries_digest")):  # older records have none
         ends = np.searchsorted(round_, np.arange(START, len(run.rounds) + 1)).tolist()
-        parts = (Bought(*(found[name][low:high] for name in columns)) for low, high in pairwise(ends))
+        held: Mapping[str, Any] = found  # arrays do for tensors here
+        parts = (Bought(*(held[name][low:high] for name in columns)) for low, high in pairwise(ends))
         if [*queries_digests(parts)][-1] != digest:
             raise BadInput(f"queries.npz {CHANGED}")
     return {name: values[round_ < len(run.rounds)] for name, values in found.items()}
