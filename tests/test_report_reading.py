@@ -147,7 +147,7 @@ def test_a_missing_or_unreadable_file_is_told(tmp_path, name):
     found = read([folder])
     if name != "summary.json":
         ((_, reason),) = found.problems
-        assert reason == f"{name.split('/')[-1]} is a folder"
+        assert reason == f"cannot be read: {name.split('/')[-1]} is a folder"
 
 
 @pytest.mark.parametrize(

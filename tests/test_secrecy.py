@@ -12,7 +12,6 @@ from hetal import provenance
 from hetal.cli import resolved
 from hetal.errors import BadInput
 from hetal.secrecy import check_settings, names_secret, of_secrets, redacted
-from hetal.tracking import WandbTracker
 from tests.command_line import REPOSITORY, TOY, command, composed, only, options, run_here
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -144,15 +143,10 @@ def test_what_wandb_says_is_told_without_secrets(monkeypatch, tmp_path):
 
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setattr(wandb, "init", refuse)
-    tracker = WandbTracker("p", None, "offline", 0, {"base_url": "http://localhost"})
-    tracker._record = type(
-        "Record", (), {"dir": tmp_path, **dict.fromkeys(("hash", "id", "title", "group"), "")}
-    )()
-    tracker._record.choices = {"alg": "badge"}
-    monkeypatch.setattr("hetal.tracked.settings", lambda record: {})
     with pytest.raises(BadInput) as told:
-        tracker._open(())
-    assert str(told.value).endswith("proxy http://me:<password>@proxy:1 refused the key <WANDB_API_KEY>")
+        run_here(*(o for o in TOY if o != "tracker=none"), root=tmp_path)
+    assert "proxy http://me:<password>@proxy:1 refused the key <WANDB_API_KEY>" in str(told.value)
+    assert KEY not in str(told.value)
 
 
 def test_uncommitted_changes_are_recorded_without_secrets(monkeypatch):

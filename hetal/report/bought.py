@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,12 @@ def bought_by(run: Run) -> Mapping[str, Array]:
     columns = [field.name for field in dataclasses.fields(Bought)]
     found = queries(run.folder / "queries.npz", ["round", *columns])
     round_ = found["round"]
+    if (round_[1:] < round_[:-1]).any():
+        raise BadInput("queries.npz is damaged: its rows are not in the order of buying")
     if run.rounds and (digest := run.rounds[-1].get("queries_digest")):  # older records have none
-        parts = (
-            Bought(*(found[name][round_ == t] for name in columns)) for t in range(START, len(run.rounds))
-        )
+        ends = np.searchsorted(round_, np.arange(START, len(run.rounds) + 1)).tolist()
+        held: Mapping[str, Any] = found  # arrays do for tensors here
+        parts = (Bought(*(held[name][low:high] for name in columns)) for low, high in pairwise(ends))
         if [*queries_digests(parts)][-1] != digest:
             raise BadInput(f"queries.npz {CHANGED}")
     return {name: values[round_ < len(run.rounds)] for name, values in found.items()}

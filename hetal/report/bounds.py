@@ -79,7 +79,7 @@ def content(path: Path, holds: int | None = None) -> bytes:
     finally:
         os.close(descriptor)
     if found.st_size > most or left <= 0:
-        raise BadInput(f"{path.name} is larger than the {most:,} bytes that are read of it")
+        raise BadInput(f"{UNREADABLE}: {path.name} is larger than the {most:,} bytes that are read of it")
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -183,7 +183,8 @@ def said(error: Exception) -> str:
 
 def _check_kind(found: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise BadInput(f"{path.name} is {'a folder' if stat.S_ISDIR(found.st_mode) else 'no regular file'}")
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise BadInput(f"{UNREADABLE}: {path.name} is {kind}")
 
 
 def _is_endless(event: yaml.ScalarEvent) -> bool:

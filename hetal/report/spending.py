@@ -13,6 +13,7 @@ from hetal.report.analysis import Setting
 from hetal.report.bought import bought_by
 from hetal.report.figures import Look
 from hetal.report.markup import Row, named, number, section, share, table, where
+from hetal.report.plain import plain
 from hetal.report.records import Run
 from hetal.report.statistics import Interval, bca_interval
 
@@ -57,8 +58,8 @@ def budget(settings: Sequence[Setting], look: Mapping[str, Look]) -> str:
             for run in runs[:MOST_SEEDS]:
                 if (found := spent(run)) is not None:
                     counts.append(found)
-                elif any(row["n_bought"] for row in run.rounds):
-                    odd.append(run.folder.name)
+                elif any(row.get("n_bought") for row in run.rounds):
+                    odd.append(plain(run.folder.name))
             if not counts:
                 continue
             total = np.sum([c for c in counts if c.shape == counts[0].shape], axis=0)
