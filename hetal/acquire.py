@@ -6,6 +6,8 @@ query, before anything is bought or written.
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
-from hetal.content import Content, memory_of, versions
-from hetal.errors import BadInput
+from hetal.checkpoint import packed, unpacked
+from hetal.content import Content, attributes_of, digest, memory_of, versions
+from hetal.errors import BadInput, what_and_where
 from hetal.fitted import Fitted
-from hetal.noise.pool import described
+from hetal.noise.pool import described, is_plain
 from hetal.pool import Pool
 from hetal.process import unchanged
 from hetal.rng import seeded
@@ -77,7 +80,7 @@ def checked(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tenso
     def refuse(what: str) -> BadInput:
         return BadInput(f"alg={name}: query returned {what}; asked for were {wanted}")
 
-    if not isinstance(ids, Tensor) or ids.dtype != torch.int64 or ids.dim() != 1:
+    if not is_plain(ids) or ids.dtype != torch.int64 or ids.dim() != 1:
         raise refuse(described(ids))
     ids = ids.detach().cpu()
     if len(ids) > n or (len(ids) < n and not may_stop):
@@ -101,14 +104,23 @@ def untouched(fitted: Fitted, pool: Pool, name: str) -> Iterator[None]:
     """
     before = {**pool.tensors(), **fitted.tensors()}
     was, content = versions(before), Content.of(before)
+    makeup = {**_makeup("pool", pool), **fitted.makeup()}
     yield
     after = {**pool.tensors(), **fitted.tensors()}
     changed = [key for key in before if after.get(key) is not before[key]]
     changed += [key for key, version in versions(before).items() if version != was[key]]
+    now = {**_makeup("pool", pool), **fitted.makeup()}
+    changed += sorted(key for key in makeup.keys() | now.keys() if makeup.get(key) != now.get(key))
     if changed := changed or content.changed(before):
         raise BadInput(
-            f"alg={name}: query changed {changed[0]}, which it may only read; clone() makes a copy to write to"
+            f"alg={name}: query changed {changed[0]}, which it may only read; clone() or deepcopy() makes a copy to "
+            "write to"
         )
+
+
+def _makeup(name: str, thing: object) -> dict[str, int]:
+    """Return which objects the attributes of `thing` are."""
+    return {f"{name}.{key}": id(value) for key, value in vars(thing).items()}
 
 
 @contextmanager
@@ -135,8 +147,10 @@ def keeps_state(strategy: QueryStrategy, name: str) -> bool:
     """Tell whether a strategy has a state to keep with every round.
 
     Raises:
-        BadInput: it defines one of `state_dict` and `load_state_dict` and not the other.
+        BadInput: it defines one of `state_dict` and `load_state_dict` and not the other, or `may_stop` is no bool.
     """
+    if not isinstance(strategy.may_stop, bool):
+        raise BadInput(f"alg={name}: may_stop is {strategy.may_stop!r}; it must be True or False")
     kind = type(strategy)
     saves = kind.state_dict is not QueryStrategy.state_dict
     if saves != (kind.load_state_dict is not QueryStrategy.load_state_dict):
@@ -146,11 +160,17 @@ def keeps_state(strategy: QueryStrategy, name: str) -> bool:
     return saves
 
 
-def state_of(strategy: QueryStrategy, name: str) -> dict[str, Any] | None:
+def state_of(strategy: QueryStrategy, name: str, fresh: QueryStrategy | None) -> dict[str, Any] | None:
     """Return the state of a strategy, or None where it keeps none.
 
+    Args:
+        strategy: after a query.
+        name: of it.
+        fresh: a copy from before the first query; its own copy loads the state, and must then be as `strategy` is.
+
     Raises:
-        BadInput: it holds what cannot be kept, see `QueryStrategy.state_dict`.
+        BadInput: the state holds what cannot be kept, see `QueryStrategy.state_dict`; or it is not all that the
+            strategy remembers.
     """
     if not keeps_state(strategy, name):
         return None
@@ -164,12 +184,43 @@ def state_of(strategy: QueryStrategy, name: str) -> dict[str, Any] | None:
                 f"alg={name}: {path} is {described(value)}; only tensors, numbers, strings, and lists and dicts of "
                 "these are kept with a record"
             )
+    if fresh is not None:
+        again = load_state(copy.deepcopy(fresh), unpacked(packed(state)), name)
+        mine, its = (
+            {key: digest(value) for key, value in attributes_of(of).items()} for of in (strategy, again)
+        )
+        if lost := sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key)):
+            raise BadInput(
+                f"alg={name}: self.{', self.'.join(lost)} is not as it was once state_dict() is loaded again; a "
+                "run that was killed would go on in another way"
+            )
     return state
+
+
+def load_state(strategy: QueryStrategy, state: dict[str, Any], name: str) -> QueryStrategy:
+    """Let a strategy load its state, and return it.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    try:
+        strategy.load_state_dict(state)
+    except Exception as error:  # whatever a mistake in it raises
+        raise BadInput(f"alg={name}: load_state_dict fails: {what_and_where(error)}") from error
+    return strategy
+
+
+def copy_of(strategy: QueryStrategy) -> QueryStrategy | None:
+    """Return a copy of a strategy; None where something that it holds cannot be copied."""
+    try:
+        return copy.deepcopy(strategy)
+    except Exception:  # whatever a class raises that is not made to be copied
+        return None
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, object]]:
     """Yield what a state holds, by the way to it."""
-    if type(value) is dict:
+    if type(value) in (dict, OrderedDict):
         for key, inner in value.items():
             if type(key) not in (str, int):
                 yield f"a key of {path}", key

@@ -103,5 +103,5 @@ class Budget:
         raise BadInput(
             f"n_end={self.n_end}: the same run is on record up to {rounds[-1].n_labelled} labels and has no network "
             f"at {self.n_end}; n_end={' or '.join(map(str, sorted(ends)))} shows a part of it, name=OTHER runs this "
-            "apart, force=true replaces it"
+            "apart"
         )

@@ -16,17 +16,35 @@ from hetal.files import write_atomically
 State = dict[str, Any]
 
 
+def packed(state: State) -> bytes:
+    """Return `state`, tensors and plain values, as bytes behind their hash."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def unpacked(data: bytes) -> State:
+    """Return what was `packed`, on the CPU. Nothing is unpickled but tensors and plain values.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    digest, content = data.split(b"\n", 1)
+    if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
+        raise ValueError("its content does not fit its hash")
+    state: State = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    return state
+
+
 def write_state(path: Path, state: State) -> None:
     """Write `state`, tensors and plain values, atomically.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
-    digest = hashlib.sha256(content).hexdigest().encode()
-    write_atomically(path, lambda file: file.writelines([digest, b"\n", content]))
+    data = packed(state)
+    write_atomically(path, lambda file: file.write(data))
 
 
 def read_state(path: Path) -> State:
@@ -36,11 +54,7 @@ def read_state(path: Path) -> State:
         OSError: the file cannot be read.
         ValueError: it is damaged.
     """
-    digest, content = path.read_bytes().split(b"\n", 1)
-    if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
-        raise ValueError("its content does not fit its hash")
-    state: State = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    return state
+    return unpacked(path.read_bytes())
 
 
 class Checkpoint:

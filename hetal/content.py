@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 # Types of variables that hold data; the variables of modules and classes that are of others are taken for tools.
 DATA = (
     bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, deque, Tensor, np.ndarray, np.generic,
-    torch.Generator, np.random.Generator, np.random.RandomState, random.Random, itertools.count,
+    torch.Generator, np.random.Generator, np.random.RandomState, random.Random, itertools.count, types.SimpleNamespace,
 )  # fmt: skip
 
 # Rows of this many 64-bit words are summed, each word with a weight of its own, and so are the sums: a swap is seen.
@@ -83,22 +83,46 @@ def checksum(tensor: Tensor) -> Tensor:
 def memory_of(instance: object) -> dict[str, str]:
     """Return a digest of everything an object could remember by, by names that its author knows.
 
-    That is its attributes; and the plain variables of its class and of the modules that define it and the functions it
-    holds, those of installed packages and of hetal's own left out.
+    That is its attributes, but for cached properties, which follow from the others; the variables of its class and of
+    the modules that define it and the functions it holds, and of those that these import, functions' default arguments
+    and closures included. Installed packages and hetal's own are left out.
     """
-    own = dict(getattr(instance, "__dict__", {}))
     kinds = [kind for kind in type(instance).__mro__ if not _is_installed(kind.__module__)]
-    for kind in kinds:
-        slots = kind.__dict__.get("__slots__", ())
-        own |= {key: getattr(instance, key, None) for key in ([slots] if isinstance(slots, str) else slots)}
+    own = attributes_of(instance)
     found = {f"self.{key}": digest(value) for key, value in own.items()}
     for kind in kinds:
-        found |= _variables(kind.__name__, vars(kind))
+        found |= _variables(kind.__name__, vars(kind), kind.__module__)
     functions = (value.func if isinstance(value, functools.partial) else value for value in own.values())
-    modules = {getattr(of, "__module__", None) for of in [*kinds, *filter(callable, functions)]}
-    for name in sorted(name for name in modules if isinstance(name, str) and not _is_installed(name)):
-        if (module := sys.modules.get(name)) is not None:
-            found |= _variables(name, vars(module))
+    names = [getattr(of, "__module__", None) for of in [*kinds, *filter(callable, functions)]]
+    for name, module in _modules([name for name in names if isinstance(name, str)]).items():
+        found |= _variables(name, vars(module), name)
+    return found
+
+
+def attributes_of(instance: object) -> dict[str, Any]:
+    """Return the attributes of an object, in slots too; cached properties are left out."""
+    own = dict(getattr(instance, "__dict__", {}))
+    for kind in type(instance).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        own |= {key: getattr(instance, key, None) for key in ([slots] if isinstance(slots, str) else slots)}
+        for key, value in vars(kind).items():
+            if isinstance(value, functools.cached_property):
+                own.pop(key, None)
+    return own
+
+
+def _modules(names: list[str]) -> dict[str, types.ModuleType]:
+    """Return the modules of these names and all that they import, by name, but for installed ones."""
+    found: dict[str, types.ModuleType] = {}
+    while names:
+        name = names.pop()
+        module = sys.modules.get(name)
+        if name in found or module is None or _is_installed(name):
+            continue
+        found[name] = module
+        imported = (getattr(value, "__module__", None) for value in vars(module).values())
+        names += [value.__name__ for value in vars(module).values() if isinstance(value, types.ModuleType)]
+        names += [of for of in imported if isinstance(of, str)]
     return found
 
 
@@ -112,13 +136,20 @@ def _is_installed(module: str) -> bool:
     return "site-packages" in file or "dist-packages" in file
 
 
-def _variables(of: str, items: Mapping[str, Any]) -> dict[str, str]:
+def _variables(of: str, items: Mapping[str, Any], module: str) -> dict[str, str]:
     """Return a digest of each variable of a class or module that holds data, and not tools such as a logger."""
     return {
         f"{of}.{key}": digest(value)
         for key, value in items.items()
-        if not key.startswith("__") and isinstance(value, DATA)
+        if not key.startswith("__") and _holds_data(value, module)
     }
+
+
+def _holds_data(value: Any, module: str) -> bool:
+    if isinstance(value, types.FunctionType):  # in its default arguments, its closure or its attributes
+        return value.__module__ == module
+    kind = type(value)
+    return isinstance(value, DATA) or not (isinstance(value, type) or _is_installed(kind.__module__))
 
 
 def digest(value: object) -> str:
@@ -149,6 +180,8 @@ def _feed(hasher: Any, value: Any, seen: dict[int, tuple[int, Any]]) -> None:
             hasher.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         else:
             feed(repr(value))
+        if value.is_leaf and value.grad is not None:
+            _feed(hasher, value.grad, seen)
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
         feed(value.dtype, value.shape)
         hasher.update(np.ascontiguousarray(value).data)
@@ -175,12 +208,17 @@ def _inside(value: Any) -> list[Any]:
         return [value.__func__, value.__self__]
     if isinstance(value, types.FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
-        return [value.__module__, value.__qualname__, *cells, vars(value)]
+        return [
+            value.__module__,
+            value.__qualname__,
+            value.__defaults__,
+            value.__kwdefaults__,
+            *cells,
+            vars(value),
+        ]
     if isinstance(value, types.GeneratorType):
         frame = value.gi_frame
         return [] if frame is None else [frame.f_lasti, dict(frame.f_locals)]
-    if isinstance(value, nn.Module):
-        return [dict(value.state_dict()), value.training]
     fields = getattr(value, "__dict__", None)
     # An object that says how it is stored, as random.Random does, may hold more than its fields.
     if fields is not None and not any("__reduce__" in vars(kind) for kind in type(value).__mro__[:-1]):

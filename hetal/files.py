@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -138,7 +139,13 @@ def read_bytes(path: Path) -> bytes | None:
         Unreadable: it is there and cannot be read; names the file.
     """
     try:
-        return path.read_bytes()
+        # Not to wait for who writes to a pipe of this name.
+        with open(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+        ) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable(f"cannot read {path}: it is no regular file; nothing was changed")
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, MemoryError) as error:

@@ -108,17 +108,32 @@ class Fitted:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all weights and statistics of the networks, by names for messages."""
-        networks = {"fitted.networks.online": self.networks.online, "fitted.networks.ema": self.networks.ema}
-        if self._snapshot is not None:
-            networks |= {
-                "fitted.snapshot.online": self._snapshot.online,
-                "fitted.snapshot.ema": self._snapshot.ema,
-            }
         return {
             f"{name}'s {key}": tensor
-            for name, network in networks.items()
+            for name, network in self._all_networks().items()
             for key, tensor in network.state_dict(keep_vars=True).items()
         }
+
+    def makeup(self) -> dict[str, object]:
+        """Return what decides how the networks compute beside their tensors, by names for messages."""
+        found: dict[str, object] = {
+            f"fitted.{key}": id(value)
+            for key, value in vars(self).items()
+            if key not in ("seconds", "_outputs_M")  # which reading it fills in
+        }
+        for name, network in self._all_networks().items():
+            for at, module in network.named_modules():
+                own = {key: id(value) for key, value in vars(module).items() if key != "training"}
+                hooks = {key: [*value] for key, value in vars(module).items() if key.endswith("_hooks")}
+                found[f"{name}'s {at or 'forward'}"] = (id(type(module).forward), own, hooks)
+        return found
+
+    def _all_networks(self) -> dict[str, nn.Module]:
+        networks = {"fitted.networks.online": self.networks.online, "fitted.networks.ema": self.networks.ema}
+        if self._snapshot is not None:
+            pair = self._snapshot
+            networks |= {"fitted.snapshot.online": pair.online, "fitted.snapshot.ema": pair.ema}
+        return networks
 
     @cached_property
     def _outputs_M(self) -> Outputs:

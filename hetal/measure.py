@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,42 +27,59 @@ def bought(setup: Setup, ids: Tensor) -> Bought:
     return Bought(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
 
 
+@dataclass(frozen=True)
+class Tested:
+    """How a round's network did on the test set: see `Round`; and the wall time of testing it."""
+
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+def test(t: int, setup: Setup, fit: Fit) -> Tested:
+    """Test the network of round `t`; before any query, which may be a user's own and has the network in its hands.
+
+    Raises:
+        Diverged: an output on the test set is not finite.
+    """
+    began = time.perf_counter()
+    with seeded(stream(setup.seed, "test", t), setup.pool.device):
+        probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
+    # On the CPU, once a round: MPS has no float64.
+    metrics = classification_metrics(probs.cpu(), setup.task.test.labels)
+    fit.fitted.seconds = 0.0  # which counts what the query asks for
+    return Tested(metrics, time.perf_counter() - began)
+
+
 def measure(
     t: int,
     setup: Setup,
     fit: Fit,
+    tested: Tested,
     n_asked: int,
     purchase: Bought,
     *,
     train_seconds: float,
     query_seconds: float,
 ) -> Round:
-    """Test a round's network and describe what it bought.
+    """Describe a round: its network, how that did, and what it bought.
 
     Args:
         t: the round.
         setup: the pool as it was when the network was trained.
         fit: the network and how it came to be.
+        tested: see `test`.
         n_asked: rows asked for with it.
         purchase: rows bought with it, possibly none.
         train_seconds: wall time of training.
         query_seconds: wall time of the query, the forward passes it asked for included.
-
-    Raises:
-        Diverged: an output on the test set is not finite.
     """
     score_seconds = fit.fitted.seconds
-    began = time.perf_counter()
-    with seeded(stream(setup.seed, "test", t), setup.pool.device):
-        probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
-    # On the CPU, once a round: MPS has no float64.
-    tested: dict[str, Any] = classification_metrics(probs.cpu(), setup.task.test.labels)
     n_bought = len(purchase.ids)
     per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
     return Round(
         round=t,
         n_labelled=len(setup.pool.labelled_ids()),
-        **tested,
+        **tested.metrics,
         train_accuracy=fit.accuracy,
         epochs=fit.epochs,
         steps=fit.steps,
@@ -77,7 +95,7 @@ def measure(
             "train": round(train_seconds, 4),
             "score": round(score_seconds, 4),
             "select": round(max(query_seconds - score_seconds, 0.0), 4),
-            "test": round(time.perf_counter() - began, 4),
+            "test": round(tested.seconds, 4),
         },
         peak_memory_mb=peak_mb(setup.pool.device),
     )

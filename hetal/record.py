@@ -188,6 +188,10 @@ class Record:
             return
         self._check_ours()
         assert self._about is not None
+        if (ends := self.rounds[-1].n_labelled) != self.rounds[n].n_labelled:
+            self.notes.append(
+                f"the network at {ends} labels is dropped: a smaller n_end had cut the query before it short"
+            )
         # A tracker's run cannot take rounds back: what follows is another run to it. Written first, since a cut that is
         # killed is made again only as long as there is something to cut.
         remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self.id}')}")
@@ -279,7 +283,7 @@ class Record:
         prefix = title[: title.rindex("-s")]
         rest = []
         for path in self.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
-            with suppress(OSError, ValueError, LookupError, TypeError):
+            with suppress(OSError, BadInput, ValueError, LookupError, TypeError):
                 rest.append(sum(_seconds(path.parent, path.stat().st_mtime_ns)[len(self.rounds) :]))
         return sum(rest) / len(rest) if rest else None
 
@@ -397,5 +401,5 @@ class Record:
 @functools.lru_cache(maxsize=4096)
 def _seconds(folder: Path, stamp: int) -> list[float]:
     """Return how long each round of a finished run took; `stamp` tells when it was finished."""
-    lines = (folder / "rounds.jsonl").read_bytes().splitlines()
+    lines = (read_bytes(folder / "rounds.jsonl") or b"").splitlines()
     return [sum(json.loads(line)["seconds"].values()) for line in lines]

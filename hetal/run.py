@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from hetal.acquire import acquire, keeps_state, state_of
+from hetal.acquire import acquire, copy_of, keeps_state, load_state, state_of
 from hetal.audit import check_purchases
 from hetal.display import Display
 from hetal.errors import in_round
 from hetal.interrupt import SafeStop
-from hetal.measure import bought, measure, summarise
+from hetal.measure import bought, measure, summarise, test
 from hetal.memory import forget_peak
 from hetal.pictures import Pictures
 from hetal.record import Record
@@ -53,8 +53,9 @@ def run(
     check_purchases(record.bought, oracle, pool.source_N, setup.start_ids, record.dir / "queries.npz")
     for purchase in record.bought:
         pool.reveal(purchase.ids, purchase.labels)
+    fresh = copy_of(setup.strategy)
     if keeps_state(setup.strategy, setup.name) and (state := record.strategy_state()) is not None:
-        setup.strategy.load_state_dict(state)
+        load_state(setup.strategy, state, setup.name)
 
     pictures = Pictures(setup, record)
 
@@ -76,20 +77,21 @@ def run(
                 on_epoch=on_epoch,
                 checkpoint=record.checkpoint(t, setup.learner.checkpoint_minutes),
             )
-        trained = time.perf_counter()
+            trained = time.perf_counter()
+            tested = test(t, setup, fit)
         n = budget.n_to_ask(record.rounds)
         ids = torch.empty(0).long()
+        asked = time.perf_counter()
         if n:
             rng, globals_rng = stream(seed, "query", t), stream(seed, "query globals", t)
             with in_round(t), trace.query():
                 ids = acquire(setup.strategy, fit.fitted, pool, n, rng, globals_rng, setup.name)
         queried = time.perf_counter()
-        state = state_of(setup.strategy, setup.name)
+        state = state_of(setup.strategy, setup.name, fresh)
         purchase = bought(setup, ids)
-        with in_round(t):
-            row = measure(
-                t, setup, fit, n, purchase, train_seconds=trained - began, query_seconds=queried - trained
-            )
+        row = measure(
+            t, setup, fit, tested, n, purchase, train_seconds=trained - began, query_seconds=queried - asked
+        )
         kept = fit.fitted.networks.online if keep_network and not len(ids) else None
         if kept is not None:
             record.keep_network(kept)

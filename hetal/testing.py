@@ -10,15 +10,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
 
-from hetal.acquire import acquire, keeps_state, state_of
+from hetal.acquire import acquire, copy_of, keeps_state, state_of
 from hetal.algs import QueryStrategy
-from hetal.checkpoint import State, read_state, write_state
+from hetal.checkpoint import packed, unpacked
 from hetal.errors import BadInput
 from hetal.learner import Learner, Network
 from hetal.models.mlp import MLP
@@ -163,21 +161,14 @@ def _spend(
             asked, fit.fitted, pool, n, stream(seed, "query", t), stream(globals_seed, "globals", t), name
         )
         bought.append(ids.tolist())
-        state = state_of(asked, name)
+        state = state_of(asked, name, copy_of(strategy))
         if len(ids) < n:
             break
         pool.reveal(ids, small.labels_N[ids])
         if reloaded and state is not None:
             asked = copy.deepcopy(strategy)
-            asked.load_state_dict(_as_kept(state))
+            asked.load_state_dict(unpacked(packed(state)))
     return bought
-
-
-def _as_kept(state: State) -> State:
-    """Return a state as a run reads it back."""
-    with TemporaryDirectory() as folder:
-        write_state(Path(folder) / "state.pt", state)
-        return read_state(Path(folder) / "state.pt")
 
 
 def _learner(small: SmallPool, network: Network) -> Learner:

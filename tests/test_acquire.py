@@ -1,13 +1,18 @@
 """A mistake in a strategy ends in one line that names it, with nothing written, and the mended strategy continues."""
 
+import functools
+import itertools
 import json
+import logging
 import random
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import tests.elsewhere
 from hetal.acquire import checked
 from hetal.algs import QueryStrategy
 from hetal.algs.random import Random
@@ -28,6 +33,9 @@ MISTAKES = {
     "a_mask": lambda pool, n: torch.arange(len(pool)) < n,
     "two_dimensions": lambda pool, n: pool.unlabelled_ids()[:n, None],
     "a_scalar": lambda pool, n: pool.unlabelled_ids()[0],
+    "sparse": lambda pool, n: pool.unlabelled_ids()[:n].to_sparse(),
+    "meta": lambda pool, n: torch.zeros(n, dtype=torch.long, device="meta"),
+    "nested": lambda pool, n: torch.nested.nested_tensor([pool.unlabelled_ids()[:n]]),
     "too_many": lambda pool, n: pool.unlabelled_ids()[: n + 2],
     "too_few": lambda pool, n: pool.unlabelled_ids()[: n - 2],
     "nothing": lambda pool, n: pool.unlabelled_ids()[:0],
@@ -45,6 +53,9 @@ SAID = {
     "a_mask": "torch.bool of shape (1000,)",
     "two_dimensions": "torch.int64 of shape (20, 1)",
     "a_scalar": "torch.int64 of shape ()",
+    "sparse": "a sparse_coo tensor",
+    "meta": "a meta tensor",
+    "nested": "a nested tensor",
     "too_many": "22 ids",
     "too_few": "18 ids",
     "nothing": "0 ids",
@@ -161,7 +172,28 @@ def shift_average(fitted, pool):
     next(fitted.networks.ema.parameters()).data.add_(1)
 
 
+def leave_a_hook(fitted, pool):
+    fitted.networks.online.register_forward_hook(lambda module, x, out: (-out[0], out[1]))
+
+
+def patch_forward(fitted, pool):
+    network = fitted.networks.online
+    network.forward = lambda x, forward=network.forward: [-y for y in forward(x)]
+
+
+def prepare_otherwise(fitted, pool):
+    fitted._prepare = torch.nn.Identity()
+
+
+def leave_a_memo(fitted, pool):
+    pool.memo = 1
+
+
 WRITES = {
+    leave_a_hook: "fitted.networks.online's forward",
+    patch_forward: "fitted.networks.online's forward",
+    prepare_otherwise: "fitted._prepare",
+    leave_a_memo: "pool.memo",
     scale_images: "pool.images_M",
     scale_images_unseen: "pool.images_M",
     write_through_numpy: "pool.images_M",
@@ -231,6 +263,24 @@ def test_a_strategy_that_changes_the_whole_process_is_named(what, said, tmp_path
 
 
 SEEN: list[int] = []
+THING = types.SimpleNamespace(count=0)
+
+
+def counting():
+    """Whose attributes are its memory."""
+
+
+def enclosed():
+    count = 0
+
+    def step():
+        nonlocal count
+        count += 1
+
+    return step
+
+
+step = enclosed()
 
 
 class Remembers(QueryStrategy):
@@ -244,22 +294,58 @@ class Remembers(QueryStrategy):
         self.rng = np.random.default_rng(0)
         self.python = random.Random(0)
         self.torch = torch.Generator().manual_seed(0)
+        self.order = torch.arange(4096)
+        self.net = torch.nn.BatchNorm1d(2)
+        self.net.count = 0
+        self.turns = itertools.cycle([1, 2])
 
-    def query(self, fitted, pool, n, rng):
+    def query(self, fitted, pool, n, rng, since=[]):  # noqa: B006 (a mistake on purpose)
         ids = pool.unlabelled_ids()
-        if self.where == "attribute":
-            self.mine["last"] = ids
-        elif self.where == "class":
-            self.seen.append(1)
-        elif self.where == "module":
-            SEEN.append(1)
-        elif self.where == "numpy":
-            self.rng.random()
-        elif self.where == "python":
-            self.python.random()
-        elif self.where == "torch":
-            torch.rand(1, generator=self.torch)
+        DEEDS[self.where](self, since)
         return ids[:n]
+
+
+def roll(self, since):
+    self.order.copy_(self.order.roll(1))
+
+
+def count_on_network(self, since):
+    self.net.count += 1
+
+
+def leave_gradients(self, since):
+    self.net(torch.randn(4, 2)).sum().backward()
+
+
+def count_elsewhere(self, since):
+    tests.elsewhere.COUNTS["queries"] = tests.elsewhere.COUNTS.get("queries", 0) + 1
+
+
+def count_on_function(self, since):
+    counting.count = getattr(counting, "count", 0) + 1
+
+
+def count_on_thing(self, since):
+    THING.count += 1
+
+
+DEEDS = {
+    "attribute": lambda self, since: self.mine.update(last=torch.zeros(1)),
+    "class": lambda self, since: self.seen.append(1),
+    "module": lambda self, since: SEEN.append(1),
+    "numpy": lambda self, since: self.rng.random(),
+    "python": lambda self, since: self.python.random(),
+    "torch": lambda self, since: torch.rand(1, generator=self.torch),
+    "iterator": lambda self, since: next(self.turns),
+    "default": lambda self, since: since.append(1),
+    "closure": lambda self, since: step(),
+    "object": count_on_thing,
+    "function": count_on_function,
+    "another module": count_elsewhere,
+    "order": roll,
+    "network": count_on_network,
+    "gradients": leave_gradients,
+}
 
 
 @pytest.mark.parametrize(
@@ -271,13 +357,48 @@ class Remembers(QueryStrategy):
         ("numpy", "self.rng"),
         ("python", "self.python"),
         ("torch", "self.torch"),
+        ("iterator", "self.turns"),
+        ("default", "Remembers.query"),
+        ("closure", "tests.test_acquire.step"),
+        ("object", "tests.test_acquire.THING"),
+        ("function", "tests.test_acquire.counting"),
+        ("another module", "tests.elsewhere.COUNTS"),
+        ("order", "self.order"),
+        ("network", "self.net"),
+        ("gradients", "self.net"),
     ],
 )
 def test_what_a_strategy_remembers_without_keeping_it_is_named(where, said, tmp_path):
-    line = ["alg=random", "alg._target_=tests.test_acquire.Remembers", f"+alg.where={where}"]
-    with pytest.raises(BadInput, match=rf"^alg=random: query changed {said}, .*state_dict\(\)"):
+    line = [
+        "alg=random",
+        "alg._target_=tests.test_acquire.Remembers",
+        f"+alg.where={where.replace(' ', '_')}",
+    ]
+    DEEDS.setdefault(where.replace(" ", "_"), DEEDS[where])
+    with pytest.raises(BadInput, match=rf"^alg=random: query changed (\S+, )*{said}, .*state_dict\(\)"):
         run_here(*TOY, *line, root=tmp_path)
     assert records(tmp_path) == {}
+
+
+class Caches(Random):
+    """Remembers what follows from its settings and what it is given."""
+
+    @functools.cached_property
+    def table(self):
+        return torch.arange(10)
+
+    @functools.lru_cache  # noqa: B019
+    def square(self, x):
+        return x * x
+
+    def query(self, fitted, pool, n, rng):
+        logging.getLogger("mine").info("asked for %s", self.square(n) + int(self.table[1]))
+        return super().query(fitted, pool, n, rng)
+
+
+def test_caches_and_loggers_are_no_memory(tmp_path):
+    run_here(*TOY, "alg=random", "alg._target_=tests.test_acquire.Caches", root=tmp_path)
+    assert len(records(tmp_path)) == 1
 
 
 class Keeps(QueryStrategy):
@@ -350,6 +471,49 @@ class KeepsTooMuch(Keeps):
         return {"log": [np.zeros(3)]}
 
 
+class KeepsOrdered(Keeps):
+    """Keeps what torch calls a state_dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.BatchNorm1d(2)
+
+    def query(self, fitted, pool, n, rng):
+        self.net(torch.randn(4, 2, generator=rng))
+        return super().query(fitted, pool, n, rng)
+
+    def state_dict(self):
+        return {**super().state_dict(), "net": self.net.state_dict()}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.net.load_state_dict(state["net"])
+
+
+def test_torch_s_own_states_are_kept(tmp_path):
+    run_here(*TOY, "alg=random", "alg._target_=tests.test_acquire.KeepsOrdered", root=tmp_path)
+    assert len(records(tmp_path)) == 1
+
+
+class KeepsANumber(Keeps):
+    def state_dict(self):
+        return {**super().state_dict(), "best": np.float64(1.5)}
+
+
+class Forgets(Keeps):
+    def load_state_dict(self, state):
+        self.turns = state["turns"]
+
+
+class CannotLoad(Keeps):
+    def load_state_dict(self, state):
+        self.turns = state["turn"]
+
+
+class MayBe(Random):
+    may_stop = "no"
+
+
 class KeepsHalf(Random):
     def state_dict(self):
         return {"a": 1}
@@ -359,7 +523,11 @@ class KeepsHalf(Random):
     ("kind", "said"),
     [
         ("KeepsTooMuch", r"state_dict\(\)\['log'\]\[0\] is a ndarray; only tensors, numbers"),
+        ("KeepsANumber", r"state_dict\(\)\['best'\] is a float64; only tensors, numbers"),
+        ("Forgets", r"self.log is not as it was once state_dict\(\) is loaded again"),
+        ("CannotLoad", r"load_state_dict fails: KeyError: 'turn' \(.*test_acquire.py:\d+\)"),
         ("KeepsHalf", "defines one of state_dict and load_state_dict"),
+        ("MayBe", "may_stop is 'no'; it must be True or False"),
     ],
 )
 def test_a_state_that_cannot_be_kept_is_named(kind, said, tmp_path):
@@ -518,5 +686,5 @@ def test_the_command_says_it_in_one_line(tmp_path):
     done = command(*line, f"root={tmp_path}")
     assert done.returncode == 1
     assert done.stderr == (
-        "error: alg=random: query changed pool.images_M, which it may only read; clone() makes a copy to write to\n"
+        "error: alg=random: query changed pool.images_M, which it may only read; clone() or deepcopy() makes a copy to write to\n"
     )

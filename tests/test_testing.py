@@ -100,7 +100,7 @@ def test_what_keeps_the_contract_passes(kind):
         (DrawsFromNumpy, "draw from rng"),
         (DrawsFromPython, "draw from rng"),
         (Counts, r"query changed self.queries, which a run that was killed would have lost"),
-        (ForgetsCount, r"a fresh strategy that has loaded its state_dict\(\) buys other rows"),
+        (ForgetsCount, r"self.queries is not as it was once state_dict\(\) is loaded again"),
         (Divides, r"identical images, seed 1: ZeroDivisionError: .*test_testing.py:\d+"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -58,7 +59,7 @@ class NoisyPool:
         n, m = len(self.source_N), len(self.images_M)
         for name, dtype in (("source_N", torch.int64), ("labels_N", torch.int64), ("is_noisy_N", torch.bool)):
             tensor = getattr(self, name)
-            if not isinstance(tensor, Tensor) or tensor.dtype != dtype or tensor.shape != (n,):
+            if not is_plain(tensor) or tensor.dtype != dtype or tensor.shape != (n,):
                 raise BadInput(f"noise: {name} is {described(tensor)}; it must be {dtype} of shape ({n},)")
         for name, least, most in (("source_N", 0, m - 1), ("labels_N", 0, n_classes - 1)):
             low, high = (int(bound) for bound in getattr(self, name).aminmax())
@@ -66,10 +67,26 @@ class NoisyPool:
                 raise BadInput(f"noise: {name} holds {low}..{high}; it must be in {least}..{most}")
 
 
+def is_plain(value: object) -> TypeGuard[Tensor]:
+    """Tell whether `value` is a tensor that holds its numbers one beside the other: not sparse, nested or of none."""
+    return (
+        isinstance(value, Tensor) and value.layout is torch.strided and not (value.is_meta or value.is_nested)
+    )
+
+
 def described(value: object) -> str:
     """Return what `value` is, for a message: a tensor's type and shape, or the name of its class."""
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
+    if not is_plain(value):
+        kind = (
+            "nested"
+            if value.is_nested
+            else "meta"
+            if value.is_meta
+            else str(value.layout).removeprefix("torch.")
+        )
+        return f"a {kind} tensor"
     return f"{value.dtype} of shape {tuple(value.shape)}"
 
 
