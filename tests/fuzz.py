@@ -174,11 +174,11 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     import sklearn.datasets
 
     import hetal.answers
-    import hetal.conduct
     import hetal.data.digits
     import hetal.data.vision
+    import hetal.setup
 
-    prepare, really_open = hetal.conduct.prepare, hetal.data.vision.Store.open
+    prepare, really_open = hetal.setup.prepare, hetal.data.vision.Store.open
 
     def checked(**parts: object) -> None:
         prepare(**parts)
@@ -207,7 +207,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
             return really_open(self, dataset, download=False)
         raise AssertionError(f"{name} is there")
 
-    monkeypatch.setattr("hetal.conduct.prepare", checked)
+    monkeypatch.setattr("hetal.setup.prepare", checked)
     monkeypatch.setattr("hetal.answers._settings", composed_once)
     monkeypatch.setattr("hetal.data.vision.Store.open", opened)
     monkeypatch.setattr(hetal.data.digits, "load_digits", functools.cache(sklearn.datasets.load_digits))

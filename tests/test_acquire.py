@@ -686,5 +686,6 @@ def test_the_command_says_it_in_one_line(tmp_path):
     done = command(*line, f"root={tmp_path}")
     assert done.returncode == 1
     assert done.stderr == (
-        "error: alg=random: query changed pool.images_M, which it may only read; clone() or deepcopy() makes a copy to write to\n"
+        "error: alg=random: query changed pool.images_M, which it may only read; clone() or deepcopy() makes a copy "
+        "to write to\n"
     )

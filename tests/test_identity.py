@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetal import code, conduct, hashing
+from hetal import code, hashing
 from hetal.code import code_of, own_code, targets
 from hetal.errors import BadInput
 from hetal.hashing import digest_of
@@ -508,14 +508,14 @@ def test_a_run_is_found_by_its_data_and_new_data_are_another_run(tmp_path, monke
 
 def test_a_run_that_goes_on_may_not_meet_other_data_under_a_new_name(tmp_path, monkeypatch):
     write_npz(tmp_path / "ok.npz", 0)
-    real = conduct.prepare
+    real = setup.prepare
 
     def replaced(**parts):
-        setup = real(**parts)
+        made = real(**parts)
         write_npz(tmp_path / "ok.npz", 1)
-        return setup
+        return made
 
-    monkeypatch.setattr(conduct, "prepare", replaced)
+    monkeypatch.setattr(setup, "prepare", replaced)
     with pytest.raises(BadInput, match=r"^data\.path: what it names was changed while the run was started$"):
         run_here(*NPZ, f"data.path={tmp_path / 'ok.npz'}", root=tmp_path / "out")
 

@@ -99,7 +99,9 @@ def test_fail_fast_starts_nothing_after_a_death(how, tmp_path):
     line = ["-m", "alg=harm", "alg.deed=kill", "seed=range(5)", "fail_fast=true", *TOY, *find, *how]
     done = command(*line, f"root={tmp_path / 'out'}", env=env)
     assert done.returncode == 1
-    assert f"5 jobs: {1 + len(how)} died, {4 - len(how)} not started" in done.stdout
+    # Of two that run side by side, the other one dies too, or is stopped before it does.
+    began = "1 died" if how == ALONE else "(2 died|1 died, 1 stopped|1 stopped, 1 died)"
+    assert re.search(f"5 jobs: {began}, {4 - len(how)} not started", done.stdout)
 
 
 def test_workers_stop_when_the_sweep_is_killed(tmp_path):

@@ -63,6 +63,7 @@ def main(out: Path, overrides: list[str]) -> None:
     import hetal.learner
     import hetal.record
     import hetal.run
+    import hetal.setup
     import hetal.tracking
 
     seconds["imports"] = time.perf_counter() - began
@@ -70,7 +71,7 @@ def main(out: Path, overrides: list[str]) -> None:
     mark(hetal.learner.Learner, "fit", "to the first batch")
     for name in ("check_config", "build"):
         time_it(hetal.build, name, "parts")
-    time_it(hetal.conduct, "prepare", "data and noise")
+    time_it(hetal.setup, "prepare", "data and noise")
     for name in ("_begin", "start", "append", "finish"):
         time_it(hetal.record.Record, name, "record")
     time_it(hetal.conduct, "draw_curve", "figure")
