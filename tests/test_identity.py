@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetal import code, hashing
+from hetal import code, hashing, setup
 from hetal.code import code_of, own_code, targets
 from hetal.errors import BadInput
 from hetal.hashing import digest_of
