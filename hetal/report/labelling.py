@@ -157,13 +157,11 @@ def _not_paired(runs: Sequence[Run]) -> list[str]:
             values[run.label] = said if values.get(run.label, said) == said else "several"
         if len(set(values.values())) > 1 or "several" in values.values():
             flags.append(_along(key, values))
-    for run in runs:
-        end = run.config.get("n_end")
-        if run.summary is not None and isinstance(end, int) and run.rounds[-1]["n_labelled"] < end:
-            flags.append(
-                f"{run.label} stopped early at seed {run.seed}, at {run.rounds[-1]['n_labelled']} of {end} labels: its "
-                "mean is over fewer labels"
-            )
+    flags += [
+        f"{run.label} stopped early at seed {run.seed}, at {run.rounds[-1]['n_labelled']} labels, over which its mean is"
+        for run in runs
+        if any(row.get("n_asked", 0) > row.get("n_bought", 0) for row in run.rounds)
+    ]
     pools: dict[int, set[str]] = defaultdict(set)
     for run in runs:
         pools[run.seed].add(run.data)

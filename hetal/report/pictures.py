@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from hetal.errors import BadInput
 from hetal.report.analysis import Setting
-from hetal.report.bought import Array, shown
+from hetal.report.bought import Array, bought_by, shown
 from hetal.report.bounds import said
 from hetal.report.drawings import draw_bought, draw_plane
 from hetal.report.figures import Look, save
@@ -75,9 +76,20 @@ def _setting(setting: Setting, look: Mapping[str, Look], out: Path, first: int) 
     return html + (f"<ul class='note'{about(setting.name)}>{why}</ul>" if why else "")
 
 
+def _check_rows(found: Shown, bought: Mapping[str, Array]) -> None:
+    """Refuse pictures of other rows than the record's; a run in progress may have drawn its next round already."""
+    queried = bought["round"] >= 0
+    for name in ("labels", "is_noisy"):
+        recorded = bought[name][queried][: len(found[name])]
+        if not np.array_equal(found[name][: len(recorded)], recorded):
+            raise BadInput("pictures.npz is damaged: it shows other rows than were bought")
+
+
 def _shown_or_why(run: Run, first: int) -> Shown | str:
     try:
-        return shown(run.folder / "pictures.npz", first)
+        found = shown(run.folder / "pictures.npz", first)
+        _check_rows(found, bought_by(run))
+        return found
     except FileNotFoundError:
         return "runs keep pictures only of images with 1 or 3 channels and of points of the plane"
     except (OSError, BadInput) as error:

@@ -32,6 +32,7 @@ class Row(TypedDict):
     n_labelled: Annotated[int, Field(ge=1, le=MOST)]
     accuracy: Share
     seconds: NotRequired[Annotated[dict[Phase, Amount], Field(max_length=20)]]
+    n_asked: NotRequired[Count]
     n_bought: NotRequired[Count]
     clean_share: NotRequired[Share | None]
     n_distinct: NotRequired[Count | None]
