@@ -526,20 +526,27 @@ def test_a_summary_that_was_changed_is_made_again(written, tmp_path):
 def test_what_cannot_be_read_is_not_called_damaged(name, error, written, tmp_path, monkeypatch):
     with written.hold(CPU, "data"):
         written.finish({"n_rounds": 2, "final_accuracy": 0.5})
-    read = Path.read_bytes
+    really_open = os.open
 
-    def failing(path):
-        if path.name == name:
+    def failing(path, *how, **more):
+        if Path(path).name == name:
             raise MemoryError if error is None else OSError(error, os.strerror(error), str(path))
-        return read(path)
+        return really_open(path, *how, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(os, "open", failing)
     reason = "not enough memory" if error is None else os.strerror(error)
     with pytest.raises(BadInput) as told:
         make(tmp_path)
     assert str(told.value) == f"cannot read {written.dir / name}: {reason}; nothing was changed"
     monkeypatch.undo()
     assert make(tmp_path).summary is not None
+
+
+def test_a_pipe_in_a_record_is_not_waited_for(written, tmp_path):
+    (written.dir / "rounds.jsonl").unlink()
+    os.mkfifo(written.dir / "rounds.jsonl")
+    with pytest.raises(BadInput, match=r"cannot read .*rounds\.jsonl: it is no regular file"):
+        make(tmp_path)
 
 
 def test_arrays_that_memory_does_not_hold_are_not_called_damaged(written, tmp_path, monkeypatch):

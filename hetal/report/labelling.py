@@ -158,7 +158,7 @@ def _not_paired(runs: Sequence[Run]) -> list[str]:
         if len(set(values.values())) > 1 or "several" in values.values():
             flags.append(_along(key, values))
     flags += [
-        f"{run.label} stopped early at seed {run.seed}, at {run.rounds[-1]['n_labelled']} labels: its mean is over these"
+        f"{run.label} stopped early at seed {run.seed}, at {run.rounds[-1]['n_labelled']} labels, which its mean is of"
         for run in runs
         if any(row.get("n_asked", 0) > row.get("n_bought", 0) for row in run.rounds)
     ]
