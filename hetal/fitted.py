@@ -123,9 +123,10 @@ class Fitted:
         }
         for name, network in self._all_networks().items():
             for at, module in network.named_modules():
-                own = {key: id(value) for key, value in vars(module).items() if key != "training"}
-                hooks = {key: [*value] for key, value in vars(module).items() if key.endswith("_hooks")}
-                found[f"{name}'s {at or 'forward'}"] = (id(type(module).forward), own, hooks)
+                # Not its other attributes: a network may note in them what it last computed.
+                hooks = [[*value] for key, value in vars(module).items() if key.endswith("_hooks")]
+                forward = (id(type(module).forward), id(vars(module).get("forward")))
+                found[f"{name}'s {at or 'forward'}"] = (id(module), forward, hooks)
         return found
 
     def _all_networks(self) -> dict[str, nn.Module]:

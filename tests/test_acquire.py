@@ -19,6 +19,7 @@ from hetal.algs.random import Random
 from hetal.build import build
 from hetal.cli import resolved
 from hetal.errors import BadInput
+from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.report.reading import read
 from hetal.rng import stream
@@ -397,6 +398,23 @@ class Caches(Random):
     def query(self, fitted, pool, n, rng):
         logging.getLogger("mine").info("asked for %s", self.square(n) + int(self.table[1]))
         return super().query(fitted, pool, n, rng)
+
+
+class Notes(MLP):
+    """Notes what it last saw, and how often it was asked."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.asked = 0
+
+    def forward(self, x):
+        self.last, self.asked = x, self.asked + 1
+        return super().forward(x)
+
+
+def test_what_a_network_notes_is_not_the_strategy_s_doing(tmp_path):
+    run_here(*TOY, "alg=badge", "model._target_=tests.test_acquire.Notes", root=tmp_path)
+    assert len(records(tmp_path)) == 1
 
 
 def test_caches_and_loggers_are_no_memory(tmp_path):
