@@ -194,7 +194,7 @@ class Record:
             )
         # A tracker's run cannot take rounds back: what follows is another run to it. Written first, since a cut that is
         # killed is made again only as long as there is something to cut.
-        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self.id}')}")
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self._about.id}')}")
         self.id = uuid.uuid4().hex[:8]
         self._write_about(dataclasses.replace(self._about, id=self.id))
         self.summary = None

@@ -108,3 +108,16 @@ def test_with_a_kept_network_the_one_that_is_kept_is_the_last(tmp_path):
     assert (only(tmp_path) / "network.pt").read_bytes() != before
     run_here(*line("random"), "n_end=100", root=tmp_path)
     assert not (only(tmp_path) / "network.pt").exists()
+
+
+def test_a_tracker_s_run_of_the_shorter_budget_gives_way_to_one_of_its_own(tmp_path):
+    run_here(*line("random"), "n_end=60", root=tmp_path)
+    folder = only(tmp_path)
+    before = json.loads((folder / "provenance.json").read_text())["id"]
+    name = f"{folder.name.rsplit('-', 1)[1]}-{before}"
+    mine, other = (folder / "wandb" / f"offline-run-20260101_000000-{run}" for run in (name, "of-another"))
+    for one in (mine, other):
+        one.mkdir(parents=True)
+    run_here(*line("random"), "n_end=80", root=tmp_path)
+    assert json.loads((folder / "provenance.json").read_text())["id"] != before
+    assert (mine.exists(), other.exists()) == (False, True)
