@@ -20,7 +20,7 @@ from hetal.finetune import PseudoLabel
 from hetal.learner import Learner, Network
 from hetal.models.check import check_network
 from hetal.noise import NoisyPool
-from hetal.noise.pool import described, shuffled
+from hetal.noise.pool import shuffled
 from hetal.pool import Oracle, Pool
 from hetal.process import unchanged
 from hetal.rng import seeded, stream
@@ -123,9 +123,7 @@ def prepare(
         BadInput: they do not.
     """
     with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
-        task = made("data", data, object, rng=stream(seed, "data"))
-    if not isinstance(task, Task):
-        raise BadInput(f"data: its loader returned {described(task)}; it must return a hetal.task.Task")
+        task = made("data", data, Task, rng=stream(seed, "data"))
     noisy = shuffled(_corrupted(task, noise, seed, device), stream(seed, "order"))
     budget = Budget(n_start, n_query, n_end)
     budget.check(len(noisy))
@@ -146,11 +144,9 @@ def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> N
     test = {"images": task.test.images, "labels": task.test.labels}
     before = Content.of(test)
     with unchanged("noise: it"), seeded(stream(seed, "noise globals"), device):
-        noisy = made("noise", noise, object, task.train, task.n_classes, stream(seed, "noise"))
+        noisy = made("noise", noise, NoisyPool, task.train, task.n_classes, stream(seed, "noise"))
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
-    if not isinstance(noisy, NoisyPool):
-        raise BadInput(f"noise: it returned {described(noisy)}; it must return a hetal.noise.NoisyPool")
     noisy.check(task.n_classes)
     noisy.check_images(task.train)
     return noisy

@@ -692,7 +692,7 @@ def a_tuple(train, n_classes, rng):
             "float_labels",
             "noise: labels_N is torch.float32 of shape (200,); it must be torch.int64 of shape (200,)",
         ),
-        ("a_tuple", "noise: it returned a tuple; it must return a hetal.noise.NoisyPool"),
+        ("a_tuple", "noise: tests.test_acquire.a_tuple gives a tuple; it must give a NoisyPool"),
     ],
 )
 def test_a_user_s_noise_that_makes_no_pool_is_named(noise, said, tmp_path):
