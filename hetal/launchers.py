@@ -124,7 +124,6 @@ def _wait_for_every_ray_job() -> None:
     """Let a job whose process died, again whenever Ray began it anew, count as one without a result."""
     import ray
     from hydra.core.utils import JobReturn, JobStatus
-    from hydra_plugins.hydra_ray_launcher import _core
     from ray.exceptions import RayError
 
     def get(run: Any) -> Any:
@@ -133,4 +132,5 @@ def _wait_for_every_ray_job() -> None:
         except RayError:  # what became of the job, the sweep's folder tells
             return JobReturn(_return_value=None, status=JobStatus.COMPLETED)
 
-    _core.ray = SimpleNamespace(get=get)
+    core: Any = import_module("hydra_plugins.hydra_ray_launcher._core")
+    core.ray = SimpleNamespace(get=get)
