@@ -1,0 +1,47 @@
+"""Golden records: what hetal gave yesterday, it gives today; bit for bit on the same kind of machine."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.command_line import environment
+from tests.golden import CASES, FOLDER, differences, kind_of_machine, load, run_case
+
+KEPT_ON = json.loads((FOLDER / "machine.json").read_text())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_gives_its_golden_record(name, tmp_path):
+    exact = kind_of_machine() == KEPT_ON
+    assert differences(load(name), run_case(name, tmp_path), exact=exact) == []
+
+
+def test_every_golden_record_is_of_a_case():
+    assert {path.stem for path in FOLDER.glob("*.jsonl")} == {*CASES}
+
+
+def test_other_kernels_come_within_the_tolerance(tmp_path):
+    code = (
+        "from pathlib import Path; from tests.golden import *;"
+        f"assert kind_of_machine() != {KEPT_ON!r};"
+        f"names = ['alg-lhd', 'alg-fisher', 'noise-diverse'];"
+        f"print('differ', sum((differences(load(n), run_case(n, Path({str(tmp_path)!r}) / n), exact=False) for n in names), []))"
+    )
+    env = environment({"ATEN_CPU_CAPABILITY": "default"})
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=FOLDER.parents[1]
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "differ []"
+
+
+def test_a_changed_bit_is_told():
+    golden, now = load("alg-badge"), load("alg-badge")
+    now[1]["nll"] += 1e-12
+    assert differences(golden, golden, exact=True) == []
+    assert [line.split(":")[:2] for line in differences(golden, now, exact=True)] == [["round 0", " nll"]]
+    now[1]["nll"] += 0.01
+    assert len(differences(golden, now, exact=False)) == 1
