@@ -132,5 +132,5 @@ def _wait_for_every_ray_job() -> None:
         except RayError:  # what became of the job, the sweep's folder tells
             return JobReturn(_return_value=None, status=JobStatus.COMPLETED)
 
-    core: Any = import_module("hydra_plugins.hydra_ray_launcher._core")
+    core: Any = importlib.import_module("hydra_plugins.hydra_ray_launcher._core")
     core.ray = SimpleNamespace(get=get)

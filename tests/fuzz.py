@@ -210,4 +210,4 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hetal.setup.prepare", checked)
     monkeypatch.setattr("hetal.answers._settings", composed_once)
     monkeypatch.setattr("hetal.data.vision.Store.open", opened)
-    monkeypatch.setattr(hetal.data.digits, "load_digits", functools.cache(sklearn.datasets.load_digits))
+    monkeypatch.setattr(sklearn.datasets, "load_digits", functools.cache(sklearn.datasets.load_digits))

@@ -167,7 +167,7 @@ MISTYPED = {
     "trian=fast": "trian: no such setting; did you mean train?",
     "train.stop.gain=3": "train.stop.gain: no such setting; train.stop takes accuracy, ema_accuracy",
     "alg.nope=1": "alg.nope: no such setting; alg takes none",
-    "+alg.nope=1": "alg.nope: no such setting; hetal.algs.badge.BADGE takes none",
+    "+alg.nope=1": "alg.nope: no such setting; hetal.algs.BADGE takes none",
     "+train.device=cpu": "train.device: no such setting; ",
     "train.lr.x=3": "train.lr.x: no such setting; train.lr takes none",
     "+mult.fraction=2": "mult.fraction: no such setting; there is mult.factor",
@@ -303,7 +303,7 @@ def test_the_last_query_takes_what_is_left(tmp_path):
 def test_a_new_score_is_one_function_and_one_yaml(tmp_path, monkeypatch):
     (tmp_path / "conf" / "alg").mkdir(parents=True)
     (tmp_path / "conf" / "alg" / "first_class.yaml").write_text(
-        "_target_: hetal.algs.score.Score\nscore:\n  _target_: first_class.score\n  _partial_: true\n"
+        "_target_: hetal.algs.Score\nscore:\n  _target_: first_class.score\n  _partial_: true\n"
     )
     (tmp_path / "first_class.py").write_text("def score(probs_MC):\n    return probs_MC[:, 0]\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -14,7 +14,14 @@ from omegaconf import OmegaConf
 from scipy.stats import chisquare
 
 from hetal.errors import BadInput
-from hetal.noise import NoisyPool, blank, class_, clean, copies, diverse
+from hetal.noise import (
+    NoisyPool,
+    blank_noise,
+    class_noise,
+    copied_class_noise,
+    diverse,
+    no_noise,
+)
 from hetal.noise.pool import extend, n_noisy_rows
 from hetal.rng import stream
 from hetal.task import Examples
@@ -145,7 +152,7 @@ def test_images_of_another_shape_are_refused():
 
 def test_clean_adds_nothing_and_draws_nothing():
     train, rng = train_set(), stream(0, "noise")
-    pool = clean.corrupt(train, 10, rng)
+    pool = no_noise(train, 10, rng)
     assert pool.images_M is train.images
     assert torch.equal(pool.labels_N, train.labels)
     assert not bool(pool.is_noisy_N.any())
@@ -164,7 +171,7 @@ def test_factor_0_is_the_clean_pool(setting):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_blank_is_one_image_of_zeros_under_uniform_labels(dtype):
-    pool = blank.corrupt(train_set(1000, dtype=dtype), 10, stream(0, "noise"), factor=4)
+    pool = blank_noise(train_set(1000, dtype=dtype), 10, stream(0, "noise"), factor=4)
     assert len(pool.images_M) == 1001
     assert not bool(pool.images_M[1000].any())
     assert torch.equal(pool.source_N[1000:], torch.full((4000,), 1000))
@@ -325,7 +332,7 @@ def test_class_refuses_n_templates(value):
 
 def test_a_class_without_rows_is_refused():
     with pytest.raises(BadInput, match=r"noise\.noisy_class=9: the data has no training row of it"):
-        class_.corrupt(train_set(n_classes=9), 10, stream(0, "noise"), factor=1, noisy_class=9, n_templates=1)
+        class_noise(train_set(n_classes=9), 10, stream(0, "noise"), factor=1, noisy_class=9, n_templates=1)
 
 
 # ---- copies
@@ -344,7 +351,7 @@ def test_copies_are_even_and_keep_the_label_of_their_row():
 @given(n=st.integers(10, 60), factor=st.floats(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_copies_of_two_rows_differ_by_one_at_most(n, factor):
-    pool = copies.corrupt(train_set(n), 10, stream(0, "noise"), factor=factor, noisy_class=0)
+    pool = copied_class_noise(train_set(n), 10, stream(0, "noise"), factor=factor, noisy_class=0)
     count = torch.bincount(pool.source_N, minlength=n)
     assert int(count.sum()) == n + round(n * factor)
     assert bool((count[torch.arange(n) % 10 != 0] == 1).all())

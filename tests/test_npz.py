@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetal.data.npz import load as load_npz
+from hetal.data import load_npz
 from hetal.data.npz import mean_and_std
 from hetal.errors import BadInput
 from hetal.rng import stream

@@ -28,7 +28,7 @@ from hetal.rounds import Bought, Round
 from tests.sealed import change_queries, reseal
 
 CONFIG = {
-    "alg": {"_target_": "hetal.algs.random.Random"},
+    "alg": {"_target_": "hetal.algs.Random"},
     "data": {"root": "/x", "download": True, "n_train": 5},
     "noise": {"factor": 4},
     "mult": {"factor": 4},

@@ -20,7 +20,7 @@ import torch
 import torchvision
 from omegaconf import OmegaConf
 
-from hetal.data import vision
+from hetal.data import load_torchvision, vision
 from hetal.data.npz import mean_and_std
 from hetal.errors import BadInput
 from hetal.rng import stream
@@ -273,7 +273,7 @@ def fetch(source: str, dataset: type, root: Path) -> Task:
     data = composed(source, f"data.root='{root}'")
     parts = {part: partial(dataset, train=part == "train") for part in ("train", "test")}
     rest = {k: v for k, v in data.items() if k not in ("_target_", "_partial_", "train", "test")}
-    return vision.load(**parts, **rest, rng=stream(0, "data"))
+    return load_torchvision(**parts, **rest, rng=stream(0, "data"))
 
 
 def left(root: Path) -> set[str]:

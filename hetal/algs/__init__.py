@@ -1,5 +1,24 @@
-"""Query strategies, one a file: glue from a fitted network and the pool to `hetal.acquisition`."""
+"""Query strategies, one a file: from a fitted network and the pool to the rows to buy, by `hetal.acquisition`."""
 
+from hetal.algs.badge import BADGE
+from hetal.algs.bald import BALD
 from hetal.algs.base import QueryStrategy
+from hetal.algs.coreset import CoreSet
+from hetal.algs.fisher import Fisher, unweighted
+from hetal.algs.lhd import LHD, hidden_only, loss_only
+from hetal.algs.random import Random
+from hetal.algs.score import Score
 
-__all__ = ["QueryStrategy"]
+__all__ = [
+    "BADGE",
+    "BALD",
+    "LHD",
+    "CoreSet",
+    "Fisher",
+    "QueryStrategy",
+    "Random",
+    "Score",
+    "hidden_only",
+    "loss_only",
+    "unweighted",
+]

@@ -1,1 +1,8 @@
-"""Learning tasks. One source a file, each `load(..., n_train, rng) -> Task`, without pool or noise."""
+"""Learning tasks, one source a file, each loaded by `load_...(..., n_train, rng) -> Task`, without pool or noise."""
+
+from hetal.data.digits import load_digits
+from hetal.data.four_moons import load_four_moons
+from hetal.data.npz import load_npz
+from hetal.data.vision import load_torchvision
+
+__all__ = ["load_digits", "load_four_moons", "load_npz", "load_torchvision"]

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from sklearn.datasets import load_digits
+from sklearn import datasets
 
 from hetal.task import Examples, Task, per_channel, stratified
 
 N_TEST = 500
 
 
-def load(n_train: int | None, mean: Sequence[float], std: Sequence[float], rng: torch.Generator) -> Task:
+def load_digits(
+    n_train: int | None, mean: Sequence[float], std: Sequence[float], rng: torch.Generator
+) -> Task:
     """Load 1,297 training and 500 test digits, (n, 1, 8, 8) uint8.
 
     The grey levels 0..16 are scaled to 0..255 and rounded. The split is the same for every seed: with the
@@ -29,7 +31,7 @@ def load(n_train: int | None, mean: Sequence[float], std: Sequence[float], rng: 
     Raises:
         BadInput: `n_train` is out of range.
     """
-    digits = load_digits()
+    digits = datasets.load_digits()
     images = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
     everything = Examples(images, torch.from_numpy(digits.target).long())
     by_class = everything.labels.argsort(stable=True)

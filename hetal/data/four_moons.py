@@ -18,7 +18,7 @@ from hetal.task import Examples, Task, per_channel, stratified
 MOST_POINTS = 10**7
 
 
-def load(
+def load_four_moons(
     n_per_pair: int,
     jitter: float,
     point_seed: int,

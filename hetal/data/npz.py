@@ -26,7 +26,7 @@ MOST_CHANNELS = 4
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load(
+def load_npz(
     path: str | None,
     n_train: int | None,
     mean: Sequence[float] | None,

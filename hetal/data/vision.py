@@ -26,7 +26,7 @@ from hetal.task import Examples, Task, per_channel, stratified
 PATIENCE = 30.0
 
 
-def load(
+def load_torchvision(
     train: partial[Any],
     test: partial[Any],
     root: str,

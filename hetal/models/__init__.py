@@ -5,3 +5,9 @@
 Both are float32; `hetal.models.check` asks every network for them before any training. `features` is the input of
 the last linear layer, the h of the papers.
 """
+
+from hetal.models.mlp import MLP
+from hetal.models.resnet import ResNet
+from hetal.models.vgg import VGG
+
+__all__ = ["MLP", "VGG", "ResNet"]

@@ -12,7 +12,7 @@ from hetal.noise.pool import NoisyPool, extend, n_noisy_rows
 from hetal.task import Examples
 
 
-def corrupt(
+def blank_noise(
     train: Examples,
     n_classes: int,
     rng: torch.Generator,

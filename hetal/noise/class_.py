@@ -12,7 +12,7 @@ from hetal.noise.pool import NoisyPool, check_whole, extend, n_noisy_rows, relab
 from hetal.task import Examples
 
 
-def corrupt(
+def class_noise(
     train: Examples,
     n_classes: int,
     rng: torch.Generator,

@@ -8,7 +8,7 @@ from hetal.noise.pool import NoisyPool, extend
 from hetal.task import Examples
 
 
-def corrupt(train: Examples, n_classes: int, rng: torch.Generator) -> NoisyPool:
+def no_noise(train: Examples, n_classes: int, rng: torch.Generator) -> NoisyPool:
     """Return the pool that is `train` itself, every row clean.
 
     `n_classes` and `rng` are there because every noise setting is called alike; nothing is drawn.

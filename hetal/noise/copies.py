@@ -15,7 +15,7 @@ from hetal.noise.pool import NoisyPool, extend, n_noisy_rows, relabel, rows_of_c
 from hetal.task import Examples
 
 
-def corrupt(
+def copied_class_noise(
     train: Examples, n_classes: int, rng: torch.Generator, *, factor: float, noisy_class: int
 ) -> NoisyPool:
     """Relabel one class uniformly, and add copies of all its rows, labels included.

@@ -21,7 +21,7 @@ from hetal.task import Examples
 MOST_COLORS = 10**6
 
 
-def corrupt(
+def diverse_noise(
     train: Examples,
     n_classes: int,
     rng: torch.Generator,

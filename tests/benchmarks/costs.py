@@ -68,7 +68,7 @@ def main(out: Path, overrides: list[str]) -> None:
 
     seconds["imports"] = time.perf_counter() - began
     mark(hetal.cli, "resolved", "launched")
-    mark(hetal.learner.Learner, "fit", "to the first batch")
+    mark(hetal.train.Learner, "fit", "to the first batch")
     for name in ("check_config", "build"):
         time_it(hetal.build, name, "parts")
     time_it(hetal.setup, "prepare", "data and noise")
@@ -78,7 +78,7 @@ def main(out: Path, overrides: list[str]) -> None:
     for name in ("epoch", "round", "resume"):
         time_it(hetal.display.Display, name, "display")
     time_it(hetal.conduct, "show_finished", "display")
-    for kind in (hetal.tracking.NullTracker, hetal.tracking.WandbTracker):
+    for kind in (hetal.watch.NullTracker, hetal.watch.WandbTracker):
         for name in ("start", "log", "finish"):
             time_it(kind, name, "tracker")
     root = next(o.split("=", 1)[1] for o in overrides if o.startswith("root="))

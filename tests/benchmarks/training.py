@@ -35,7 +35,7 @@ from hetal.build import build
 from hetal.cli import resolved
 from hetal.fitting import Fitting
 from hetal.layout import lacks_bfloat16
-from hetal.noise.class_ import corrupt
+from hetal.noise import class_noise
 from hetal.pool import Pool
 from hetal.rng import stream
 from hetal.setup import Setup, prepare
@@ -206,7 +206,7 @@ def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads:
 def scoring(name: str, n: int, threads: int) -> Line:
     """Score a pool of n clean images with class noise at mult=4."""
     task = made_up(n, (3, 32, 32))
-    noisy = corrupt(task.train, 10, stream(0, "noise"), factor=4, noisy_class=1, n_templates=100)
+    noisy = class_noise(task.train, 10, stream(0, "noise"), factor=4, noisy_class=1, n_templates=100)
     rows = Rows(noisy.images_M[noisy.source_N], noisy.labels_N, (128.0,) * 3, (64.0,) * 3)
     workers = faster(rows, 1000)
     pool = Pool(noisy.images_M, noisy.source_N)
