@@ -5,8 +5,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from hetal.cli import command, launch, plainly
-from hetal.jobs import Outcome
+from hetal.app.command import command, launch, plainly
+from hetal.sweep.jobs import Outcome
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -24,24 +24,24 @@ from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import hetal
-from hetal.build import build
-from hetal.cli import resolved
-from hetal.device import pick_device
-from hetal.display import Display
+from hetal.app.command import resolved
+from hetal.app.compose import build
 from hetal.errors import BadInput
-from hetal.files import write_json
-from hetal.fitting import Fitting
-from hetal.interrupt import SafeStop
-from hetal.layout import lacks_bfloat16
-from hetal.learner import Learner
+from hetal.experiment import prepare
+from hetal.loop import run
+from hetal.machine.device import pick_device
+from hetal.machine.files import write_json
+from hetal.machine.signals import SafeStop
 from hetal.pool import Pool
-from hetal.record import Record
+from hetal.record.writer import Record
 from hetal.rng import stream
-from hetal.run import run
-from hetal.setup import prepare
 from hetal.task import Examples, Task
-from hetal.tracing import Trace
-from hetal.tracking import NullTracker
+from hetal.train.fit import Fitting
+from hetal.train.learner import Learner
+from hetal.train.precision import lacks_bfloat16
+from hetal.watch.console import Display
+from hetal.watch.profiler import Trace
+from hetal.watch.wandb import NullTracker
 
 NETWORKS = ("mlp", "resnet", "resnet18", "vgg")
 CONF = Path(hetal.__file__).parent.parent / "conf"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetal.errors import BadInput
-from hetal.rounds import Round
+from hetal.record.schema import Round
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from hetal.acquire import acquire, copy_of, keeps_state, state_of
 from hetal.algs import QueryStrategy
-from hetal.checkpoint import packed, unpacked
 from hetal.errors import BadInput
-from hetal.learner import Learner, Network
+from hetal.guard.query import acquire, copy_of, keeps_state, state_of
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
+from hetal.record.checkpoint import packed, unpacked
 from hetal.rng import seeded, stream
-from hetal.stopping import Threshold
 from hetal.task import Examples, Task
+from hetal.train.learner import Learner, Network
+from hetal.train.stopping import Threshold
 
 CPU = torch.device("cpu")
 
@@ -62,7 +62,7 @@ def check_strategy(
     networks whose outputs are all equal, so that everything is tied; fewer distinct images than rows asked for, down to
     the last row of the pool. On each it is seen to that
 
-    - every query returns what was asked for, see `hetal.acquire.checked`;
+    - every query returns what was asked for, see `hetal.guard.query.checked`;
     - nothing is written to the pool or the networks;
     - the same query twice returns the same ids, whatever torch's, numpy's and Python's global generators were used for;
     - what the strategy remembers is in its `state_dict()`: a copy of the untouched strategy that has loaded it goes on

@@ -12,8 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from hetal.cli import launch
-from hetal.rounds import MEASURED
+from hetal.app.command import launch
+from hetal.record.schema import MEASURED
 from tests.processes import REPOSITORY, Launched
 
 CONF = REPOSITORY / "conf"

@@ -37,16 +37,16 @@ import torch._dynamo
 import yaml
 
 import hetal.algs.lhd
-import hetal.build
+import hetal.app.compose
 import hetal.data.digits
-import hetal.display
-import hetal.files
-import hetal.finetune
+import hetal.experiment
+import hetal.loop
+import hetal.machine.files
 import hetal.noise.diverse
-import hetal.run
-import hetal.setup
-from hetal.cli import launch, plainly
-from hetal.rounds import MEASURED
+import hetal.train.finetune
+import hetal.watch.console
+from hetal.app.command import launch, plainly
+from hetal.record.schema import MEASURED
 from tests.command_line import command, composed
 from tests.killers import install
 from tests.processes import new_file
@@ -216,7 +216,7 @@ class Operation:
     def __call__(self) -> None:
         for name in ("fsync", "replace", "unlink"):
             setattr(os, name, self.around(getattr(os, name)))
-        hetal.files.open = self.open  # type: ignore[attr-defined]
+        hetal.machine.files.open = self.open  # type: ignore[attr-defined]
 
     def due(self) -> bool:
         self.count += 1

@@ -23,8 +23,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hetal.answers import answer
-from hetal.cli import launch
+from hetal.app.command import launch
+from hetal.app.messages import answer
 from hetal.errors import BadInput
 from tests.command_line import CONF, options
 
@@ -173,18 +173,18 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything happen but training, on data sets that need no download."""
     import sklearn.datasets
 
-    import hetal.answers
+    import hetal.app.messages
     import hetal.data.digits
     import hetal.data.vision
-    import hetal.setup
+    import hetal.experiment
 
-    prepare, really_open = hetal.setup.prepare, hetal.data.vision.Store.open
+    prepare, really_open = hetal.experiment.prepare, hetal.data.vision.Store.open
 
     def checked(**parts: object) -> None:
         prepare(**parts)
         raise Reached
 
-    settings = hetal.answers._settings
+    settings = hetal.app.messages._settings
     known: dict[tuple[str, ...], list[str]] = {}
 
     def composed_once(arguments: Sequence[str], conf: Path) -> list[str]:
@@ -207,7 +207,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
             return really_open(self, dataset, download=False)
         raise AssertionError(f"{name} is there")
 
-    monkeypatch.setattr("hetal.setup.prepare", checked)
-    monkeypatch.setattr("hetal.answers._settings", composed_once)
+    monkeypatch.setattr("hetal.experiment.prepare", checked)
+    monkeypatch.setattr("hetal.app.messages._settings", composed_once)
     monkeypatch.setattr("hetal.data.vision.Store.open", opened)
     monkeypatch.setattr(sklearn.datasets, "load_digits", functools.cache(sklearn.datasets.load_digits))

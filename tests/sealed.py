@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from hetal.identity import hash_of
-from hetal.rounds import Bought
-from hetal.seal import queries_digests, seal
+from hetal.record.identity import hash_of
+from hetal.record.schema import Bought
+from hetal.record.seal import queries_digests, seal
 
 Rows = list[dict[str, Any]]
 

@@ -14,10 +14,10 @@ import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from hetal.cli import resolved
-from hetal.identity import identify
+from hetal.app.command import resolved
+from hetal.record.identity import identify
+from hetal.record.schema import Round
 from hetal.report.records import Run
-from hetal.rounds import Round
 from tests.command_line import composed
 from tests.sealed import reseal
 

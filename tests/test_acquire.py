@@ -13,17 +13,17 @@ import pytest
 import torch
 
 import tests.elsewhere
-from hetal.acquire import checked
 from hetal.algs import QueryStrategy
 from hetal.algs.random import Random
-from hetal.build import build
-from hetal.cli import resolved
+from hetal.app.command import resolved
+from hetal.app.compose import build
 from hetal.errors import BadInput
+from hetal.experiment import prepare
+from hetal.guard.query import checked
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.report.reading import read
 from hetal.rng import stream
-from hetal.setup import prepare
 from tests.command_line import TOY, command, composed, only, records, run_here
 
 MISTAKES = {

@@ -14,12 +14,12 @@ from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.random import Random
 from hetal.algs.score import Score
-from hetal.build import build
+from hetal.app.compose import build
 from hetal.errors import BadInput
-from hetal.fitted import Fitted, Pair, Standardise
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.rng import stream
+from hetal.train.fitted import Fitted, Pair, Standardise
 from tests.command_line import CONF, options
 
 

@@ -6,7 +6,7 @@ import torch
 from rich.console import Console
 
 from hetal import bench
-from hetal.tracing import Trace
+from hetal.watch.profiler import Trace
 from tests.command_line import TOY, only, run_here
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hetal.budget import Budget
 from hetal.errors import BadInput
-from hetal.rounds import Round
+from hetal.record.schema import Round
 
 
 def run(budget: Budget, until: int | None = None, stops_at: int | None = None) -> list[Round]:

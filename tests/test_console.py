@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hetal.console import Descriptor, prefix_lines, protect
+from hetal.machine.output import Descriptor, prefix_lines, protect
 from tests.command_line import REPOSITORY, TOY, environment, records, start
 
 RUNS = {

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hetal import dashboard
+from hetal.report import dashboard
 from hetal.report.reading import read
 from tests.command_line import REPOSITORY, TOY, run_here
 from tests.mock_wandb import serving
@@ -28,7 +28,7 @@ def study(tmp_path_factory):
 
 def make(*arguments, **env):
     return subprocess.run(
-        [sys.executable, "-m", "hetal.dashboard", *map(str, arguments)],
+        [sys.executable, "-m", "hetal.report.dashboard", *map(str, arguments)],
         cwd=REPOSITORY, env=without_service(env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-import hetal.dry
+import hetal.app.dry_run
 from hetal.errors import BadInput
 from tests.command_line import TOY, command, run_here
 
@@ -39,7 +39,7 @@ def test_a_dry_run_says_what_a_run_would_say(settings, tmp_path):
 
 def test_jobs_that_differ_in_their_seed_are_checked_once(tmp_path, monkeypatch):
     made, loaded = [], []
-    set_up = hetal.dry.set_up
+    set_up = hetal.app.dry_run.set_up
 
     def counted(parts, name, device):
         made.append(name)
@@ -51,8 +51,8 @@ def test_jobs_that_differ_in_their_seed_are_checked_once(tmp_path, monkeypatch):
 
         return set_up({**parts, "data": load}, name, device)
 
-    monkeypatch.setattr("hetal.dry.set_up", counted)
-    monkeypatch.setattr("hetal.dry._said", {})
+    monkeypatch.setattr("hetal.app.dry_run.set_up", counted)
+    monkeypatch.setattr("hetal.app.dry_run._said", {})
     for alg in ("random", "badge"):
         for seed in range(3):
             run_here(*TOY, f"alg={alg}", f"seed={seed}", "dry_run=true", root=tmp_path)
@@ -79,7 +79,7 @@ def test_a_dry_sweep_names_every_job_that_would_fail_and_says_how_far_it_is(tmp_
 def test_a_dry_run_says_that_a_begun_run_has_other_data_now(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="the loss is nan"):
         run_here(*TOY, "train.lr=1e30", root=tmp_path)
-    monkeypatch.setattr("hetal.setup.Setup.fingerprint", property(lambda setup: "other"))
+    monkeypatch.setattr("hetal.experiment.Setup.fingerprint", property(lambda setup: "other"))
     for how in ("dry_run=true", "dry_run=false"):
         with pytest.raises(BadInput, match="was begun with other data than these"):
             run_here(*TOY, "train.lr=1e30", how, root=tmp_path)

@@ -12,9 +12,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from hetal.build import build, check_config
-from hetal.cli import resolved
-from hetal.identity import identify
+from hetal.app.command import resolved
+from hetal.app.compose import build, check_config
+from hetal.record.identity import identify
 from tests.command_line import CONF, REPOSITORY, TOY, command, composed, options, records
 
 

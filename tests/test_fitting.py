@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from hetal.augment import Strong
-from hetal.checkpoint import Checkpoint
 from hetal.errors import Stopped
-from hetal.finetune import PseudoLabel
-from hetal.fitting import Fitting
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
+from hetal.record.checkpoint import Checkpoint
 from hetal.rng import stream
 from hetal.task import Examples, Task
+from hetal.train.finetune import PseudoLabel
+from hetal.train.fit import Fitting
 from tests.toy import blobs, labelled_pool, make_learner
 
 TUNE = PseudoLabel(confidence=0.4, lr_factor=10.0, min_rows=1, replace_labels=True, augment=None)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hetal.app.resolvers import jobs_at_once
 from hetal.errors import BadInput
-from hetal.gpus import one_gpu, place
-from hetal.resolvers import jobs_at_once
+from hetal.machine.gpus import one_gpu, place
 from tests.processes import FORKS
 
 NAMES = ("one", "two")

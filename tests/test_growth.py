@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from hetal.errors import BadInput
-from hetal.rounds import MEASURED
+from hetal.record.schema import MEASURED
 from tests.command_line import TOY, command, only, options, records, run_here
 
 BASE = [o for o in TOY if not o.startswith(("n_end", "n_query"))]
@@ -82,7 +82,7 @@ def test_a_run_that_grew_loses_nothing_when_it_is_killed_at_once(tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("hetal.conduct.run", killed)
+        patched.setattr("hetal.app.single_run.run", killed)
         with pytest.raises(KeyboardInterrupt):
             run_here(*line("badge"), "n_end=100", root=tmp_path / "cut")
     assert len(steps(tmp_path / "cut")) == 1  # 40 labels; at 60 the shorter run asked for 10 rows

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetal import code, hashing, setup
-from hetal.code import code_of, own_code, targets
+from hetal import experiment
 from hetal.errors import BadInput
-from hetal.hashing import digest_of
-from hetal.identity import by_content, data_files, differences, hash_of, identify, what_counts
-from hetal.provenance import SHOWS, made_by
+from hetal.record import code, digests
+from hetal.record.code import code_of, own_code, targets
+from hetal.record.digests import digest_of
+from hetal.record.identity import by_content, data_files, differences, hash_of, identify, what_counts
+from hetal.record.provenance import COMPUTES, made_by
+from hetal.record.seal import short_hash
 from hetal.report.reading import read
-from hetal.seal import short_hash
 from tests import tiny_data
 from tests.command_line import REPOSITORY, TOY, command, environment, only, records, run_here
 
@@ -45,7 +46,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def settled(monkeypatch):
     """Let digests of files that were just written be remembered."""
-    monkeypatch.setattr(hashing, "SETTLED", -60.0)
+    monkeypatch.setattr(digests, "SETTLED", -60.0)
 
 
 # Files.
@@ -97,7 +98,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("hetal.identity.digest_of", denied)
+    monkeypatch.setattr("hetal.record.identity.digest_of", denied)
     with pytest.raises(BadInput, match=r"^data\.path=/x/y: cannot be read: Permission denied$"):
         named(tmp_path, path="/x/y")
 
@@ -137,7 +138,7 @@ def test_the_same_tree_elsewhere_is_the_same(tmp_path):
 
 
 def test_a_folder_beyond_all_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(hashing, "MOST_FILES", 2)
+    monkeypatch.setattr(digests, "MOST_FILES", 2)
     for name in "abc":
         (tmp_path / name).touch()
     with pytest.raises(BadInput, match=r"data\.path=.*: cannot be read: it holds more than 2 files"):
@@ -150,7 +151,7 @@ def test_a_folder_beyond_all_measure_is_refused(tmp_path, monkeypatch):
 def reads(monkeypatch):
     """Return a list that gets the digests that are computed, not remembered."""
     computed = []
-    real = hashing.remembered
+    real = digests.remembered
 
     def counting(key, compute):
         def counted():
@@ -159,7 +160,7 @@ def reads(monkeypatch):
 
         return real(key, counted)
 
-    monkeypatch.setattr(hashing, "remembered", counting)
+    monkeypatch.setattr(digests, "remembered", counting)
     return computed
 
 
@@ -235,7 +236,8 @@ def test_a_user_without_a_home_has_no_memory(tmp_path, settled, monkeypatch):
 def test_many_processes_share_a_memory(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(3_000_000))
-    line = f"from hetal import hashing; hashing.SETTLED = -60; print(hashing.digest_of(hashing.Path({str(file)!r})))"
+    line = f"from hetal.record import digests; digests.SETTLED = -60; "
+    line += f"print(digests.digest_of(digests.Path({str(file)!r})))"
     env = environment({"XDG_CACHE_HOME": str(tmp_path / "cache")})
     processes = [
         subprocess.Popen([sys.executable, "-c", line], env=env, stdout=subprocess.PIPE, text=True)
@@ -426,10 +428,21 @@ def test_hetals_own_code_is_told_from_that_of_targets(mine):
     assert with_mine["hetal"] == without["hetal"]
 
 
-def test_code_that_only_shows_does_not_count():
-    assert own_code(SHOWS) != own_code(())
+def test_the_code_that_computes_is_all_that_a_run_goes_through():
+    """But for what keeps, shows and starts it."""
     package = REPOSITORY / "hetal"
-    assert [name for name in SHOWS if not (package / name).exists()] in ([], ["testing.py"])
+    assert [name for name in COMPUTES if not (package / name).exists()] == []
+    assert own_code(COMPUTES) != own_code(COMPUTES[1:])
+    rest = {"app", "machine", "record", "report", "sweep", "watch", "conf"}
+    top = {path.name for path in package.glob("*.py")} - {
+        "__init__.py",
+        "__main__.py",
+        "bench.py",
+        "errors.py",
+        "testing.py",
+    }
+    folders = {path.name for path in package.iterdir() if path.is_dir()} - {*rest, "__pycache__"}
+    assert {name for name in COMPUTES if "/" not in name} == top | folders
 
 
 SAMPLE = '''
@@ -508,14 +521,14 @@ def test_a_run_is_found_by_its_data_and_new_data_are_another_run(tmp_path, monke
 
 def test_a_run_that_goes_on_may_not_meet_other_data_under_a_new_name(tmp_path, monkeypatch):
     write_npz(tmp_path / "ok.npz", 0)
-    real = setup.prepare
+    real = experiment.prepare
 
     def replaced(**parts):
         made = real(**parts)
         write_npz(tmp_path / "ok.npz", 1)
         return made
 
-    monkeypatch.setattr(setup, "prepare", replaced)
+    monkeypatch.setattr(experiment, "prepare", replaced)
     with pytest.raises(BadInput, match=r"^data\.path: what it names was changed while the run was started$"):
         run_here(*NPZ, f"data.path={tmp_path / 'ok.npz'}", root=tmp_path / "out")
 

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from hetal.ema import EMA
 from hetal.errors import BadInput, Diverged
-from hetal.fitted import split
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.rng import seeded, stream
-from hetal.snapshot import SnapshotWatch
-from hetal.stopping import Plateau, Threshold
 from hetal.task import Examples, Task
+from hetal.train.ema import EMA
+from hetal.train.fitted import split
+from hetal.train.snapshot import SnapshotWatch
+from hetal.train.stopping import Plateau, Threshold
 from tests.benchmarks.moving_average import weight_of_start
 from tests.toy import blobs, labelled_pool, make_learner
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hetal import gpus, locks
 from hetal.errors import BadInput, Held
-from hetal.locks import Lock, locked, waited_for
+from hetal.machine import gpus, locks
+from hetal.machine.locks import Lock, locked, waited_for
 from tests.processes import FORKS
 
 REFUSALS = [

@@ -2,10 +2,10 @@
 
 import torch
 
-from hetal.finetune import PseudoLabels
-from hetal.measure import judge
+from hetal.evaluate import judge
 from hetal.noise import NoisyPool
 from hetal.pool import Oracle
+from hetal.train.finetune import PseudoLabels
 
 
 def oracle() -> Oracle:

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from hetal.memory import forget_peak, peak_mb
+from hetal.machine.memory import forget_peak, peak_mb
 
 CPU = torch.device("cpu")
 

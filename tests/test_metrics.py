@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
-from hetal.metrics import area_under_curve, classification_metrics
+from hetal.evaluate import area_under_curve, classification_metrics
 
 
 def test_hand_computed():

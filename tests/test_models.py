@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from hetal.errors import BadInput, Diverged
-from hetal.models.check import check_network
+from hetal.guard.network import check_network
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.models.vgg import VGG
@@ -209,7 +209,7 @@ OneOutput = breaks(broken=lambda self, y, h: y)
 
 def test_the_check_draws_nothing_that_a_run_draws(tmp_path, monkeypatch):
     run_here(*TOY, "model=mlp_dropout", root=tmp_path / "with")
-    monkeypatch.setattr("hetal.setup.check_network", lambda *_: None)
+    monkeypatch.setattr("hetal.experiment.check_network", lambda *_: None)
     run_here(*TOY, "model=mlp_dropout", root=tmp_path / "without")
     assert records(tmp_path / "with") == records(tmp_path / "without")
 

@@ -17,14 +17,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetal import contents, identity, provenance
-from hetal.audit import check_purchases
 from hetal.errors import BadInput, Stopped
-from hetal.identity import what_counts
 from hetal.noise import NoisyPool
 from hetal.pool import Oracle
-from hetal.record import Record
-from hetal.rounds import Bought, Round
+from hetal.record import identity, provenance, reader
+from hetal.record.identity import what_counts
+from hetal.record.purchases import check_purchases
+from hetal.record.schema import Bought, Round
+from hetal.record.writer import Record
 from tests.sealed import change_queries, reseal
 
 CONFIG = {
@@ -563,7 +563,7 @@ def test_arrays_that_memory_does_not_hold_are_not_called_damaged(written, tmp_pa
 def test_a_record_that_is_replaced_while_it_is_read_is_read_again(written, tmp_path, monkeypatch):
     later = shutil.copytree(written.dir, tmp_path / "later")
     reseal(later, rows=lambda rows: rows[0].update(nll=0.5))
-    read, moved = contents.read_bytes, []
+    read, moved = reader.read_bytes, []
 
     def slowly(path):
         found = read(path)
@@ -576,7 +576,7 @@ def test_a_record_that_is_replaced_while_it_is_read_is_read_again(written, tmp_p
                 os.replace(later / name, written.dir / name)
         return found
 
-    monkeypatch.setattr(contents, "read_bytes", slowly)
+    monkeypatch.setattr(reader, "read_bytes", slowly)
     assert make(tmp_path).rounds[0].nll == 0.5
 
 

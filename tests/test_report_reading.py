@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from hetal.errors import BadInput
+from hetal.record.schema import MEASURED
 from hetal.report.analysis import settings_of
 from hetal.report.besides import beyond
 from hetal.report.make import report
 from hetal.report.reading import read
-from hetal.rounds import MEASURED
 from tests.command_line import TOY, only, run_here
 from tests.synthetic import write_queries, write_run
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from hetal import provenance
-from hetal.cli import resolved
+from hetal.app.command import resolved
 from hetal.errors import BadInput
-from hetal.secrecy import check_settings, names_secret, of_secrets, redacted
+from hetal.record import provenance
+from hetal.record.redact import check_settings, names_secret, of_secrets, redacted
 from tests.command_line import REPOSITORY, TOY, command, composed, only, options, run_here
 
 KEY = "0123456789abcdef0123456789abcdef01234567"

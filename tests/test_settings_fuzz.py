@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from hetal.errors import CONTROL, BadInput
-from hetal.metrics import area_under_curve
+from hetal.evaluate import area_under_curve
 from tests.command_line import records, run_here
 from tests.fuzz import SHORT, Pair, all_pairs, base, no_training, sample, tried  # noqa: F401
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hetal import files
-from hetal.device import pick_device
 from hetal.errors import BadInput
+from hetal.machine import files
+from hetal.machine.device import pick_device
 from tests.command_line import REPOSITORY, TOY, command, environment, only, records, run_here
 
 TRACKED = [option for option in TOY if not option.startswith("tracker")] + ["train.max_epochs=1", "n_end=60"]

@@ -11,13 +11,13 @@ import time
 import numpy as np
 import pytest
 
-from hetal.files import write_json
-from hetal.jobs import read_jobs, write_job
-from hetal.launchers import is_there
+from hetal.app.resolvers import sweep_folder
+from hetal.machine.files import write_json
 from hetal.report.analysis import settings_of
 from hetal.report.completeness import missing
 from hetal.report.reading import read
-from hetal.resolvers import sweep_folder
+from hetal.sweep.jobs import read_jobs, write_job
+from hetal.sweep.launchers import is_there
 from tests.command_line import REPOSITORY, TOY, command, records, start
 from tests.killers import install
 

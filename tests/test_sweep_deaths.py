@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hetal.workers import how_it_died
+from hetal.sweep.workers import how_it_died
 from tests.command_line import TOY, command, start
 from tests.killers import CODE, install
 

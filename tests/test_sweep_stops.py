@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hetal.interrupt import SafeStop
+from hetal.machine.signals import SafeStop
 from tests.command_line import TOY, command, records, start
 from tests.killers import install
 from tests.processes import Launched

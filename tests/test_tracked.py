@@ -8,10 +8,18 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from hetal.cli import resolved
-from hetal.record import Record
-from hetal.rounds import Bought
-from hetal.tracked import CLEAN, FRAME, NOISY, are_pictures, labels_to_reach_random, sample, settings
+from hetal.app.command import resolved
+from hetal.record.schema import Bought
+from hetal.record.writer import Record
+from hetal.watch.wandb_media import (
+    CLEAN,
+    FRAME,
+    NOISY,
+    are_pictures,
+    labels_to_reach_random,
+    sample,
+    settings,
+)
 from tests.command_line import TOY, composed, run_here
 
 

@@ -14,11 +14,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from hetal.build import build
-from hetal.cli import resolved
+from hetal.app.command import resolved
+from hetal.app.compose import build
 from hetal.errors import BadInput
-from hetal.tracked import CLEAN, NOISY
-from hetal.tracking import WandbTracker
+from hetal.watch.wandb import WandbTracker
+from hetal.watch.wandb_media import CLEAN, NOISY
 from tests.command_line import REPOSITORY, TOY, command, composed, only
 from tests.mock_wandb import MockWandb, Run, serving
 

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from hetal.adam import Adam
-from hetal.layout import FEWEST_CHANNELS, InBfloat16, arrange, lacks_bfloat16, takes_channels_last
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.rng import stream
 from hetal.task import Examples, Task
-from hetal.training import clip_by_value
+from hetal.train.epoch import clip_by_value
+from hetal.train.optim import Adam
+from hetal.train.precision import FEWEST_CHANNELS, InBfloat16, arrange, lacks_bfloat16, takes_channels_last
 from tests.toy import blobs, labelled_pool, make_learner
 
 
@@ -52,7 +52,7 @@ def test_how_much_is_gathered_at_once_changes_nothing_and_leaves_no_row_alone(mo
     task = Task(examples, examples, 3, mean=(128.0,), std=(64.0,))
     weights = []
     for numbers in (2**20, 1):  # all 17 rows, then a batch of 8 and one of 9
-        monkeypatch.setattr("hetal.training.NUMBERS_PER_GATHER", numbers)
+        monkeypatch.setattr("hetal.train.epoch.NUMBERS_PER_GATHER", numbers)
         learner = make_learner(task, network=lambda shape, n: ResNet(shape, n, [4, 4, 4, 4], [1, 1, 1, 1]))
         fit = learner.fit(labelled_pool(task, 17), stream(0, "fit"))
         weights.append([p.tolist() for p in fit.fitted.networks.online.parameters()])
@@ -128,7 +128,7 @@ def test_whether_rows_are_kept_standardised_changes_nothing(is_last, dtype, monk
     task = Task(examples, examples, 3, mean=(128.0,), std=(64.0,))
     weights = []
     for numbers in (2**26, 0):
-        monkeypatch.setattr("hetal.training.NUMBERS_KEPT", numbers)
+        monkeypatch.setattr("hetal.train.epoch.NUMBERS_KEPT", numbers)
         learner = make_learner(
             task,
             network=lambda shape, n: ResNet(shape, n, [8] * 4, [1] * 4) if is_last else MLP(shape, n, [8], 0),

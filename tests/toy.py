@@ -2,11 +2,11 @@
 
 import torch
 
-from hetal.learner import Learner
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
-from hetal.stopping import Threshold
 from hetal.task import Examples, Task
+from hetal.train.learner import Learner
+from hetal.train.stopping import Threshold
 
 PAPER = {
     "lr": 1e-2,

@@ -6,11 +6,11 @@ import torch
 import torch._dynamo  # torch itself imports it, but only when it first trains
 
 import hetal.algs.lhd
-import hetal.build
-import hetal.conduct
+import hetal.app.compose
+import hetal.app.single_run
 import hetal.data.digits
-import hetal.display
-import hetal.figure
 import hetal.noise.class_
+import hetal.watch.console
+import hetal.watch.curve
 
 torch.set_num_threads(1)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hetal.acquisition import badge_embedding, kmeans_plusplus
 from hetal.algs.base import QueryStrategy
-from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted
 
 
 class BADGE(QueryStrategy):

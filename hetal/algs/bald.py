@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from hetal.acquisition import bald, top_scores
 from hetal.algs.base import QueryStrategy
 from hetal.errors import BadInput
-from hetal.fitted import Fitted, has_dropout
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted, has_dropout
 
 
 class BALD(QueryStrategy):

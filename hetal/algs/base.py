@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted
 
 
 class QueryStrategy(ABC):
     """Chooses which rows of the pool to buy next.
 
     A strategy's constructor takes hyperparameters only. What `query` is given holds no hidden label and no
-    noise flag. Every query is checked, see `hetal.acquire`, and `hetal.testing.check_strategy` tries a strategy on
+    noise flag. Every query is checked, see `hetal.guard.query`, and `hetal.testing.check_strategy` tries a strategy on
     small pools.
 
     A strategy that remembers something from one query to the next defines `state_dict` and `load_state_dict`: their

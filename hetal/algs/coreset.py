@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hetal.acquisition import k_center
 from hetal.algs.base import QueryStrategy, fill_up
-from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted
 
 
 class CoreSet(QueryStrategy):

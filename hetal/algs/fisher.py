@@ -27,8 +27,8 @@ from hetal.acquisition import greedy_design
 from hetal.acquisition.design import LEAST_RIDGE
 from hetal.algs.base import QueryStrategy, fill_up
 from hetal.errors import BadInput
-from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted
 
 
 class Fisher(QueryStrategy):

@@ -5,7 +5,7 @@ Distributions (ECAI 2023, arXiv 2211.00928). With the online network f and its m
 
     dl(x) = |CE(f'(x), y) - CE(f(x), y)|,   dh(x) = h'(x) - h(x),   g(x) = dl(x) dh(x)
 
-and k-means++ seeding on g. Both networks are those of the moment T that `hetal.snapshot` describes; after
+and k-means++ seeding on g. Both networks are those of the moment T that `hetal.train.snapshot` describes; after
 fine-tuning, dl is read from the fine-tuned networks and dh from the snapshot.
 """
 
@@ -20,9 +20,9 @@ from torch.nn.functional import nll_loss
 from hetal.acquisition import kmeans_plusplus
 from hetal.algs.base import QueryStrategy
 from hetal.errors import BadInput
-from hetal.fitted import Fitted
 from hetal.pool import Candidates, Pool
 from hetal.rng import seeded
+from hetal.train.fitted import Fitted
 
 
 def loss_only(loss_gap_P: Tensor, hidden_gap_PD: Tensor) -> Tensor:

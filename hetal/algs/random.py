@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from hetal.algs.base import QueryStrategy
-from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted
 
 
 class Random(QueryStrategy):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hetal.acquisition import top_scores
 from hetal.algs.base import QueryStrategy
-from hetal.fitted import Fitted
 from hetal.pool import Pool
+from hetal.train.fitted import Fitted
 
 
 class Score(QueryStrategy):

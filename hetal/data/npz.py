@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.files import Array, read_npz
+from hetal.machine.files import Array, read_npz
 from hetal.task import Examples, Task, per_channel, stratified
 
 # No picture has more; a last axis of up to so many, after two larger ones, is that of the channels.

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.files import move
-from hetal.locks import waited_for
+from hetal.machine.files import move
+from hetal.machine.locks import waited_for
 from hetal.task import Examples, Task, per_channel, stratified
 
 #: Seconds without an answer after which a download is given up; networks that drop packets never answer.

@@ -2,7 +2,7 @@
 
     forward(x: (B, *image_shape) float) -> logits (B, C), features (B, D)
 
-Both are float32; `hetal.models.check` asks every network for them before any training. `features` is the input of
+Both are float32; `hetal.guard.network` asks every network for them before any training. `features` is the input of
 the last linear layer, the h of the papers.
 """
 

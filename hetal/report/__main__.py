@@ -141,7 +141,7 @@ def _title(folders: Sequence[Path]) -> str:
 
 def _watch(options: argparse.Namespace) -> int:
     """Make the report again and again, until Ctrl-C; what is not there yet is waited for."""
-    from hetal.files import make_folder
+    from hetal.machine.files import make_folder
     from hetal.report.reading import check_folder
 
     for folder in options.folders:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
+from hetal.record.schema import START, Bought
+from hetal.record.seal import CHANGED, queries_digests
 from hetal.report.bounds import arrays_of
 from hetal.report.records import Run
-from hetal.rounds import START, Bought
-from hetal.seal import CHANGED, queries_digests
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +68,7 @@ def bought_by(run: Run) -> Mapping[str, Array]:
 
 
 def shown(path: Path, first: int) -> Mapping[str, Array]:
-    """Return what pictures.npz holds, see `hetal.pictures`: images where there is `images`, else points of the plane.
+    """Return what pictures.npz holds, see `hetal.watch.pictures`: `images`, else points of the plane.
 
     Args:
         path: of the file.

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
+from hetal.record.redact import of_secrets
 from hetal.report.analysis import Setting
 from hetal.report.bounds import UNREADABLE, json_of
 from hetal.report.plain import plain
 from hetal.report.reading import Reading
 from hetal.report.records import Run, overrides
-from hetal.secrecy import of_secrets
 
 # Overrides that say how to run, not what: a command that fills a gap needs none of them.
 HOW = ("force", "dry_run", "fail_fast")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from hetal.errors import BadInput
+from hetal.record.schema import MEASURED
 from hetal.report.bought import Array, queries
 from hetal.report.bounds import said
 from hetal.report.plain import plain
 from hetal.report.reading import Reading
 from hetal.report.records import Run
-from hetal.rounds import MEASURED
 
 QUERIES = ("round", "ids", "labels", "source", "is_noisy")
 
@@ -24,8 +24,8 @@ def differences(one: Reading, other: Reading) -> list[str]:
     """Return a line for every run that differs, is on one side only, or cannot be read; none where all is equal.
 
     Runs are matched by everything that can change a result, the seed included. Compared are all rounds but for what
-    the machine adds (`hetal.rounds.MEASURED`), whether they are finished, and every row bought; the rows themselves,
-    not their digest, which older records have not.
+    the machine adds (`hetal.record.schema.MEASURED`), whether they are finished, and every row bought; the rows
+    themselves, not their digest, which older records have not.
 
     Raises:
         BadInput: there is no round on either side, so nothing would be proved.

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from hetal.files import write_atomically
+from hetal.machine.files import write_atomically
 from hetal.report.measures import RANDOM
 from hetal.report.ranks import Ranking
 

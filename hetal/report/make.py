@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hetal.errors import BadInput
-from hetal.files import make_folder, write_text
+from hetal.machine.files import make_folder, write_text
 from hetal.report import tables
 from hetal.report.analysis import Setting, settings_of
 from hetal.report.ceiling import ceiling_of, set_apart

@@ -33,7 +33,7 @@ Shown = Mapping[str, Array]
 def pictures(settings: Sequence[Setting], look: Mapping[str, Look], out: Path) -> str:
     """Show and draw the first purchases of every strategy in every setting, at the lowest seed that all have.
 
-    Nothing is read but what the runs left, see `hetal.pictures`.
+    Nothing is read but what the runs left, see `hetal.watch.pictures`.
 
     Returns:
         HTML that carries the pictures, or says why there are none.

@@ -16,7 +16,7 @@ from hetal.report.records import Run, read_run
 
 # What makes a folder a run's: any of these, since a damaged record may lack one.
 FILES = ("provenance.json", "rounds.jsonl", "summary.json", "queries.npz")
-# What the name of a run's folder ends in, see `hetal.identity`: its seed and a hash, which was shorter once.
+# What the name of a run's folder ends in, see `hetal.record.identity`: its seed and a hash, which was shorter once.
 RUN = re.compile(r"-s-?\d+-(?:[0-9a-f]{8}|[0-9a-f]{16})$")
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
-from hetal.identity import hash_of, what_counts
+from hetal.record.identity import hash_of, what_counts
+from hetal.record.redact import of_secrets
+from hetal.record.seal import check_seal
 from hetal.report.bounds import content, yaml_of
 from hetal.report.plain import plain
 from hetal.report.shapes import ABOUT, MOST, OVERRIDES, ROWS, SUMMARY
-from hetal.seal import check_seal
-from hetal.secrecy import of_secrets
 
 
 @dataclass(frozen=True)

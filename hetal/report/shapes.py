@@ -1,7 +1,7 @@
 """What a record's files must hold for the report: checked as they are parsed, so that all that follows may trust it.
 
-Less is asked than by a run that goes on with its record (`hetal.contents`): fields that no number is made of may be
-absent or new.
+Less is asked than by a run that goes on with its record (`hetal.record.reader`): fields that no number is made of may
+be absent or new.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from hetal.rounds import Share
+from hetal.record.schema import Share
 
 STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -25,7 +25,7 @@ Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
 
 
 class Row(TypedDict):
-    """One line of rounds.jsonl, see `hetal.rounds.Round`."""
+    """One line of rounds.jsonl, see `hetal.record.schema.Round`."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     round: Count

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hetal.files import write_text
+from hetal.machine.files import write_text
 from hetal.report.plain import plain
 from hetal.report.ranks import Ranking
 from hetal.report.records import Run

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from hetal.build import build
-from hetal.cli import resolved
-from hetal.device import pick_device
+from hetal.app.command import resolved
+from hetal.app.compose import build
 from hetal.errors import BadInput
+from hetal.experiment import Setup, prepare
+from hetal.machine.device import pick_device
 from hetal.report.records import Run
-from hetal.setup import Setup, prepare
 from tests.benchmarks.results import keep
 from tests.command_line import composed
 

@@ -56,28 +56,28 @@ def main(out: Path, overrides: list[str]) -> None:
     # What a run imports, in the order in which it does.
     import hydra  # noqa: F401
 
-    import hetal.build
-    import hetal.cli
-    import hetal.conduct
-    import hetal.display
-    import hetal.learner
-    import hetal.record
-    import hetal.run
-    import hetal.setup
-    import hetal.tracking
+    import hetal.app.command
+    import hetal.app.compose
+    import hetal.app.single_run
+    import hetal.experiment
+    import hetal.loop
+    import hetal.record.writer
+    import hetal.train.learner
+    import hetal.watch.console
+    import hetal.watch.wandb
 
     seconds["imports"] = time.perf_counter() - began
-    mark(hetal.cli, "resolved", "launched")
+    mark(hetal.app.command, "resolved", "launched")
     mark(hetal.train.Learner, "fit", "to the first batch")
     for name in ("check_config", "build"):
-        time_it(hetal.build, name, "parts")
-    time_it(hetal.setup, "prepare", "data and noise")
+        time_it(hetal.app.compose, name, "parts")
+    time_it(hetal.experiment, "prepare", "data and noise")
     for name in ("_begin", "start", "append", "finish"):
-        time_it(hetal.record.Record, name, "record")
-    time_it(hetal.conduct, "draw_curve", "figure")
+        time_it(hetal.record.writer.Record, name, "record")
+    time_it(hetal.app.single_run, "draw_curve", "figure")
     for name in ("epoch", "round", "resume"):
-        time_it(hetal.display.Display, name, "display")
-    time_it(hetal.conduct, "show_finished", "display")
+        time_it(hetal.watch.console.Display, name, "display")
+    time_it(hetal.app.single_run, "show_finished", "display")
     for kind in (hetal.watch.NullTracker, hetal.watch.WandbTracker):
         for name in ("start", "log", "finish"):
             time_it(kind, name, "tracker")

@@ -30,15 +30,15 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from hetal.app.command import resolved
+from hetal.app.compose import build
 from hetal.bench import learner, limits, made_up
-from hetal.build import build
-from hetal.cli import resolved
-from hetal.fitting import Fitting
-from hetal.layout import lacks_bfloat16
+from hetal.experiment import Setup, prepare
 from hetal.noise import class_noise
 from hetal.pool import Pool
 from hetal.rng import stream
-from hetal.setup import Setup, prepare
+from hetal.train.fit import Fitting
+from hetal.train.precision import lacks_bfloat16
 from tests.command_line import REPOSITORY, composed, records, run_here
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from hetal.cli import launch
-from hetal.rounds import MEASURED
+from hetal.app.command import launch
+from hetal.record.schema import MEASURED
 from tests.command_line import composed, only, options
 from tests.tiny_data import write_cifar10
 

@@ -1,0 +1,46 @@
+"""Whether the data of a finished run are still those that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hetal.app.compose import build
+from hetal.errors import BadInput
+from hetal.experiment import set_up
+from hetal.machine.device import pick_device
+from hetal.record.code import targets
+from hetal.record.identity import data_files
+from hetal.record.purchases import check_purchases
+from hetal.record.reader import AGAIN
+from hetal.record.writer import Record
+
+
+def check_data(config: Mapping[str, Any], record: Record) -> None:
+    """Refuse to call a run finished whose data are no longer those that it was made of.
+
+    What hetal's own settings read counts by content already, or lies in files whose digests are on record. What a
+    user's own code makes is made again.
+
+    Args:
+        config: the resolved config.
+        record: of a finished run.
+
+    Raises:
+        BadInput: the data are others, or cannot be made.
+    """
+    files = data_files(config)
+    if changed := [name for name, digest in record.files.items() if files.get(name, digest) != digest]:
+        raise BadInput(
+            f"data.root={config['data']['root']}: {changed[0]} is not what it was when {record.dir} was made; {AGAIN}"
+        )
+    own = ("hetal.", "torchvision.")
+    if all(target.startswith(own) for group in ("data", "noise") for target in targets(config[group])):
+        return
+    parts = build({**config, "tracker": None})
+    setup = set_up(parts, record.choices["alg"], pick_device("cpu", parts["threads"]))
+    if setup.fingerprint != record.data:
+        raise BadInput(f"{record.dir} is finished, and was made of other data than these; {AGAIN}")
+    check_purchases(
+        record.bought, setup.oracle, setup.pool.source_N, setup.start_ids, record.dir / "queries.npz"
+    )

@@ -1,0 +1,222 @@
+"""From config nodes to objects, refusing by the name the user typed what no run can use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from hetal.algs import QueryStrategy
+from hetal.app.annotations import (
+    LARGEST_INT,
+    SPECIAL,
+    Call,
+    Target,
+    between,
+    call_of,
+    check_value,
+    gives,
+    in_words,
+    shown,
+    target,
+)
+from hetal.app.messages import no_such
+from hetal.errors import CONTROL, BadInput, what_and_where
+from hetal.machine.process import unchanged
+from hetal.rng import seeded, stream
+from hetal.train.finetune import PseudoLabel
+from hetal.watch.wandb import Tracker
+
+# The settings that no target receives as they are typed.
+PLAIN: dict[str, Any] = {
+    "n_start": int,
+    "n_query": int,
+    "n_end": int,
+    "seed": Annotated[int, between(-LARGEST_INT - 1, LARGEST_INT)],
+    "threads": int,
+    "device": str,
+    "jobs_per_gpu": int,
+    "name": str | int,
+    "root": str | int,
+    "force": bool,
+    "dry_run": bool,
+    "fail_fast": bool,
+    "keep_network": bool,
+    "profile": bool,
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """A config group.
+
+    Attributes:
+        makes: the type of the object that its target makes; None where the run calls what the config describes.
+        called: how the run calls it.
+        optional: whether null stands for none.
+    """
+
+    makes: type[Any] | None = None
+    called: Call | None = None
+    optional: bool = False
+
+
+GROUPS = {
+    "data": Group(called=Call(names=("rng",))),
+    "noise": Group(called=Call(positions=3)),
+    "model": Group(called=Call(positions=2)),
+    "train": Group(called=Call(names=("network", "task", "finetune", "device"))),
+    "finetune": Group(makes=PseudoLabel, optional=True),
+    "alg": Group(makes=QueryStrategy),
+    "tracker": Group(makes=Tracker),
+}
+
+
+def build(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Instantiate every node of a resolved config that has a `_target_`, and pass plain values through.
+
+    Args:
+        config: the resolved config, plain values.
+
+    Raises:
+        BadInput: a constructor refused what it was given, or makes something that is no part of a run.
+    """
+    parts: dict[str, Any] = {}
+    for key, value in config.items():
+        try:
+            rng = stream(config.get("seed", 0), f"build {key}")
+            with unchanged(f"{key}: its constructor"), seeded(rng, torch.device("cpu")):
+                parts[key] = instantiate(OmegaConf.create({"_": value}), _convert_="all")["_"]
+        except InstantiationException as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None and not isinstance(cause, BadInput):
+                cause = cause.__cause__
+            if isinstance(cause, BadInput):
+                raise cause from None
+            raise BadInput(f"{key}: {_name(value)} fails: {what_and_where(cause)}") from error
+        if (group := GROUPS.get(key)) and parts[key] is not None:
+            wanted: Any = group.makes or Callable
+            if not isinstance(parts[key], wanted):
+                raise BadInput(
+                    f"{key}: {_name(value)} gives a {type(parts[key]).__name__}; "
+                    f"it must give a {getattr(group.makes, '__name__', 'function')}"
+                )
+    return parts
+
+
+def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = None) -> None:
+    """Check every value of a resolved config against the type that its receiver declares.
+
+    Args:
+        config: plain values.
+        choices: the option chosen in each config group, where that is known.
+
+    Raises:
+        BadInput: names the setting, its value, and what is allowed.
+    """
+    for key in config:
+        if key not in (*PLAIN, *GROUPS, "mult"):
+            raise BadInput(no_such(key, [*PLAIN, *GROUPS, "mult"]))
+    for key, hint in PLAIN.items():
+        if key not in config:
+            raise BadInput(f"{key} is not set; it must be {in_words(hint)}")
+        check_value(hint, config[key], key)
+    if root := CONTROL.search(str(config["root"])) or str(config["root"]) in ("", ".."):
+        raise BadInput(
+            f"root={config['root']}: must be a folder{', without control characters' * bool(root)}"
+        )
+    for key in config["mult"]:
+        if key != "factor":
+            raise BadInput(f"mult.{key}: no such setting; there is mult.factor, or mult=NUMBER")
+    check_value(float, config["mult"]["factor"], "mult")
+    for key, group in GROUPS.items():
+        if choices is not None and not isinstance(choices.get(key), str):
+            raise BadInput(f"{key}: must be one of its choices, {key}=NAME; --help lists them")
+        _check_group(key, group, config.get(key))
+
+
+def _check_group(key: str, group: Group, node: Any) -> None:
+    if node is None and group.optional:
+        return
+    if not isinstance(node, Mapping):
+        raise BadInput(f"{key}={shown(node)}: must be one of the choices of {key}; --help lists them")
+    if "_target_" not in node:
+        raise BadInput(f"{key}={shown(node)}: settings of {key}, but no {key} is chosen")
+    hint = group.makes or Callable[..., Any]
+    _check_node(node, key, hint, group.called)
+
+
+def _check_node(node: Mapping[Any, Any], path: str, hint: Any, called: Call | None) -> None:
+    """Check a node that has a `_target_`.
+
+    Args:
+        node: of the config.
+        path: its name.
+        hint: the annotation of what receives what it makes.
+        called: what is passed beside its settings if it is partial; None where that is not known.
+    """
+    for key, kind in SPECIAL.items():
+        if key in node:
+            check_value(kind, node[key], f"{path}.{key}")
+    try:
+        found = target(node["_target_"])
+    except BadInput as error:
+        raise BadInput(f"{path}._target_={node['_target_']}: {error}") from None
+    partial = node.get("_partial_", False)
+    if not gives(hint, found.found, partial):
+        if gives(hint, found.found, not partial):
+            raise BadInput(f"{path}._partial_={shown(partial)}: must be {shown(not partial)} here")
+        raise BadInput(f"{path}._target_={found.name}: must be {in_words(hint)}")
+    _check_names(node, path, found, called if partial else Call())
+    for key, value in node.items():
+        if key not in SPECIAL:
+            check_setting(found.parameters.get(str(key), Any), value, f"{path}.{key}")
+
+
+def _check_names(node: Mapping[Any, Any], path: str, found: Target, called: Call | None) -> None:
+    """Check that a target takes the names of the settings given, and is given all that it needs."""
+    passed = [*list(found.parameters)[: called.positions], *called.names] if called else []
+    settings = [key for key in found.parameters if key not in passed]
+    for key in node:
+        if key in SPECIAL or key in settings or (found.takes_any and key not in passed):
+            continue
+        raise BadInput(no_such(f"{path}.{key}", [f"{path}.{name}" for name in settings], found.name))
+    if called is None or "_args_" in node:
+        return
+    lacking = [key for key in settings if key in found.needed and key not in node]
+    if lacking:
+        raise BadInput(f"{path}.{lacking[0]} is not set; it must be {in_words(found.parameters[lacking[0]])}")
+    refused = not found.takes_any and not set(called.names) <= set(found.parameters)
+    if refused or (not found.takes_more and len(passed) < called.positions + len(called.names)):
+        raise BadInput(
+            f"{path}._target_={found.name}: cannot be called as {path} is, with "
+            + (f"{', '.join(called.names)}" if called.names else f"{called.positions} arguments")
+        )
+
+
+def check_setting(hint: Any, value: Any, where: str) -> None:
+    """Check one setting of a target, which may be a node with a target of its own.
+
+    Raises:
+        BadInput: names the setting, its value, and what is allowed.
+    """
+    if isinstance(value, Mapping) and "_target_" in value:
+        _check_node(value, where, hint, call_of(hint))
+        return
+    check_value(hint, value, where)
+    items: Sequence[Any] | Mapping[Any, Any] = value
+    if isinstance(items, Mapping):
+        for key, one in items.items():
+            check_setting(Any, one, f"{where}.{key}")
+    elif isinstance(items, list):
+        for i, one in enumerate(items):
+            check_setting(Any, one, f"{where}[{i}]")
+
+
+def _name(node: Any) -> str:
+    return str(node.get("_target_")) if isinstance(node, Mapping) else shown(node)

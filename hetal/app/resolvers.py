@@ -1,0 +1,79 @@
+"""Values that configs compute: `${factor_of:...}`, `${sweep_folder:...}` `${jobs_at_once:...}`, `${wandb:...}`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from hetal.machine.cores import cores
+from hetal.sweep.workers import elsewhere
+
+
+def factor_of(mult: Any) -> Any:
+    """Return the noise factor that `mult=2.5` or `mult.factor=2.5` asks for; a number stands for itself."""
+    return mult.factor if isinstance(mult, DictConfig) else mult
+
+
+def sweep_folder(root: Any) -> str:
+    """Return a folder under `root` for the sweep that this process starts.
+
+    By chance too: on a disk that machines share, two may start one in the same second with the same process id.
+    """
+    name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}_{secrets.token_hex(3)}"
+    return str(Path(str(root)).expanduser() / ".sweeps" / name)
+
+
+def jobs_at_once(device: Any, threads: Any, jobs_per_gpu: Any) -> int:
+    """Return how many jobs this machine can run side by side.
+
+    Args:
+        device: where jobs compute; "auto" is a GPU where there is one.
+        threads: that each job computes with, where it computes on the CPU.
+        jobs_per_gpu: that share one GPU.
+
+    Raises:
+        ValueError: `threads` or `jobs_per_gpu` is no whole number of at least 1.
+    """
+    for name, value in (("threads", threads), ("jobs_per_gpu", jobs_per_gpu)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}={value}: must be at least 1")
+    if device in ("auto", "cuda") and (n_gpus := elsewhere(_n_gpus)):
+        return int(n_gpus) * int(jobs_per_gpu)
+    return max(cores() // int(threads), 1)
+
+
+def _n_gpus() -> int:
+    """Return how many CUDA devices there are; asked in another process, since who has asked can no longer fork."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def wandb_says(setting: str, otherwise: str | None) -> str | None:
+    """Return what the environment says of a setting of W&B, such as WANDB_PROJECT of `project`.
+
+    Args:
+        setting: its name.
+        otherwise: returned where the environment says nothing.
+    """
+    said = os.environ.get(f"WANDB_{setting.upper()}")
+    # Who sets this one sets it for all programs, W&B itself no longer reads it.
+    if (
+        setting == "mode"
+        and not said
+        and os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on")
+    ):
+        return "disabled"
+    return said or otherwise
+
+
+# Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
+OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
+OmegaConf.register_new_resolver("sweep_folder", sweep_folder, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
+OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)

@@ -1,0 +1,183 @@
+"""Metrics of one round and summary of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hetal.experiment import Setup
+from hetal.machine.memory import peak_mb
+from hetal.pool import Oracle
+from hetal.record.schema import Bought, Round
+from hetal.rng import seeded, stream
+from hetal.train.finetune import PseudoLabels
+from hetal.train.fit import Fit
+
+
+def bought(setup: Setup, ids: Tensor) -> Bought:
+    """Ask the oracle about `ids` (n,): labels for the pool, noise flags for the record. All on the CPU."""
+    ids = ids.cpu()
+    source = setup.pool.source_N[ids.to(setup.pool.device)].cpu()
+    return Bought(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
+
+
+@dataclass(frozen=True)
+class Tested:
+    """How a round's network did on the test set: see `Round`; and the wall time of testing it."""
+
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+def test(t: int, setup: Setup, fit: Fit) -> Tested:
+    """Test the network of round `t`; before any query, which may be a user's own and has the network in its hands.
+
+    Raises:
+        Diverged: an output on the test set is not finite.
+    """
+    began = time.perf_counter()
+    with seeded(stream(setup.seed, "test", t), setup.pool.device):
+        probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
+    # On the CPU, once a round: MPS has no float64.
+    metrics = classification_metrics(probs.cpu(), setup.task.test.labels)
+    fit.fitted.seconds = 0.0  # which counts what the query asks for
+    return Tested(metrics, time.perf_counter() - began)
+
+
+def measure(
+    t: int,
+    setup: Setup,
+    fit: Fit,
+    tested: Tested,
+    n_asked: int,
+    purchase: Bought,
+    *,
+    train_seconds: float,
+    query_seconds: float,
+) -> Round:
+    """Describe a round: its network, how that did, and what it bought.
+
+    Args:
+        t: the round.
+        setup: the pool as it was when the network was trained.
+        fit: the network and how it came to be.
+        tested: see `test`.
+        n_asked: rows asked for with it.
+        purchase: rows bought with it, possibly none.
+        train_seconds: wall time of training.
+        query_seconds: wall time of the query, the forward passes it asked for included.
+    """
+    score_seconds = fit.fitted.seconds
+    n_bought = len(purchase.ids)
+    per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
+    return Round(
+        round=t,
+        n_labelled=len(setup.pool.labelled_ids()),
+        **tested.metrics,
+        train_accuracy=fit.accuracy,
+        epochs=fit.epochs,
+        steps=fit.steps,
+        restarts=fit.restarts,
+        snapshot_epoch=fit.snapshot_epoch,
+        **judge(fit.pseudo, setup.oracle),
+        n_asked=n_asked,
+        n_bought=n_bought,
+        clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
+        n_distinct=len(purchase.source.unique()) if n_bought else None,
+        bought_per_class=per_class if n_bought else None,
+        seconds={
+            "train": round(train_seconds, 4),
+            "score": round(score_seconds, 4),
+            "select": round(max(query_seconds - score_seconds, 0.0), 4),
+            "test": round(tested.seconds, 4),
+        },
+        peak_memory_mb=peak_mb(setup.pool.device),
+    )
+
+
+def judge(pseudo: PseudoLabels | None, oracle: Oracle) -> dict[str, Any]:
+    """Compare pseudo-labels with hidden labels, on all rows and on clean and noisy ones apart; see `Round`."""
+    if pseudo is None:
+        return {"n_pseudo": None, "pseudo_accuracy": None}
+    ids = pseudo.ids.cpu()
+    right, is_noisy = oracle.label(ids) == pseudo.labels.cpu(), oracle.is_noisy(ids)
+    return {
+        "n_pseudo": len(ids),
+        "n_pseudo_noisy": int(is_noisy.sum()),
+        "pseudo_accuracy": _share(right),
+        "pseudo_accuracy_clean": _share(right[~is_noisy]),
+        "pseudo_accuracy_noisy": _share(right[is_noisy]),
+    }
+
+
+def _share(holds: Tensor) -> float | None:
+    return float(holds.double().mean()) if len(holds) else None
+
+
+def summarise(rounds: Sequence[Round], bought: Sequence[Bought], base_rate: float | None) -> dict[str, Any]:
+    """Sum up a finished run.
+
+    Args:
+        rounds: all of its rounds.
+        bought: the start set and what its queries bought.
+        base_rate: share of clean rows in the whole pool, in [0, 1]; None where not known.
+    """
+    is_noisy = torch.cat([torch.empty(0), *(purchase.is_noisy for purchase in bought[1:])])
+    return {
+        "area_under_curve": area_under_curve([r.n_labelled for r in rounds], [r.accuracy for r in rounds]),
+        "final_accuracy": rounds[-1].accuracy,
+        "n_labelled": rounds[-1].n_labelled,
+        "n_rounds": len(rounds),
+        "queried_clean_share": 1 - float(is_noisy.double().mean()) if len(is_noisy) else None,
+        "base_rate": base_rate,
+        "seconds": {phase: round(sum(r.seconds[phase] for r in rounds), 4) for phase in rounds[0].seconds},
+    }
+
+
+def classification_metrics(probs_NC: Tensor, labels_N: Tensor, n_bins: int = 15) -> dict[str, float]:
+    """Compare predicted probabilities with true labels.
+
+    Args:
+        probs_NC: (N, C) class probabilities.
+        labels_N: (N,) int64.
+        n_bins: equal bins of confidence for the calibration error.
+
+    Returns:
+        `accuracy`; `balanced_accuracy` (mean recall over the classes that occur); `macro_f1` (mean F1 over
+        the classes that occur in labels or predictions); `nll` (mean negative log likelihood, nats);
+        `ece` (expected calibration error: Guo et al., ICML 2017, arXiv 1706.04599, equation 3). All but nll in [0, 1].
+    """
+    C = probs_NC.shape[1]
+    confidence_N, predicted_N = probs_NC.double().max(1)
+    right_N = predicted_N == labels_N
+    true_C = torch.bincount(labels_N, minlength=C).double()
+    predicted_C = torch.bincount(predicted_N, minlength=C).double()
+    right_C = torch.bincount(labels_N[right_N], minlength=C).double()
+    occurs_C = (true_C + predicted_C) > 0
+    f1_C = 2 * right_C / (true_C + predicted_C)
+    bin_N = (confidence_N * n_bins).ceil().long().clamp(1, n_bins) - 1
+    gap_N = right_N.double() - confidence_N
+    gap_bins = torch.zeros(n_bins, dtype=torch.float64, device=bin_N.device).index_add_(0, bin_N, gap_N)
+    p_true_N = probs_NC.gather(1, labels_N[:, None]).double()
+    values = {
+        "accuracy": right_N.double().mean(),
+        "balanced_accuracy": (right_C / true_C)[true_C > 0].mean(),
+        "macro_f1": f1_C[occurs_C].mean(),
+        "nll": -p_true_N.clamp(min=torch.finfo(torch.float32).tiny).log().mean(),
+        "ece": gap_bins.abs().sum() / len(labels_N),
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def area_under_curve(n_labelled: list[int], accuracy: list[float]) -> float:
+    """Return the mean accuracy over labels: the trapezoid area divided by its width, in [0, 1]."""
+    if len(n_labelled) == 1:
+        return accuracy[0]
+    x = torch.tensor(n_labelled, dtype=torch.float64)
+    y = torch.tensor(accuracy, dtype=torch.float64)
+    return float(torch.trapezoid(y, x) / (x[-1] - x[0]))

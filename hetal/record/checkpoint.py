@@ -1,0 +1,92 @@
+"""State on disk, as tensors and plain values behind a hash of them: of a round in progress, and of a strategy."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hetal.machine.files import write_atomically
+
+State = dict[str, Any]
+
+
+def packed(state: State) -> bytes:
+    """Return `state`, tensors and plain values, as bytes behind their hash."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def unpacked(data: bytes) -> State:
+    """Return what was `packed`, on the CPU. Nothing is unpickled but tensors and plain values.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    digest, content = data.split(b"\n", 1)
+    if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
+        raise ValueError("its content does not fit its hash")
+    state: State = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    return state
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write `state`, tensors and plain values, atomically.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    data = packed(state)
+    write_atomically(path, lambda file: file.write(data))
+
+
+def read_state(path: Path) -> State:
+    """Return what `write_state` wrote, on the CPU. Nothing is unpickled but tensors and plain values.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    return unpacked(path.read_bytes())
+
+
+class Checkpoint:
+    """Where one round keeps its state.
+
+    Args:
+        path: the file.
+        round: the round whose state it is to hold.
+        minutes: wall time between two writes; 0 writes after every epoch, None never.
+    """
+
+    def __init__(self, path: Path, round: int, minutes: float | None) -> None:
+        self._path = path
+        self._round = round
+        self._minutes = minutes
+        self._written = time.monotonic()
+
+    def load(self) -> State | None:
+        """Return the state that was kept of this round; None where there is none, or the file is damaged."""
+        try:
+            kept = read_state(self._path)
+        except (OSError, ValueError):
+            return None
+        return kept["state"] if kept["round"] == self._round else None
+
+    def keep(self, state: Callable[[], State], now: bool = False) -> None:
+        """Write the state if it is time to; with `now`, whatever the time.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        if self._minutes is None or not (now or time.monotonic() - self._written >= 60 * self._minutes):
+            return
+        write_state(self._path, {"round": self._round, "state": state()})
+        self._written = time.monotonic()

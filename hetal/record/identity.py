@@ -1,0 +1,167 @@
+"""Which run a config stands for: all that can change its result, hashed, and names that people can read.
+
+Files and folders that settings name count by what they hold, not by what they are called: a setting whose name is
+`path`, or ends in `_path`, is replaced by a digest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetal.errors import BadInput
+from hetal.record.digests import digest_of
+from hetal.record.seal import short_hash
+
+# Settings that cannot change a result; what noise makes of mult stands in its own factor, and a run that ends later
+# is the same run up to there.
+NOT_IDENTITY = (
+    "mult",
+    "n_end",
+    "tracker",
+    "device",
+    "jobs_per_gpu",
+    "name",
+    "root",
+    "force",
+    "dry_run",
+    "fail_fast",
+    "keep_network",
+    "profile",
+    "data.root",
+    "data.download",
+    "train.checkpoint_minutes",
+)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The names of a run.
+
+    Attributes:
+        settings: all that can change the result, the seed included; what paths lead to stands in their place.
+        hash: of `settings`.
+        title: for people, without the hash.
+        group: shared by the runs that differ in nothing but the seed.
+        dir: the run's folder.
+    """
+
+    settings: Mapping[str, Any]
+    hash: str
+    title: str
+    group: str
+    dir: Path
+
+
+def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
+    """Name the run of a resolved config.
+
+    Args:
+        config: plain values.
+        choices: the option chosen in each config group.
+
+    Raises:
+        BadInput: `name` would leave `root`, or a file that a setting names cannot be read.
+    """
+    name = str(config["name"])
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
+    kept = by_content(what_counts(config))
+    but_seed = {key: value for key, value in kept.items() if key != "seed"}
+    readable = {group: re.sub(r"[^\w.+-]", "_", choice) for group, choice in choices.items()}
+    factor = config["noise"].get("factor", 0)
+    parts = [*(readable[g] for g in ("alg", "data", "noise")), f"x{factor:g}", readable["model"]]
+    seed = f"s{config['seed']}"
+    folder = "-".join([*parts, seed, hash_of(kept)])
+    return Identity(
+        settings=kept,
+        hash=hash_of(kept),
+        title=" ".join([*parts, seed]),
+        group=" ".join([*parts, hash_of(but_seed)]),
+        dir=Path(str(config["root"])).expanduser() / name / folder,
+    )
+
+
+def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a resolved config that can change a result, paths as they are typed; nothing is opened."""
+    # A whole number is the same setting with and without its decimal point; JSON has no infinity and no NaN.
+    kept: dict[str, Any] = json.loads(
+        json.dumps(config), parse_float=lambda x: _number(float(x)), parse_constant=str
+    )
+    for path in NOT_IDENTITY:
+        *parents, key = path.split(".")
+        node = kept
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(key, None)
+    return kept
+
+
+def by_content(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with what paths lead to in place of the paths; a path that leads nowhere stays as it is.
+
+    Raises:
+        BadInput: names the setting whose file or folder cannot be read.
+    """
+    return {key: _by_content(key, value, key) for key, value in settings.items()}
+
+
+def data_files(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of the files under `data.root` that `data.files` lists, where there are any.
+
+    They are no part of a run's identity, since they may yet have to be downloaded.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    data = config.get("data") or {}
+    names, root = data.get("files"), data.get("root")
+    if not isinstance(names, list) or not isinstance(root, str):
+        return {}
+    try:
+        digests = {str(name): digest_of(Path(os.path.expanduser(root)) / str(name)) for name in names}
+    except OSError as error:
+        raise BadInput(f"data.root={root}: cannot be read: {error.strerror or error}") from None
+    return {name: digest for name, digest in digests.items() if digest is not None}
+
+
+def hash_of(settings: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that stand for plain settings, in whichever order they are."""
+    return short_hash(json.dumps(settings, sort_keys=True).encode())
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two runs differ: "train.lr" to the two values, None where there is none."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted(one.keys() | other.keys()):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found |= {f"{key}.{inner}": pair for inner, pair in differences(a, b).items()}
+        elif a != b or (key in one) != (key in other):
+            found[key] = (a, b)
+    return found
+
+
+def _by_content(key: str, value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        return {inner: _by_content(inner, below, f"{where}.{inner}") for inner, below in value.items()}
+    if isinstance(value, list):
+        return [_by_content(key, item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if not isinstance(value, str) or not value or not (key == "path" or key.endswith("_path")):
+        return value
+    try:
+        digest = digest_of(Path(os.path.expanduser(value)))
+    except ValueError:  # no file has such a name
+        return value
+    except OSError as error:
+        raise BadInput(f"{where}={value}: cannot be read: {error.strerror or error}") from None
+    return value if digest is None else f"content {digest}"
+
+
+def _number(value: float) -> float | int:
+    return int(value) if value.is_integer() else value

@@ -1,0 +1,189 @@
+"""Where a result came from: versions, commit, uncommitted changes, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hetal
+from hetal.record.code import code_of, own_code, targets
+from hetal.record.redact import redacted
+
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
+
+# Packages whose arithmetic a result is made of.
+ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
+
+# The folders and files of hetal that compute a result; the others show it, keep it or start it.
+COMPUTES = (
+    "acquisition",
+    "algs",
+    "app/compose.py",
+    "augment",
+    "budget.py",
+    "data",
+    "evaluate.py",
+    "experiment.py",
+    "guard",
+    "loop.py",
+    "machine/device.py",
+    "machine/process.py",
+    "models",
+    "noise",
+    "pool.py",
+    "record/checkpoint.py",
+    "rng.py",
+    "task.py",
+    "train",
+)
+
+# Environment variables that choose other instructions, another precision or another order of sums in the libraries
+# that a result is computed with. On an AMD CPU with torch 2.14, ATEN_CPU_CAPABILITY, MKL_CBWR, ONEDNN_MAX_CPU_ISA,
+# OPENBLAS_CORETYPE and NPY_*_CPU_FEATURES were seen to change bits; others act on other machines. Those for the
+# number of threads are not among them: `threads` overrules these, and they were seen to change nothing.
+CHANGES_BITS = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "ONEDNN_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "DNNL_CPU_ISA_HINTS",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "OPENBLAS_CORETYPE",
+    "BLIS_ARCH_TYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
+    "KMP_DETERMINISTIC_REDUCTION",
+    "TORCH_MKLDNN_MATMUL_MIN_DIM",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUBLASLT_WORKSPACE_SIZE",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCH_BLAS_PREFER_CUBLASLT",
+    "TORCH_CUDNN_V8_API_DISABLED",
+    "PYTORCH_MPS_FAST_MATH",
+    "PYTORCH_MPS_PREFER_METAL",
+)
+
+
+def made_by(config: Mapping[str, Any]) -> dict[str, str]:
+    """Say what computes the run of `config`; where two answers differ, so may the bits.
+
+    Args:
+        config: the resolved config; the packages its targets come from count as code.
+
+    Returns:
+        hetal's version and code, the versions of what does its arithmetic, and see `hetal.record.code.code_of`.
+    """
+    versions = {name: _version(name) or "unknown" for name in ARITHMETIC}
+    return {"hetal": f"{hetal.__version__} ({own_code(COMPUTES)})", **versions, **code_of(targets(config))}
+
+
+def source() -> dict[str, Any]:
+    """Describe the state of hetal's own checkout, as plain JSON values; null where there is none."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "diff": _git("diff", "HEAD"),
+        "untracked": _git("ls-files", "--others", "--exclude-standard"),
+    }
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a session ran on.
+
+    Attributes:
+        environment: what of the process's surroundings can change bits, see `surroundings`; None in old records.
+    """
+
+    host: str
+    system: str
+    cores: int | None
+    threads: int
+    cpu: str
+    device: str
+    environment: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One start of a run: when, with which packages, on what machine."""
+
+    started: str
+    python: str
+    packages: dict[str, str | None]
+    machine: Machine
+
+
+def session(device: torch.device) -> Session:
+    """Describe the moment and the machine of this start."""
+    return Session(
+        started=time.strftime("%FT%T%z"),
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        machine=Machine(
+            host=platform.node(),
+            system=platform.platform(),
+            cores=os.cpu_count(),
+            threads=torch.get_num_threads(),
+            cpu=torch.backends.cpu.get_cpu_capability(),
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            environment=surroundings(),
+        ),
+    )
+
+
+def surroundings() -> dict[str, str]:
+    """Return what is set, and is no setting of hetal's, that can change the bits of a result."""
+    found = {name: os.environ[name] for name in CHANGES_BITS if name in os.environ}
+    precision = torch.get_float32_matmul_precision()
+    return found if precision == "highest" else {**found, "torch.float32_matmul_precision": precision}
+
+
+def other_surroundings(now: Session, before: Sequence[Session]) -> str | None:
+    """Say in what the surroundings of this session differ from those of one before it; None where in nothing."""
+    here = now.machine.environment or {}
+    for session in before:
+        there = session.machine.environment
+        if there is not None and there != here:
+            names = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
+            then, since = (
+                ", ".join(f"{name}={found[name]}" if name in found else f"{name} not set" for name in names)
+                for found in (there, here)
+            )
+            return f"begun with {then}; this is with {since}; equal bits are promised with the same"
+    return None
+
+
+def _git(*command: str) -> str | None:
+    """Ask git about hetal's own checkout; None where hetal was not installed from one."""
+    folder = Path(hetal.__file__).parent
+    if not (folder.parent / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "-C", str(folder.parent), *command], capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode:
+        return None
+    return redacted(done.stdout.decode(errors="replace").rstrip("\n"))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,230 @@
+"""What a run's folder holds: read, checked, and mended where that is exact.
+
+A round is a pure function of what was bought before it, so a round that cannot be read is run again and gives the
+same bits. A damage that would lose more than the last round is refused: someone may have a copy. So is what was
+changed after it was written, which the digests tell that a record carries, see `hetal.record.seal`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from hetal.errors import BadInput, Unreadable
+from hetal.machine.files import read_bytes, read_npz
+from hetal.record.identity import hash_of
+from hetal.record.provenance import Session
+from hetal.record.schema import START, Bought, Round
+from hetal.record.seal import CHANGED, check_seal, queries_digests
+
+AGAIN = "force=true starts again, in place of what is there"
+DAMAGED = "put a copy of it back if there is one; force=true starts again, in place of all that is there"
+
+FILES = ("provenance.json", "rounds.jsonl", "queries.npz", "summary.json")
+
+
+@dataclass(frozen=True)
+class About:
+    """What `provenance.json` holds.
+
+    Attributes:
+        id: of this record, drawn when it was begun.
+        data: `Setup.fingerprint` of its data.
+        choices: the option chosen in each config group.
+        made_by: see `hetal.record.provenance.made_by`.
+        source: see `hetal.record.provenance.source`.
+        sessions: every start, see `hetal.record.provenance.session`.
+        settings: all that can change the result, see `hetal.record.identity`.
+        files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
+    """
+
+    id: str
+    data: str
+    choices: dict[str, str]
+    made_by: dict[str, str]
+    source: dict[str, str | None]
+    sessions: list[Session]
+    settings: dict[str, Any]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a run has left so far.
+
+    Attributes:
+        about: None where the run was never begun.
+        rounds: finished rounds.
+        lines: their lines in `rounds.jsonl`.
+        bought: the start set and what each finished round bought; empty where no round is finished.
+        summary: of the finished run; None while it is not finished.
+        notes: what was found damaged and can be made again.
+    """
+
+    about: About | None = None
+    rounds: tuple[Round, ...] = ()
+    lines: tuple[str, ...] = ()
+    bought: tuple[Bought, ...] = ()
+    summary: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_contents(folder: Path) -> Contents:
+    """Read what the run of `folder` has left; nothing of it is ever unpickled.
+
+    Raises:
+        Unreadable: a file cannot be read.
+        BadInput: a file is damaged beyond what running one round again would mend, or was changed by other hands.
+    """
+    # Each file is replaced at one stroke, but not all of them at once: where one was replaced while this read, it is
+    # read again.
+    for _ in range(10):
+        before = _stamps(folder)
+        try:
+            return _read(folder)
+        except BadInput:
+            if _stamps(folder) == before:
+                raise
+    return _read(folder)
+
+
+def _stamps(folder: Path) -> list[tuple[int, int] | None]:
+    """Return what changes when a file of a record is replaced."""
+    return [_stamp(folder / name) for name in FILES]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read(folder: Path) -> Contents:
+    notes: list[str] = []
+    try:
+        about = _read_about(folder / "provenance.json")
+        lines = _read_lines(folder / "rounds.jsonl", notes)
+        if lines and about is None:
+            raise BadInput(
+                f"{folder / 'provenance.json'} is missing, which says what made the rounds beside it; {DAMAGED}"
+            )
+        first = hash_of(about.settings) if about else ""
+        rounds = _parse(lines, first, folder / "rounds.jsonl")
+        bought = _read_queries(folder / "queries.npz", rounds) if rounds else ()
+        summary = _read_summary(folder / "summary.json", rounds, notes)
+    except MemoryError:
+        raise Unreadable(f"cannot read {folder}: not enough memory; nothing was changed") from None
+    return Contents(about, rounds, lines, bought, summary, tuple(notes))
+
+
+def _read_lines(path: Path, notes: list[str]) -> tuple[str, ...]:
+    """Return the whole lines of rounds.jsonl; a last one that is torn is left out, and noted."""
+    content = read_bytes(path)
+    if content is None:
+        return ()
+    *lines, rest = content.decode(errors="replace").split("\n")
+    begins = f'{{"round": {len(lines)}, '
+    if torn := rest != "" and (rest.startswith(begins) or begins.startswith(rest)):
+        notes.append(f"the last line of {path} is torn; round {len(lines)} runs again")
+    if not torn and (rest or not lines):
+        raise BadInput(f"{path} is damaged (line {len(lines) + 1} is no round); {DAMAGED}")
+    return tuple(lines)
+
+
+def _parse(lines: Sequence[str], first: str, path: Path) -> tuple[Round, ...]:
+    """Return the rounds of `lines`; `first` is what the chain of their digests begins with."""
+    rounds: list[Round] = []
+    for i, line in enumerate(lines):
+        try:
+            row = _ROUND.validate_json(line)
+            if row.round != i:
+                raise BadInput(f"holds round {row.round}")
+            check_seal(line.encode(), rounds[-1].digest if rounds else first)
+            if rounds and row.n_labelled <= rounds[-1].n_labelled:
+                raise BadInput(f"holds n_labelled={row.n_labelled}, which does not rise")
+        except (ValidationError, BadInput) as error:
+            raise BadInput(f"{path} is damaged (line {i + 1} {_first(error)}); {DAMAGED}") from None
+        rounds.append(row)
+    return tuple(rounds)
+
+
+def _read_summary(path: Path, rounds: Sequence[Round], notes: list[str]) -> dict[str, Any] | None:
+    content = read_bytes(path)
+    if content is None:
+        return None
+    try:
+        summary: dict[str, Any] = json.loads(content)
+        if rounds and summary["n_rounds"] == len(rounds):
+            check_seal(content, rounds[-1].digest)
+            del summary["digest"]
+            return summary
+        said = "is ahead of rounds.jsonl"
+    except BadInput as error:
+        said = str(error)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        said = "is damaged"
+    notes.append(f"{path} {said}; it is made again")
+    return None
+
+
+def _read_about(path: Path) -> About | None:
+    content = read_bytes(path)
+    if content is None:
+        return None
+    try:
+        about = _ABOUT.validate_json(content)
+        check_seal(content, "")
+    except (ValidationError, BadInput) as error:
+        raise BadInput(f"{path} is damaged ({_first(error)}); {DAMAGED}") from None
+    return about
+
+
+def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
+    names = [f.name for f in dataclasses.fields(Bought)]
+    content = read_bytes(path)
+    try:
+        if content is None:
+            raise BadInput("there is no such file")
+        arrays = read_npz(io.BytesIO(content), ["round", *names])
+        if len({array.shape for array in arrays.values()}) != 1 or arrays["round"].ndim != 1:
+            raise BadInput("its arrays differ in length")
+        if any(arrays[name].dtype != (bool if name == "is_noisy" else np.int64) for name in names):
+            raise BadInput("its arrays have the wrong types")
+        masks = [torch.from_numpy(arrays["round"] == t) for t in range(START, len(of))]
+        columns = [torch.from_numpy(arrays[name]) for name in names]
+        bought = tuple(Bought(*(column[mask] for column in columns)) for mask in masks)
+        n = len(bought[0].ids)
+        for row, purchase, digest in zip(of, bought[1:], [*queries_digests(bought)][1:], strict=True):
+            if (n, len(purchase.ids)) != (row.n_labelled, row.n_bought):
+                raise BadInput("it does not match rounds.jsonl")
+            n += row.n_bought
+            if digest != row.queries_digest:
+                raise BadInput(f"what it says was bought by the end of round {row.round} {CHANGED}")
+    except Unreadable as error:
+        raise Unreadable(f"cannot read {path}: {error}; nothing was changed") from None
+    except BadInput as error:
+        raise BadInput(f"{path} is damaged ({error}); {DAMAGED}") from None
+    return bought
+
+
+def _first(error: ValueError | BadInput) -> str:
+    """Return the first complaint of an error that may hold several."""
+    if isinstance(error, ValidationError):
+        wrong = error.errors()[0]
+        return ": ".join([*(map(str, wrong["loc"])), wrong["msg"]])
+    return str(error)
+
+
+_ROUND = TypeAdapter(Round)
+_ABOUT = TypeAdapter(About)

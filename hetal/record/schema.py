@@ -1,0 +1,90 @@
+"""What is recorded of one round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
+    from torch import Tensor
+
+START = -1  # the "round" in which the start set was bought
+
+# The fields that describe the machine, not the result: they differ between two runs of one config. So does the digest,
+# which is of these fields too.
+MEASURED = ("seconds", "peak_memory_mb", "digest")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+AtLeast0 = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One line of `rounds.jsonl`: a network, its test, and what was bought with it.
+
+    Shares and accuracies are in [0, 1]. What describes a purchase is null where nothing was bought.
+
+    Attributes:
+        round: 0, 1, ...
+        n_labelled: labels trained on, all that was bought before.
+        accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.evaluate`.
+        train_accuracy: online accuracy of the last epoch before any fine-tuning.
+        epochs, steps, restarts: effort of training, fine-tuning included.
+        snapshot_epoch: epoch of the pair that LHD compares; null for other strategies.
+        n_pseudo, pseudo_accuracy: pseudo-labelled rows fine-tuned on, and the share whose hidden label they
+            match; null without fine-tuning.
+        n_pseudo_noisy: how many of them are noise; null without fine-tuning.
+        pseudo_accuracy_clean, pseudo_accuracy_noisy: the same share among clean and among noisy ones; null where
+            there are none.
+        n_asked: rows that the strategy was asked for at the end of the round; 0 in the last.
+        n_bought: rows bought; fewer than asked for where the strategy stopped early.
+        clean_share: share of clean rows among them.
+        n_distinct: distinct images among them.
+        bought_per_class: how many carry each label.
+        seconds: wall time by phase.
+        peak_memory_mb: most memory held at once in the round, in MiB, see `hetal.machine.memory`; null where not known.
+        queries_digest: of all rows bought up to and with this round's, see `hetal.record.seal.queries_digests`.
+        digest: of the line and of those before it, see `hetal.record.seal`. Both are entered by the record.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    round: Count
+    n_labelled: Count
+    accuracy: Share
+    balanced_accuracy: Share
+    macro_f1: Share
+    nll: AtLeast0
+    ece: AtLeast0
+    train_accuracy: Share
+    epochs: Count
+    steps: Count
+    restarts: Count
+    snapshot_epoch: Count | None
+    n_pseudo: Count | None
+    pseudo_accuracy: Share | None
+    n_asked: Count
+    n_bought: Count
+    clean_share: Share | None
+    n_distinct: Count | None
+    bought_per_class: list[Count] | None
+    seconds: dict[str, AtLeast0]
+    peak_memory_mb: AtLeast0 | None = None
+    n_pseudo_noisy: Count | None = None
+    pseudo_accuracy_clean: Share | None = None
+    pseudo_accuracy_noisy: Share | None = None
+    queries_digest: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Bought:
+    """Rows bought in one round: parallel (n,) arrays."""
+
+    ids: Tensor
+    labels: Tensor
+    source: Tensor
+    is_noisy: Tensor

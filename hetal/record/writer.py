@@ -1,0 +1,413 @@
+"""What a run leaves behind, and how it is taken up again.
+
+In a run's folder: `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the
+public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`;
+`pictures.npz`, what the report shows of purchases; where asked for, `network.pt`, the weights of the last round's
+network (a state_dict); `strategy-<round>.pt`, the state of a strategy that has one, after each of its queries.
+
+`rounds.jsonl` is the commit point: queries are written first, and what they hold beyond it is dropped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import glob
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from hetal.budget import Budget
+from hetal.errors import BadInput, Held, Unreadable
+from hetal.machine.files import (
+    make_folder,
+    read_bytes,
+    remove,
+    remove_folders,
+    scraps,
+    write_atomically,
+    write_text,
+)
+from hetal.machine.locks import locked
+from hetal.record.checkpoint import Checkpoint, State, read_state, write_state
+from hetal.record.identity import by_content, data_files, differences, identify, what_counts
+from hetal.record.provenance import made_by, other_surroundings, session, source
+from hetal.record.reader import AGAIN, DAMAGED, About, read_contents
+from hetal.record.schema import START, Bought, Round
+from hetal.record.seal import queries_digests, seal
+
+# Files that a forced run replaces; provenance last, since it guards the others.
+OUTPUTS = (
+    "summary.json", "rounds.jsonl", "queries.npz", "pictures.npz", "network.pt", "curve.png", "round.ckpt",
+    "trace-train.json", "trace-train.txt", "trace-query.json", "trace-query.txt", "provenance.json",
+)  # fmt: skip
+
+
+class Record:
+    """The record of one run.
+
+    Args:
+        config: the resolved config, plain values.
+        choices: the option chosen in each config group, for a readable folder name.
+        overrides: the overrides of the command line.
+        force: do not read what the folder holds, be it damaged: it is to be replaced.
+
+    Attributes:
+        settings: all that can change the result, see `hetal.record.identity`.
+        rounds: finished rounds.
+        bought: the start set and what each finished round bought.
+        summary: of the finished run; None while it is not finished.
+        notes: what a user should know of how the record was found.
+
+    Raises:
+        Unreadable: the record found cannot be read.
+        BadInput: `name` would leave `root`, a file that a setting names cannot be read, or the record found is damaged
+            beyond what can be mended, was changed by other hands, or is another run's.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        choices: Mapping[str, str],
+        overrides: Sequence[str] = (),
+        force: bool = False,
+    ) -> None:
+        identity = identify(config, choices)
+        self.settings = identity.settings
+        self.hash = identity.hash
+        self.title = identity.title
+        self.group = identity.group
+        self.dir = identity.dir
+        self.config = config
+        self.choices = dict(choices)
+        self.id = ""
+        self.rounds: list[Round] = []
+        self.bought: list[Bought] = []
+        self.summary: dict[str, Any] | None = None
+        self.notes: list[str] = []
+        self._lines: list[str] = []  # of rounds.jsonl
+        self._overrides = list(overrides)
+        self._about: About | None = None
+        self._holder = ""
+        if not force:
+            self._load()
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all rounds so far."""
+        return sum(row.steps for row in self.rounds)
+
+    @property
+    def data(self) -> str:
+        """The fingerprint of the data that the run was begun with, see `hetal.experiment`; empty before."""
+        return self._about.data if self._about else ""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The digests of the files that its data were read from, see `hetal.record.identity.data_files`."""
+        return self._about.files if self._about else {}
+
+    def finished(self, budget: Budget) -> list[Round] | None:
+        """Return the rounds of the whole run of `budget` where nothing of it is left to do; None where something is.
+
+        Raises:
+            BadInput: a longer run is on record that has no network at this budget's end.
+        """
+        rounds = budget.part_of(self.rounds)
+        return None if rounds == self.rounds and self.summary is None else rounds
+
+    @contextmanager
+    def hold(
+        self, device: torch.device, data: str, force: bool = False, budget: Budget | None = None
+    ) -> Iterator[Record]:
+        """Be the only writer of this record for a while.
+
+        Where a shorter run is on record, what `budget` makes in another way is cut off first. Where nothing of `budget`
+        is left to do, see `finished`, nothing is changed.
+
+        Args:
+            device: where the run computes.
+            data: `Setup.fingerprint` of the data the run is to use.
+            force: forget what the folder holds and start again.
+            budget: that the run is to spend.
+
+        Raises:
+            Held: another process holds the record.
+            BadInput: it was begun with other data, by other code or on
+                another kind of device; or the folder cannot be written.
+        """
+        try:
+            make_folder(self.dir)
+        except BadInput as error:
+            raise BadInput(f"root={self.config['root']}: {error}") from None
+        with locked(self.dir / ".lock", self._held):
+            holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
+            self._holder = json.dumps({**holder, "token": uuid.uuid4().hex})
+            try:
+                write_text(self.dir / ".holder.json", self._holder)
+                for scrap in scraps(self.dir):
+                    remove(scrap)
+                if force:
+                    self._forget()
+                self._load()
+                made = self.check(device, data)
+                if budget is None or self.finished(budget) is None:
+                    if budget is not None:
+                        self.cut(budget.n_shared(self.rounds))
+                    self._begin(device, data, made)
+                yield self
+            finally:
+                with suppress(OSError, Unreadable):  # it says who held the record last, and no more
+                    if self._is_ours():
+                        (self.dir / ".holder.json").unlink()
+
+    def wait(self, check: Callable[[], None]) -> None:
+        """Wait until no other process holds this record, and read it again.
+
+        Args:
+            check: called again and again meanwhile; what it raises ends the waiting.
+        """
+        while True:
+            with suppress(Held), locked(self.dir / ".lock", self._held):
+                self._load()
+                return
+            check()
+            time.sleep(0.2)
+
+    def start(self, bought: Bought) -> None:
+        """Enter the start set, unless it is there already."""
+        if not self.bought:
+            self.bought.append(bought)
+
+    def cut(self, n: int) -> None:
+        """Keep the first `n` rounds only: a longer run than the one on record makes the others in another way."""
+        if n == len(self.rounds):
+            return
+        self._check_ours()
+        assert self._about is not None
+        if (ends := self.rounds[-1].n_labelled) != self.rounds[n].n_labelled:
+            self.notes.append(
+                f"the network at {ends} labels is dropped: a smaller n_end had cut the query before it short"
+            )
+        # A tracker's run cannot take rounds back: what follows is another run to it. Written first, since a cut that is
+        # killed is made again only as long as there is something to cut.
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self._about.id}')}")
+        self.id = uuid.uuid4().hex[:8]
+        self._write_about(dataclasses.replace(self._about, id=self.id))
+        self.summary = None
+        stale = ("summary.json", "network.pt", "pictures.npz", "curve.png")
+        for name in stale if n else (*stale, "rounds.jsonl"):
+            remove(self.dir / name)
+        del self.rounds[n:], self._lines[n:], self.bought[n + 1 :]
+        if n:
+            self._write_rounds()
+
+    def strategy_state(self) -> State | None:
+        """Return the state in which the strategy left its last query; None before the first.
+
+        Raises:
+            BadInput: it was not kept, or is damaged.
+        """
+        if not self.rounds:
+            return None
+        path = self._state_path(len(self.rounds) - 1)
+        try:
+            kept = read_state(path)
+        except FileNotFoundError:
+            raise BadInput(f"{path} is missing, which the next query depends on; {DAMAGED}") from None
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or "not enough memory"
+            raise Unreadable(f"cannot read {path}: {reason}; nothing was changed") from None
+        except Exception as error:  # what torch raises depends on which byte is wrong
+            raise BadInput(f"{path} is damaged ({type(error).__name__}); {DAMAGED}") from None
+        if kept.get("after") != self.rounds[-1].queries_digest:
+            raise BadInput(f"{path} is damaged (it is of other queries); {DAMAGED}")
+        state: State = kept["state"]
+        return state
+
+    def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
+        """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
+        self._check_ours()
+        self.bought.append(bought)
+        *_, digest = queries_digests(self.bought)
+        if state is not None:
+            write_state(self._state_path(row.round), {"after": digest, "state": state})
+        values = dataclasses.asdict(dataclasses.replace(row, queries_digest=digest))
+        del values["digest"]
+        previous = self.rounds[-1].digest if self.rounds else self.hash
+        line = seal(json.dumps(values, allow_nan=False), previous)
+        self._lines.append(line)
+        self.rounds.append(Round(**json.loads(line)))
+        self._write_queries()
+        self._write_rounds()
+        remove(self.dir / "round.ckpt")
+
+    def keep_network(self, network: nn.Module) -> None:
+        """Leave the weights of the last round's network; before the round is entered, so that none is without."""
+        self._check_ours()
+        weights = {name: value.cpu() for name, value in network.state_dict().items()}
+        write_atomically(self.dir / "network.pt", lambda file: torch.save(weights, file))
+
+    def kept_network(self) -> dict[str, torch.Tensor] | None:
+        """Return the weights that `keep_network` left; None where it left none, or they cannot be read."""
+        try:
+            weights: dict[str, torch.Tensor] = torch.load(
+                self.dir / "network.pt", weights_only=True, map_location="cpu"
+            )
+        except Exception:  # what is raised depends on which byte is wrong
+            return None
+        return weights
+
+    def keep_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Leave plain arrays as an .npz file called `name`, see `hetal.watch.pictures`."""
+        self._check_ours()
+        write_atomically(self.dir / name, lambda file: np.savez(file, **arrays))
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Enter the summary: the run is finished."""
+        self._check_ours()
+        remove(self.dir / "round.ckpt")
+        self._write_sealed("summary.json", summary, self.rounds[-1].digest)
+        self.summary = dict(summary)
+
+    def checkpoint(self, t: int, minutes: float | None) -> Checkpoint:
+        """Return where round `t` keeps its state every so many minutes, see `hetal.record.checkpoint`."""
+        return Checkpoint(self.dir / "round.ckpt", t, minutes)
+
+    def expected(self) -> float | None:
+        """Return the seconds that are left to run, to judge by finished runs of the same name but for the seed."""
+        title = self.title.replace(" ", "-")
+        prefix = title[: title.rindex("-s")]
+        rest = []
+        for path in self.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
+            with suppress(OSError, BadInput, ValueError, LookupError, TypeError):
+                rest.append(sum(_seconds(path.parent, path.stat().st_mtime_ns)[len(self.rounds) :]))
+        return sum(rest) / len(rest) if rest else None
+
+    def changed(self, now: Mapping[str, str]) -> str | None:
+        """Say in what `now`, see `made_by`, differs from what began this record; None where in nothing."""
+        then = self._about.made_by if self._about else {}
+        differ = [key for key in now if key in then and then[key] != now[key]]
+        if not differ:
+            return None
+        return (
+            f"was begun by {', '.join(f'{key} {then[key]}' for key in differ)}; "
+            f"this is {', '.join(f'{key} {now[key]}' for key in differ)}"
+        )
+
+    def check(self, device: torch.device, data: str) -> dict[str, str]:
+        """Return what a run of this record would be made by, see `made_by`; refuse what began it otherwise.
+
+        Raises:
+            BadInput: it was begun with other data, by other code or on another kind of device.
+        """
+        made = {**made_by(self.config), "device": device.type}
+        # The data are those that the settings name, unless they were changed after these were looked at.
+        if differ := differences(self.settings, by_content(what_counts(self.config))):
+            raise BadInput(f"{', '.join(differ)}: what it names was changed while the run was started")
+        if self._about is not None and self._about.data != data:
+            raise BadInput(f"{self.dir} was begun with other data than these; {AGAIN}")
+        if changed := self.changed(made):
+            raise BadInput(f"{self.dir} {changed}; {AGAIN}")
+        return made
+
+    def _begin(self, device: torch.device, data: str, made: dict[str, str]) -> None:
+        about = self._about or About(
+            id=uuid.uuid4().hex[:8],
+            data=data,
+            choices=self.choices,
+            made_by=made,
+            source=source(),
+            sessions=[],
+            settings=dict(self.settings),
+            files=data_files(self.config),
+        )
+        now = session(device)
+        if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
+            self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
+        if other := other_surroundings(now, about.sessions):
+            self.notes.append(other)
+        about = dataclasses.replace(about, sessions=[*about.sessions, now])
+        self.id = about.id
+        folder = self.dir / ".hydra"
+        make_folder(folder)
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(self.config))))
+        write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
+        self._write_about(about)
+
+    def _write_about(self, about: About) -> None:
+        self._about = about
+        self._write_sealed("provenance.json", dataclasses.asdict(about), "")
+
+    def _write_sealed(self, name: str, values: Mapping[str, Any], previous: str) -> None:
+        text = json.dumps(values, indent=2, allow_nan=False)
+        write_text(self.dir / name, seal(text, previous))
+
+    def _state_path(self, t: int) -> Path:
+        return self.dir / f"strategy-{t}.pt"
+
+    def _forget(self) -> None:
+        states = self.dir.glob("strategy-[0-9]*.pt")
+        for old in [*states, *(self.dir / name for name in OUTPUTS)]:
+            remove(old)
+        remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(self.hash)}-*")
+
+    def _load(self) -> None:
+        found = read_contents(self.dir)
+        if found.about and (differ := differences(found.about.settings, self.settings)):
+            said = ", ".join(
+                f"{key} is {there} there and {here} here" for key, (there, here) in differ.items()
+            )
+            raise BadInput(f"{self.dir} holds another run ({said}); name=OTHER keeps them apart")
+        self.rounds, self.bought, self._lines = list(found.rounds), list(found.bought), list(found.lines)
+        self.summary, self.notes, self._about = found.summary, list(found.notes), found.about
+
+    def _write_rounds(self) -> None:
+        write_text(self.dir / "rounds.jsonl", "\n".join(self._lines) + "\n")
+
+    def _write_queries(self) -> None:
+        sizes = [len(b.ids) for b in self.bought]
+        columns: dict[str, Any] = {
+            f.name: torch.cat([getattr(b, f.name).cpu() for b in self.bought]).numpy()
+            for f in dataclasses.fields(Bought)
+        }
+        round_ = np.repeat(np.arange(len(sizes)) + START, sizes)
+        write_atomically(self.dir / "queries.npz", lambda file: np.savez(file, round=round_, **columns))
+
+    def _is_ours(self) -> bool:
+        return read_bytes(self.dir / ".holder.json") == self._holder.encode()
+
+    def _check_ours(self) -> None:
+        """Refuse to write where the folder was deleted, or deleted and begun anew by another process."""
+        if not self._is_ours():
+            raise BadInput(
+                f"{self.dir} was deleted or taken over by {self._who_holds()} while this process ran"
+            )
+
+    def _held(self) -> Held:
+        return Held(f"{self.dir} is being written by {self._who_holds()}")
+
+    def _who_holds(self) -> str:
+        try:
+            holder = json.loads((self.dir / ".holder.json").read_text())
+            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, LookupError, TypeError):
+            return "another process"
+
+
+@functools.lru_cache(maxsize=4096)
+def _seconds(folder: Path, stamp: int) -> list[float]:
+    """Return how long each round of a finished run took; `stamp` tells when it was finished."""
+    lines = (read_bytes(folder / "rounds.jsonl") or b"").splitlines()
+    return [sum(json.loads(line)["seconds"].values()) for line in lines]

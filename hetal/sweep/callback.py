@@ -1,0 +1,189 @@
+"""A sweep under any launcher, in the process that starts it: what it is to run, and a table of what became of it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hetal.errors import BadInput
+from hetal.machine.files import make_folder, write_json
+from hetal.machine.output import plain_console
+from hetal.record.redact import check_arguments, check_settings
+from hetal.sweep.jobs import FINE, given, read_jobs, sweep_folder
+from hetal.sweep.launchers import prepare_launcher
+
+# More jobs than this are counted, and only those that need attention are listed.
+LISTED = 40
+
+# What a sweep's folder holds before the first job.
+BEFORE = ("multirun.yaml", "planned")
+
+
+class Sweep(Callback):
+    """Hydra's hooks around a run and a sweep, in the process that starts it."""
+
+    def __init__(self) -> None:
+        self._folder = Path()
+        self._reported = False
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what a run would not heed."""
+        _or_exit(lambda: check_hydra(config))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check that the sweep can be run and written down, before Hydra tries to."""
+        _or_exit(lambda: self._begin(config))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print the table; exit with 1 where a job is not done."""
+        if not self._report():
+            raise SystemExit(1)
+
+    def _begin(self, config: DictConfig) -> None:
+        # Of hydra's own settings too: it writes all of them to multirun.yaml.
+        check_arguments(given(config.hydra.overrides.task))
+        check_settings(OmegaConf.to_container(config))
+        check_hydra(config)
+        prepare_launcher(config)
+        planned = plan(config)
+        folder = sweep_folder(config.hydra)
+        try:
+            make_folder(folder)
+            try:
+                # Of two sweeps that were told to use one folder, one gets it.
+                os.close(os.open(folder / "planned", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except FileExistsError:
+                raise BadInput(f"hydra.sweep.dir={folder}: is the folder of another sweep") from None
+            except OSError as error:
+                raise BadInput(f"cannot write {folder / 'planned'}: {error.strerror or error}") from None
+            write_json(folder / "planned", planned)
+        except BadInput as error:
+            raise BadInput(str(error) if "=" in str(error) else f"root={config.root}: {error}") from None
+        self._folder = folder
+        atexit.register(self._report)  # for a sweep that is cut short
+
+    def _report(self) -> bool:
+        """Print what became of the jobs, once; tell whether all are done."""
+        if self._reported:
+            return True
+        self._reported = True
+        if not self._has_begun():
+            self._leave_nothing()  # Hydra has refused the settings, and said so
+            return False
+        jobs = read_jobs(self._folder)
+        done = all(job["state"] in FINE for job in jobs)
+        try:
+            show_jobs(plain_console(), jobs)
+        except Exception as error:  # whatever it is, it changes nothing of what became of the jobs
+            print(f"the table cannot be printed: {type(error).__name__}: {error}", file=sys.stderr)
+        return done
+
+    def _has_begun(self) -> bool:
+        with suppress(OSError):
+            return bool({path.name for path in self._folder.iterdir()} - {*BEFORE})
+        return True
+
+    def _leave_nothing(self) -> None:
+        with suppress(OSError):  # the folders go where they are empty
+            for name in BEFORE:
+                (self._folder / name).unlink(missing_ok=True)
+            for folder in (self._folder, self._folder.parent):
+                folder.rmdir()
+
+
+def _or_exit(act: Callable[[], None]) -> None:
+    """Do something in one of Hydra's hooks, of whose errors Hydra itself would only warn."""
+    try:
+        act()
+    except (BadInput, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def check_hydra(config: DictConfig) -> None:
+    """Refuse those of Hydra's own settings that a run would not heed, or that would take its files elsewhere.
+
+    Raises:
+        BadInput: names the setting.
+    """
+    hydra = config.hydra
+    if hydra.job.chdir:
+        raise BadInput("hydra.job.chdir=true: runs do not change folders; root= says where results go")
+    if str(hydra.run.dir) != ".":
+        raise BadInput(f"hydra.run.dir={hydra.run.dir}: results go to root/name; set root= and name=")
+    if hydra.output_subdir is not None:
+        raise BadInput(
+            f"hydra.output_subdir={hydra.output_subdir}: every run keeps its config in .hydra itself"
+        )
+
+
+def plan(config: DictConfig) -> list[list[str]]:
+    """Return the overrides of every job that Hydra's own sweeper will start; other sweepers decide as they go.
+
+    Raises:
+        BadInput: that is none.
+        HydraException: a value is not for this sweeper.
+    """
+    if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+        return []
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*params, *given(config.hydra.overrides.task)])
+    batches = BasicSweeper.split_arguments(overrides, None)
+    jobs = [list(job) for batch in batches for job in batch]
+    if not jobs:
+        empty = [o for o in overrides if o.is_discrete_sweep() and not list(o.sweep_string_iterator())]
+        names = " ".join(str(o.input_line) for o in empty)
+        raise BadInput(f"{names}: has no values, so the sweep has no jobs")
+    return jobs
+
+
+def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
+    """Print the table of a sweep that has ended, and how many jobs ended how."""
+    if not jobs:
+        return
+    common = set.intersection(*(set(job["overrides"]) for job in jobs))
+    table = Table(box=None, pad_edge=False, header_style="bold", title="the sweep", title_justify="left")
+    table.add_column("job", overflow="fold")
+    table.add_column("state")
+    table.add_column("accuracy", justify="right")
+    table.add_column("seconds", justify="right")
+    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in FINE]
+    for job in listed:
+        cells = (
+            " ".join(o for o in job["overrides"] if o not in common) or " ".join(job["overrides"]),
+            job["state"] + (f": {job['error']}" if "error" in job else ""),
+            f"{job['accuracy']:.1%}" if "accuracy" in job else "",
+            f"{job['seconds']:.1f}"
+            if job["state"] in ("done", "failed", "stopped", "died") and "seconds" in job
+            else "",
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    if listed:
+        console.print(table)
+    counts = Counter(job["state"] for job in jobs)
+    console.print(f"{len(jobs)} jobs: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    planned = [job for job in jobs if job["state"] in ("to run", "to continue")]
+    if known := [job["expected_seconds"] for job in planned if "expected_seconds" in job]:
+        minutes = sum(known) / len(known) * len(planned) / 60
+        console.print(f"about {minutes:,.0f} minutes of work, to judge by finished runs")
+    if any(state not in FINE for state in counts):
+        console.print("the same command runs what is missing")

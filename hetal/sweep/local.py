@@ -1,0 +1,315 @@
+"""hetal's own launcher for one machine: jobs run in processes that it starts, watches and replaces.
+
+It stands in for Hydra's basic launcher, which runs all jobs in its own process, and for joblib's, which gives up all
+jobs where one brings down its process.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from hetal.errors import BadInput
+from hetal.machine.files import write_json
+from hetal.machine.output import prefix_lines, protect
+from hetal.machine.signals import SIGNALS, tell
+from hetal.sweep.jobs import (
+    deaths,
+    fail,
+    n_jobs,
+    note_of,
+    read_job,
+    read_planned,
+    reason,
+    sweep_folder,
+    write_job,
+)
+from hetal.sweep.workers import START, Ended, Workers
+
+# Between two looks at what cannot wake this process, in seconds.
+LOOK = 0.2
+
+
+class LocalLauncher(Launcher):
+    """Runs the jobs of a sweep, `n_jobs` at once, in processes that run one after the other.
+
+    Args:
+        n_jobs: at least 1.
+        start: how processes are started, "fork" or "spawn"; None is what suits the system.
+    """
+
+    # Hydra takes launchers from no other package.
+    __module__ = "hydra_plugins.hetal"
+
+    def __init__(self, n_jobs: int, start: str | None = None) -> None:
+        self.n_jobs = n_jobs
+        self._start = start or START
+        self._workers: Workers | None = None
+        self._signals: list[int] = []
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what jobs are made from; called by Hydra."""
+        self.config = config
+        self._task = _Task(hydra_context, task_function, config, self.n_jobs > 1)
+        hydra_context.config_loader = _EveryValueOnce(hydra_context.config_loader)  # type: ignore[assignment]
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run jobs and wait for all of them; whatever one does to its process, the others run.
+
+        Args:
+            job_overrides: of every job.
+            initial_job_idx: the number of the first.
+
+        Raises:
+            SystemExit: a signal asked to stop.
+        """
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        jobs = {initial_job_idx + i: list(job) for i, job in enumerate(job_overrides)}
+        try:
+            batch = _Batch(self.config, jobs, self.n_jobs)
+        except BadInput as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
+        if self._workers is None:
+            work = self._task if self._start == "fork" else _Pickled(self._task)
+            self._workers = Workers(self.n_jobs, work, self._start)
+        with self._heeding_signals():
+            returned = self._run(batch, self._workers)
+        if self._signals:
+            print("stopped; the same command continues", file=sys.stderr)
+            raise SystemExit(128 + self._signals[0])
+        return [_returned(job, returned.get(number)) for number, job in jobs.items()]
+
+    def _run(self, batch: _Batch, workers: Workers) -> dict[int, float]:
+        left = batch.in_order()
+        returned: dict[int, float] = {}
+        asked = False
+        while True:
+            while left and not self._signals and len(workers.busy) < self.n_jobs and not batch.is_over():
+                number = left.pop(0)
+                batch.announce(number, len(left) + 1 + len(workers.busy))
+                try:
+                    workers.start(number, batch.jobs[number])
+                except OSError as error:  # no memory, or too many processes
+                    said = f"no process can be started for it: {error.strerror or error}"
+                    batch.note(Ended(number, said), stopping=False)
+            if self._signals and not asked:
+                workers.ask_to_stop()
+                asked = True
+            if len(self._signals) > 1:
+                workers.kill()
+            if not workers.busy:
+                return returned
+            for ended in workers.ended(LOOK):
+                batch.note(ended, stopping=bool(self._signals))
+                if isinstance(ended.result, float):
+                    returned[ended.number] = ended.result
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[None]:
+        before: dict[int, Any] = {}
+        for number in SIGNALS:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, self._hear)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(number)
+        if len(self._signals) == 1:
+            tell(b"stopping after this epoch; once more stops at once\n")
+
+
+def _returned(job: list[str], value: float | None) -> JobReturn:
+    """Return a job's value as Hydra's sweepers take it; of a job that failed, None."""
+    returned = JobReturn(overrides=job, status=JobStatus.COMPLETED)
+    returned.return_value = value
+    return returned
+
+
+class _Batch:
+    """Jobs that are launched together, and what is said and written of them here."""
+
+    def __init__(self, config: DictConfig, jobs: dict[int, list[str]], at_once: int) -> None:
+        self.jobs = jobs
+        self._config = config
+        self._at_once = at_once
+        self._folder = sweep_folder(config.hydra)
+        self._total = n_jobs(config.hydra)
+        self._seconds: list[float] = []
+        planned = read_planned(self._folder)
+        if len(planned) in jobs:
+            planned += jobs.values()  # of a sweeper that decides as it goes
+            write_json(self._folder / "planned", planned)
+        self._common = set.intersection(*map(set, jobs.values())) if len(jobs) > 1 else set()
+
+    def in_order(self) -> list[int]:
+        """Return the numbers of the jobs in the order in which to run them: what has died twice comes last."""
+        count = {number: deaths(self._config, job) for number, job in self.jobs.items()}
+        return sorted(self.jobs, key=lambda number: count[number] if count[number] > 1 else 0)
+
+    def is_over(self) -> bool:
+        """Tell whether no other job is to be started."""
+        return bool(self._config.fail_fast) and (self._folder / "failed").exists()
+
+    def announce(self, number: int, left: int) -> None:
+        """Say which job begins and how long it and all others that are left may take."""
+        if self._config.dry_run:
+            return
+        varies = " ".join(o for o in self.jobs[number] if o not in self._common)
+        print("  ".join(part for part in (self.name(number), varies, self._time_left(left)) if part))
+
+    def name(self, number: int) -> str:
+        """Return what a job is called, as `hetal.sweep.jobs.place_in_sweep` does."""
+        return f"job {number + 1}" + (f" of {self._total}" if self._total else "")
+
+    def note(self, ended: Ended, stopping: bool) -> None:
+        """Write down what a job could not: that it died, or could not be begun."""
+        number, job = ended.number, self.jobs[ended.number]
+        written = read_job(self._folder, number) or {}
+        if ended.died is None and not isinstance(ended.result, str):
+            if written.get("state") == "done":
+                self._seconds.append(float(written.get("seconds", 0)))
+            return
+        if written.get("state", "running") != "running":
+            return  # it had ended, and written so; then its process died
+        if stopping:
+            with suppress(OSError):  # that it ended here was not its doing
+                note_of(self._config, job).unlink()
+        said = ended.died or ended.result
+        state = "stopped" if stopping else "died" if ended.died else "failed"
+        what = {"seconds": written["seconds"]} if "seconds" in written else {}
+        if not stopping:
+            what["error"] = said
+            fail(self._folder, number, job, said, self.name(number))
+        try:
+            write_job(self._folder, number, job, state, what)
+        except BadInput as error:
+            print(f"error: {error}", file=sys.stderr)
+
+    def _time_left(self, left: int) -> str:
+        if not self._seconds:
+            return ""
+        seconds = round(sum(self._seconds) / len(self._seconds) * left / min(self._at_once, left))
+        return f"about {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+
+
+class _Task:
+    """Runs one job, in a worker."""
+
+    def __init__(
+        self, context: HydraContext, function: TaskFunction, config: DictConfig, side_by_side: bool
+    ) -> None:
+        self._context = HydraContext(context.config_loader, context.callbacks)
+        self.function = function
+        self._config = config
+        self._side_by_side = side_by_side
+
+    def __call__(self, number: int, overrides: Sequence[str]) -> float | str | None:
+        """Return the objective; None where the job has written down that there is none; or why it has not."""
+        protect()
+        if self._side_by_side:
+            prefix_lines(f"[job {number + 1}] ")
+        try:
+            config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+            with open_dict(config):
+                config.hydra.job.id = number
+                config.hydra.job.num = number
+            done = run_job(
+                hydra_context=self._context,
+                task_function=self.function,
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+            if done.status != JobStatus.COMPLETED:
+                raise done._return_value
+            value = done.return_value
+        except KeyboardInterrupt:
+            return None  # it has written that it was stopped
+        except BaseException as error:
+            return reason(error)
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            if self._side_by_side:
+                prefix_lines(f"[job {number + 1}] ")  # ends a line that has no end
+        return None if value is None else float(value)
+
+
+class _Pickled:
+    """A task for processes that are not forked: Hydra's settings travel with it, and its function by name."""
+
+    def __init__(self, task: _Task) -> None:
+        # Each process has plugins of its own, hetal's launcher not among them.
+        own = Singleton.get_state()["instances"]
+        singletons = {kind: one for kind, one in own.items() if kind is not Plugins}
+        function = task.function
+        task.function = _innermost  # any that can be pickled
+        self._name = (function.__module__, function.__qualname__)
+        self._content = pickle.dumps((task, singletons))
+        task.function = function
+        self._task: _Task | None = None
+
+    def __call__(self, number: int, overrides: Sequence[str]) -> Any:
+        """Run the task."""
+        if self._task is None:
+            setup_globals()
+            Plugins.instance()
+            self._task, singletons = pickle.loads(self._content)
+            state = Singleton.get_state()
+            state["instances"].update(singletons)
+            Singleton.set_state(state)
+            module, name = self._name
+            self._task.function = _innermost(getattr(sys.modules[module], name))
+        return self._task(number, overrides)
+
+
+def _innermost(main: Any) -> TaskFunction:
+    """Return the Hydra task in a function that was decorated twice and more, see `hetal.app.command.plainly`."""
+    found = main
+    while main is not None:
+        if getattr(main, "is_task", False):
+            found = main
+        main = getattr(main, "__wrapped__", None)
+    task: TaskFunction = found
+    return task
+
+
+class _EveryValueOnce:
+    """Spares a sweeper that composes every job before any starts those that hold no value it has not seen.
+
+    A value that does not exist is refused all the same, and a job that runs composes itself again.
+    """
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._loader = loader
+        self._seen: set[str] = set()
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig | None:
+        """Compose a job; return None where that could show nothing new."""
+        if self._seen.issuperset(sweep_overrides):
+            return None
+        config = self._loader.load_sweep_config(master_config, sweep_overrides)
+        self._seen.update(sweep_overrides)
+        return config
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)

@@ -1,0 +1,181 @@
+"""Gradient descent on labelled rows, an epoch at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hetal.errors import Diverged
+from hetal.record.checkpoint import State
+from hetal.train.ema import EMA
+from hetal.train.fitted import Pair, Standardise, split
+from hetal.train.optim import Adam
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+# Numbers gathered, augmented and standardised in one go: many small batches at once, as each operation has its price,
+# but no more than caches hold and allocators reuse.
+NUMBERS_PER_GATHER = 2**20
+
+# Rows of up to this many numbers in all (256 MiB) are standardised once for a whole training, not in every epoch.
+NUMBERS_KEPT = 2**26
+
+
+class Training:
+    """A network under training with its moving average.
+
+    Args:
+        network: trained in place.
+        ema: follows `network`.
+        images_M: (M, ...) stored images.
+        source_L: (L,) int64, the image of each row to train on.
+        labels_L: (L,) int64.
+        prepare: maps stored images to network input.
+        lr: Adam's learning rate.
+        batch_size: rows a step.
+        clip: gradients are clipped by value to +-clip.
+        rng: CPU generator of permutations and augmentation.
+        augment: applied to stored images before `prepare`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        ema: EMA,
+        images_M: Tensor,
+        source_L: Tensor,
+        labels_L: Tensor,
+        prepare: Standardise,
+        *,
+        lr: float,
+        batch_size: int,
+        clip: float,
+        rng: torch.Generator,
+        augment: Augment | None = None,
+    ) -> None:
+        self.network = network
+        self.ema = ema
+        self.accuracies: list[float] = []
+        self.losses: list[float] = []
+        self.steps = 0
+        self._images_M = images_M
+        self._source_L = source_L
+        self._labels_L = labels_L
+        self._prepare = prepare
+        self._lr = lr
+        self._batch_size = batch_size
+        self._clip = clip
+        self._rng = rng
+        self._augment = augment
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._optimiser = Adam(self._parameters, lr)
+        self._ema_accuracy: float | None = None
+        self._ready_L: Tensor | None = None  # all rows as the network takes them, where that never changes
+        if augment is None and len(source_L) * images_M[0].numel() <= NUMBERS_KEPT:
+            self._ready_L = prepare(images_M.index_select(0, source_L))
+        batches = NUMBERS_PER_GATHER // (batch_size * images_M[0].numel())
+        self._rows_per_gather = batch_size * min(max(batches, 1), 64)
+
+    @property
+    def pair(self) -> Pair:
+        """The network and its average, as they are now."""
+        return Pair(self.network, self.ema.network)
+
+    def state_dict(self) -> State:
+        """Return what the next epoch depends on, the generators apart."""
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "rows": [self._source_L, self._labels_L],
+            "accuracies": self.accuracies,
+            "losses": self.losses,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from where `state_dict` was taken, on the same rows."""
+        self.network.load_state_dict(state["network"])
+        self.ema.load_state_dict(state["ema"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.accuracies, self.losses = list(state["accuracies"]), list(state["losses"])
+        self.steps = state["steps"]
+
+    def epoch(self) -> float:
+        """Train on every row once and return the online accuracy: the share that was right when it came up.
+
+        Raises:
+            Diverged: the epoch's loss is not finite.
+        """
+        self.network.train()
+        self._ema_accuracy = None
+        n = len(self._labels_L)
+        order = torch.randperm(n, generator=self._rng).to(self._labels_L.device)
+        n_right = torch.zeros((), dtype=torch.long, device=order.device)
+        loss_sum = torch.zeros((), device=order.device)
+        for rows in split(order, self._rows_per_gather):
+            x, y = self._gather(rows), self._labels_L[rows]
+            answers = []
+            for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
+                logits, _ = self.network(x_B)
+                loss = cross_entropy(logits, y_B)
+                gradients = list(
+                    torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+                )
+                clip_by_value(gradients, self._clip)
+                self._optimiser.step(gradients)
+                self.ema.update()
+                self.steps += 1
+                answers.append(logits.detach())
+            logits_R = torch.cat(answers)
+            n_right += (logits_R.argmax(1) == y).sum()
+            loss_sum += cross_entropy(logits_R, y, reduction="sum")
+        sums: list[float] = torch.stack([n_right.float(), loss_sum]).tolist()
+        accuracy, loss_mean = sums[0] / n, sums[1] / n
+        self.accuracies.append(accuracy)
+        self.losses.append(loss_mean)
+        if not math.isfinite(loss_mean):
+            raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self._lr:g}")
+        return accuracy
+
+    def ema_accuracy(self) -> float:
+        """Return the accuracy of the moving average, as it is now, on the rows trained on."""
+        if self._ema_accuracy is None:
+            self._ema_accuracy = self._measure(self.ema.network)
+        return self._ema_accuracy
+
+    @torch.inference_mode()
+    def _measure(self, network: nn.Module) -> float:
+        network.eval()
+        rows = torch.arange(len(self._labels_L), device=self._labels_L.device)
+        n_right = torch.zeros((), dtype=torch.long, device=rows.device)
+        for batch in rows.split(self._rows_per_gather):
+            logits, _ = network(self._as_stored(batch))
+            n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
+        return int(n_right) / len(rows)
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        if self._augment is None:
+            return self._as_stored(rows)
+        images = self._images_M.index_select(0, self._source_L[rows])
+        return self._prepare(self._augment(images, self._rng))
+
+    def _as_stored(self, rows: Tensor) -> Tensor:
+        if self._ready_L is not None:
+            # Which gathers fast, but forgets how images were laid out.
+            return self._ready_L.index_select(0, rows).contiguous(memory_format=self._prepare.layout)
+        return self._prepare(self._images_M.index_select(0, self._source_L[rows]))
+
+
+def clip_by_value(tensors: list[Tensor], most: float) -> None:
+    """Clamp every element to +-`most`, in place."""
+    if tensors[0].is_cuda:  # two launches in all
+        torch._foreach_clamp_min_(tensors, -most)
+        torch._foreach_clamp_max_(tensors, most)
+    else:  # one pass over memory
+        for tensor in tensors:
+            tensor.clamp_(-most, most)

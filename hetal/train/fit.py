@@ -1,0 +1,240 @@
+"""One round of training in progress: attempts from scratch, then fine-tuning, an epoch at a time.
+
+Between any two epochs the whole state can be taken out and put into a fresh `Fitting` of the same round, which then
+gives the same bits as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from hetal.pool import Pool
+from hetal.record.checkpoint import State
+from hetal.rng import global_state, set_global_state
+from hetal.train.ema import EMA
+from hetal.train.epoch import Augment, Training
+from hetal.train.finetune import PseudoLabels
+from hetal.train.fitted import Fitted
+from hetal.train.snapshot import SnapshotWatch
+
+if TYPE_CHECKING:
+    from hetal.train.learner import Learner
+
+# The attributes of a `Fitting` that are plain numbers.
+PLAIN = ("epochs", "accuracy", "_steps", "_restarts", "_trained")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A round's networks, and how they came to be.
+
+    Attributes:
+        fitted: what a strategy reads.
+        epochs: epochs trained, restarts and fine-tuning included.
+        steps: optimiser steps taken, likewise.
+        restarts: how often training began again.
+        accuracy: online train accuracy of the last epoch before fine-tuning, in [0, 1].
+        snapshot_epoch: the epoch at whose end the snapshot pair was taken; None where none was asked for.
+        pseudo: the pseudo-labelled rows trained on, or None.
+    """
+
+    fitted: Fitted
+    epochs: int
+    steps: int
+    restarts: int
+    accuracy: float
+    snapshot_epoch: int | None
+    pseudo: PseudoLabels | None
+
+
+class Fitting:
+    """A round's training; see `Learner` for its rules.
+
+    Args:
+        learner: how to train.
+        pool: what to train on.
+        rng: CPU generator of permutations and augmentation; the global ones are to be seeded already.
+        past_steps: steps of all earlier rounds.
+        snapshot: keep the pair of networks that LHD compares.
+
+    Attributes:
+        epochs: finished so far, restarts and fine-tuning included.
+        accuracy: online accuracy of the last epoch, in [0, 1].
+    """
+
+    def __init__(
+        self, learner: Learner, pool: Pool, rng: torch.Generator, past_steps: int, snapshot: bool
+    ) -> None:
+        self._learner = learner
+        self._pool = pool
+        self._rng = rng
+        self._past_steps = past_steps
+        self._wants_snapshot = snapshot
+        self.epochs = 0
+        self.accuracy = 0.0
+        self._steps = 0  # of attempts given up, and of training once fine-tuning has begun
+        self._restarts = 0
+        self._trained: float | None = None  # accuracy at the end of training; None while it goes on
+        self._pseudo: PseudoLabels | None = None
+        self._fitted: Fitted | None = None
+        self._begin()
+
+    def epoch(self) -> bool:
+        """Train one epoch and decide what comes next; where nothing is left to do, return False."""
+        if self._fitted is not None:
+            return False
+        self.accuracy = self._training.epoch()
+        self.epochs += 1
+        if self._watch and self._trained is None:
+            self._watch.look(self._training)
+        if self._restart_is_due():
+            self._steps += self._training.steps
+            self._restarts += 1
+            self._begin()
+        elif self._is_over():
+            self._finish()
+        return True
+
+    def result(self) -> Fit:
+        """Return the networks, once `epoch` has returned False."""
+        assert self._fitted is not None
+        assert self._trained is not None
+        self._fitted.seconds = 0.0  # passes made so far were part of training
+        return Fit(
+            fitted=self._fitted,
+            epochs=self.epochs,
+            steps=self._steps + self._training.steps,
+            restarts=self._restarts,
+            accuracy=self._trained,
+            snapshot_epoch=self._watch.epoch if self._watch else None,
+            pseudo=self._pseudo,
+        )
+
+    def state_dict(self) -> State:
+        """Return everything that the next epoch depends on, as tensors and plain values."""
+        return {
+            "rng": self._rng.get_state(),
+            "global": global_state(),
+            "device": self._device_rng.get_rng_state() if self._device_rng else None,
+            "plain": {name: getattr(self, name) for name in PLAIN},
+            "pseudo": self._pseudo and list(self._pseudo),
+            "training": self._training.state_dict(),
+            "watch": self._watch and self._watch.state_dict(),
+            "over": self._fitted is not None,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from where `state_dict` was taken, of the same round."""
+        for name in PLAIN:
+            setattr(self, name, state["plain"][name])
+        if state["pseudo"] is not None:
+            self._pseudo = PseudoLabels(*(t.to(self._pool.device) for t in state["pseudo"]))
+            self._tune(*(t.to(self._pool.device) for t in state["training"]["rows"]))
+        self._training.load_state_dict(state["training"])
+        if self._watch:
+            self._watch.load_state_dict(state["watch"], self._training.pair)
+        if state["over"]:
+            self._fitted = self.read()
+        self._rng.set_state(state["rng"])
+        set_global_state(state["global"])
+        if self._device_rng:
+            self._device_rng.set_rng_state(state["device"])
+
+    @property
+    def _device_rng(self) -> Any:
+        device = self._learner.device
+        return None if device.type == "cpu" else torch.get_device_module(device)
+
+    def _restart_is_due(self) -> bool:
+        """After every so many epochs of an attempt that has not got off the ground, and if epochs are left."""
+        rules, n = self._learner, len(self._training.accuracies)
+        return (
+            self._trained is None
+            and self.epochs < rules.max_epochs
+            and n % rules.restart_every == 0
+            and self.accuracy < rules.restart_below
+        )
+
+    def _is_over(self) -> bool:
+        rules, n = self._learner, len(self._training.accuracies)
+        at_cap = (self.epochs if self._trained is None else n) >= rules.max_epochs
+        return at_cap or rules.stop(
+            self._training.accuracies, self._training.steps, self._training.ema_accuracy
+        )
+
+    def _finish(self) -> None:
+        """Go from training to fine-tuning where there is one, else to the end."""
+        finetune, tuned = self._learner.finetune, self._trained is not None
+        if not tuned:
+            self._trained = self.accuracy
+            if self._watch:
+                self._watch.keep(self._training)
+        fitted = self.read()
+        if not tuned and finetune is not None and (pseudo := finetune.choose(fitted, self._pool)) is not None:
+            self._steps += self._training.steps
+            self._pseudo = pseudo
+            self._tune(*finetune.rows(fitted, self._pool, pseudo))
+        else:
+            self._fitted = fitted
+
+    def _begin(self) -> None:
+        """Start an attempt from a fresh network."""
+        learner, steps = self._learner, self._past_steps + self._steps
+        network, start = learner.new_network(), None
+        if learner.own_ema:
+            # Drawn aside, so that the network's own dropout and restarts are those of every other run of this seed.
+            device = learner.device
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                torch.manual_seed(torch.initial_seed() ^ (steps + 1))
+                start = learner.new_network()
+        ema = EMA(network, learner.ema_decay, start=start, past_steps=steps if learner.own_ema else 0)
+        if learner.compile:
+            network.compile()
+        self._watch = SnapshotWatch(learner.falling_epochs) if self._wants_snapshot else None
+        ids = self._pool.labelled_ids()
+        self._train(network, ema, self._pool.source_N[ids], self._pool.labels(ids), learner.lr, None)
+
+    def _tune(self, source_L: Tensor, labels_L: Tensor) -> None:
+        """Go on with the trained network on other rows, at another rate."""
+        finetune, training = self._learner.finetune, self._training
+        assert finetune is not None
+        lr = self._learner.lr * finetune.lr_factor
+        self._train(training.network, training.ema, source_L, labels_L, lr, finetune.augment)
+
+    def _train(
+        self,
+        network: nn.Module,
+        ema: EMA,
+        source_L: Tensor,
+        labels_L: Tensor,
+        lr: float,
+        augment: Augment | None,
+    ) -> None:
+        self._training = Training(
+            network,
+            ema,
+            self._pool.images_M,
+            source_L,
+            labels_L,
+            self._learner.prepare(network),
+            lr=lr,
+            batch_size=self._learner.batch_size,
+            clip=self._learner.clip,
+            rng=self._rng,
+            augment=augment,
+        )
+
+    def read(self) -> Fitted:
+        """Return the networks as they are now."""
+        return Fitted(
+            self._training.pair,
+            self._pool.images_M,
+            self._learner.prepare(self._training.network),
+            self._learner.score_batch_size,
+            self._watch.pair if self._watch else None,
+            fine_tuned=self._pseudo is not None,
+        )

@@ -1,0 +1,58 @@
+"""The moment at which LHD compares a network with its moving average (LHD paper, method section).
+
+T is the end of the fifth consecutive epoch in which the gap between the online train accuracy and the moving
+average's train accuracy fell; the first such moment of a round. Where there is none, T is the last epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from hetal.record.checkpoint import State
+from hetal.train.epoch import Training
+from hetal.train.fitted import Pair
+
+
+class SnapshotWatch:
+    """Watches a training for LHD's moment T and keeps the pair of networks of that moment.
+
+    Args:
+        falling_epochs: how many epochs in a row the gap has to fall.
+    """
+
+    def __init__(self, falling_epochs: int) -> None:
+        self.epoch: int | None = None
+        self.pair: Pair | None = None
+        self._falling_epochs = falling_epochs
+        self._falls = 0
+        self._gap: float | None = None
+
+    def look(self, training: Training) -> None:
+        """Take in the epoch that just ended."""
+        if self.pair is not None:
+            return
+        gap = training.accuracies[-1] - training.ema_accuracy()
+        self._falls = self._falls + 1 if self._gap is not None and gap < self._gap else 0
+        self._gap = gap
+        if self._falls == self._falling_epochs:
+            self.keep(training)
+
+    def keep(self, training: Training) -> Pair:
+        """Return the pair of moment T; if it has not come, it is now."""
+        if self.pair is None:
+            self.pair = copy.deepcopy(training.pair)
+            self.epoch = len(training.accuracies)
+        return self.pair
+
+    def state_dict(self) -> State:
+        """Return what was seen so far, and the pair if it was taken."""
+        pair = self.pair and [self.pair.online.state_dict(), self.pair.ema.state_dict()]
+        return {"epoch": self.epoch, "falls": self._falls, "gap": self._gap, "pair": pair}
+
+    def load_state_dict(self, state: State, like: Pair) -> None:
+        """Go on from where `state_dict` was taken; `like` is a pair of networks of the same shape."""
+        self.epoch, self._falls, self._gap = state["epoch"], state["falls"], state["gap"]
+        if state["pair"] is not None:
+            self.pair = copy.deepcopy(like)
+            self.pair.online.load_state_dict(state["pair"][0])
+            self.pair.ema.load_state_dict(state["pair"][1])

@@ -1,0 +1,189 @@
+"""What a run shows: a live line where there is a terminal, a plain line a round where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from hetal.budget import Budget
+from hetal.record.schema import Round
+from hetal.record.writer import Record
+
+
+class Display:
+    """Shows one run on standard output, as a context.
+
+    Args:
+        title: what is run.
+        budget: its rounds.
+        n_rows: of the pool.
+        console: where to write.
+    """
+
+    def __init__(self, title: str, budget: Budget, n_rows: int, console: Console) -> None:
+        self._budget = budget
+        self._console = console
+        self._row: Round | None = None
+        self._began = time.perf_counter()
+        self._rounds_done = 0
+        self._seconds: list[tuple[int, float]] = []
+        self._progress = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=8),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("", total=budget.n_rounds, state="")
+        console.print(Text.assemble((title, "bold"), f"  {n_rows:,} rows"))
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Say something that a user would want to know, and that stops nothing."""
+        self._console.print(f"note: {text}")
+
+    def resume(self, rounds: list[Round]) -> None:
+        """Say that `rounds` are on record already."""
+        if rounds:
+            self._console.print(f"continuing: {len(rounds)} of {self._budget.n_rounds} rounds are on record")
+            self._rounds_done = len(rounds)
+            self._row = rounds[-1]
+        self._update("")
+
+    def epoch(self, epoch: int, accuracy: float) -> None:
+        """Show a finished epoch of the round in progress and its online train accuracy."""
+        if not self._progress.disable:
+            self._update(f"epoch {epoch} ({accuracy:.0%})")
+
+    def round(self, row: Round) -> None:
+        """Show a finished round."""
+        now = time.perf_counter()
+        self._seconds.append((row.n_labelled, now - self._began))
+        self._began = now
+        self._row = row
+        self._rounds_done = row.round + 1
+        if self._progress.disable:
+            self._console.print(
+                f"round {self._rounds_done}/{self._budget.n_rounds}  {_state(row)}  {self._time_left()}",
+            )
+        self._update("")
+
+    def _update(self, now: str) -> None:
+        done, of = self._rounds_done, self._budget.n_rounds
+        state = [_state(self._row) if self._row else "", now, self._time_left()]
+        self._progress.update(
+            self._bar,
+            completed=done,
+            description=f"round {min(done + 1, of)}/{of}",
+            state="  ".join(part for part in state if part),
+        )
+
+    def _time_left(self) -> str:
+        """Extrapolate: a round's time grows in proportion to its labels."""
+        left = range(self._rounds_done, self._budget.n_rounds)
+        if not self._seconds or not left:
+            return ""
+        rate = sum(s for _, s in self._seconds) / sum(n for n, _ in self._seconds)
+        seconds = round(rate * sum(self._budget.planned(t) for t in left))
+        minutes, seconds = divmod(seconds, 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+
+
+def _state(row: Round) -> str:
+    clean = "" if row.clean_share is None else f"  clean {row.clean_share:.0%}"
+    return f"labels {row.n_labelled}  accuracy {row.accuracy:.1%}{clean}"
+
+
+def rounds_table(rounds: list[Round]) -> Table:
+    """Return the table of `rounds`, one row a round."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = ("round", "labels", "accuracy", "clean", "distinct", "epochs", "train s", "query s")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in rounds:
+        seconds = row.seconds
+        table.add_row(
+            str(row.round),
+            str(row.n_labelled),
+            f"{row.accuracy:.1%}",
+            "" if row.clean_share is None else f"{row.clean_share:.0%}",
+            "" if row.n_distinct is None else f"{row.n_distinct} of {row.n_bought}",
+            str(row.epochs),
+            f"{seconds['train']:.1f}",
+            f"{seconds['score'] + seconds['select']:.2f}",
+        )
+    return table
+
+
+def show_skipped(
+    console: Console,
+    record: Record,
+    rounds: list[Round],
+    summary: dict[str, Any],
+    made_by: Mapping[str, str],
+    brief: bool,
+) -> None:
+    """Say that a run is finished already and what it came to; in a sweep, `brief`, in one line.
+
+    Args:
+        console: where to write.
+        record: where it is.
+        rounds: of this run; `record` may hold a longer one.
+        summary: of `rounds`.
+        made_by: what would compute it now.
+        brief: leave the table out.
+    """
+    line = f"{record.title}  finished already; force=true runs it again"
+    if len(record.rounds) > len(rounds):
+        line += f"\nnote: it is part of a run on record that goes on to {record.rounds[-1].n_labelled} labels"
+    if changed := record.changed(made_by):
+        line += f"\nnote: it {changed}"
+    if record.config["keep_network"] and not (record.dir / "network.pt").exists():
+        line += "\nnote: it kept no network"
+    console.print(line, soft_wrap=True)
+    if not brief:
+        show_finished(console, rounds, summary, record.dir, None)
+
+
+def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
+    """Say what a dry run would do."""
+    about = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
+    console.print(f"{record.title}  {state}: {record.dir}{about}", soft_wrap=True)
+
+
+def show_finished(
+    console: Console, rounds: list[Round], summary: dict[str, Any], folder: Path, where: str | None
+) -> None:
+    """Print the table of a finished run, its two figures of merit, and where everything is."""
+    clean = summary["queried_clean_share"]
+    console.print(rounds_table(rounds))
+    console.print(
+        f"final accuracy {summary['final_accuracy']:.1%}, mean over labels {summary['area_under_curve']:.1%}"
+        + (
+            ""
+            if clean is None
+            else f"; {clean:.0%} of what was bought was clean"
+            + ("" if summary["base_rate"] is None else f", {summary['base_rate']:.0%} of the pool")
+        ),
+        soft_wrap=True,
+    )
+    for name, place in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):
+        if place is not None:
+            console.print(f"{name:7}{place}", soft_wrap=True)

@@ -1,0 +1,55 @@
+"""The learning curve of one run as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hetal.machine.files import write_atomically
+from hetal.record.schema import Round
+
+
+def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) -> None:
+    """Draw test accuracy, and the share of clean rows bought, against labels.
+
+    Args:
+        rounds: at least one.
+        base_rate: share of clean rows in the pool, drawn as the line that random choice keeps to.
+        title: over the figure.
+        path: PNG to write, atomically.
+    """
+    # Here, since a run that has not ended, or was finished before, draws nothing.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=(8, 3.4))
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(
+        left=0.085, right=0.985, top=0.9, bottom=0.14, wspace=0.25
+    )  # laying out costs as much as drawing
+    accuracy, clean = figure.subplots(1, 2)
+    labels = [row.n_labelled for row in rounds]
+    accuracy.plot(labels, [row.accuracy for row in rounds], "o-", color="#0072b2", ms=4)
+    accuracy.set_ylabel("test accuracy")
+    bought = [row for row in rounds if row.clean_share is not None]
+    clean.plot(
+        [row.n_labelled for row in bought], [row.clean_share for row in bought], "o-", color="#d55e00", ms=4
+    )
+    clean.axhline(base_rate, color="0.5", ls="--", lw=1)
+    clean.annotate(
+        "base rate",
+        (0.99, base_rate),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color="0.4",
+    )
+    clean.set_ylabel("clean share of each query")
+    clean.set_ylim(-0.03, 1.03)
+    for axes in (accuracy, clean):
+        axes.set_xlabel("labels")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=150))

@@ -1,0 +1,156 @@
+"""What the report draws of a run's purchases, kept in the run's folder as `pictures.npz`.
+
+The record holds ids and labels, no data; who reads it may have neither the data nor the code that loads them. So the
+run itself leaves what is to be shown, as plain arrays:
+
+- of images with one or three channels, what queries bought first: `images` (k, H, W) or (k, H, W, 3) uint8, at most
+  `SIDE` pixels a side; `image` (n,), which of them each of the first n rows shows; `labels` (n,); `is_noisy` (n,);
+- of points of the plane, all that queries bought: `points` (n, 2) float32, `labels` (n,), `is_noisy` (n,); of the test
+  set `test` (m, 2) float32 and `test_labels` (m,); and with `keep_network=true`, the classes that the last network
+  predicts on a grid: `x` (w,), `y` (h,), `classes` (h, w).
+
+Other examples leave no such file. It is a function of the config alone, as the record is: a run that was killed and
+continued leaves the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hetal.experiment import Setup
+from hetal.record.schema import Bought
+from hetal.record.writer import Record
+from hetal.rng import seeded, stream
+
+FILE = "pictures.npz"
+FIRST = 20  # rows whose images are kept
+SIDE = 64  # pixels: larger images are made smaller
+GRID = 240  # points of the plane along its longer side at which a network is asked
+MOST_TESTED = 20_000  # points of the test set; of more, so many at equal steps
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+Weights = Mapping[str, Tensor]
+
+
+class Pictures:
+    """Keeps the pictures of one run up to date.
+
+    Args:
+        setup: of the run.
+        record: whose folder they are kept in.
+    """
+
+    def __init__(self, setup: Setup, record: Record) -> None:
+        shape = setup.pool.images_M.shape[1:]
+        self._are_points = tuple(shape) == (2,)
+        self._are_images = len(shape) == 3 and shape[0] in (1, 3)
+        self._setup = setup
+        self._record = record
+        self._kept: int | None = None  # rows shown in what this process has written
+
+    def keep(self, bought: Bought, weights: Weights | None = None) -> None:
+        """Write what there is to show once a round has bought `bought`; before the round is on record.
+
+        Args:
+            bought: by the round; of the last one, nothing.
+            weights: of the last round's network where it is to be kept, a state_dict.
+        """
+        rows = self._rows(bought)
+        if self._are_images and len(rows.ids) and self._kept != len(rows.ids):
+            self._write(self._images(rows), rows)
+        elif self._are_points and len(rows.ids) and (self._kept != len(rows.ids) or weights is not None):
+            self._write({**self._points(rows), **self._regions(weights)}, rows)
+
+    def finish(self, keep_network: bool) -> None:
+        """Write them where the run was killed after its last round, so that no call of `keep` was left."""
+        if self._kept is None:
+            none = torch.empty(0).long()
+            weights = self._record.kept_network() if keep_network else None
+            self.keep(Bought(none, none, none, none.bool()), weights)
+
+    def _rows(self, bought: Bought) -> Bought:
+        """Return what queries bought, `bought` included: of points all of it, of images the first."""
+        queried = [*self._record.bought[1:], bought]
+        first = FIRST if self._are_images else None
+        columns = ("ids", "labels", "source", "is_noisy")
+        return Bought(*(torch.cat([getattr(b, name).cpu() for b in queried])[:first] for name in columns))
+
+    def _write(self, arrays: Arrays, rows: Bought) -> None:
+        labels = {"labels": rows.labels.numpy(), "is_noisy": rows.is_noisy.numpy()}
+        self._record.keep_arrays(FILE, {**arrays, **labels})
+        self._kept = len(rows.ids)
+
+    def _images(self, rows: Bought) -> Arrays:
+        sources, image = rows.source.unique(return_inverse=True)
+        images_M = self._setup.pool.images_M
+        low, high = self._range
+        shown = images_M[sources.to(images_M.device)].cpu().numpy().astype(float)
+        shown = (255 * ((shown - low) / (high - low or 1))).round().clip(0, 255).astype(np.uint8)
+        shown = shown[:, 0] if shown.shape[1] == 1 else shown.transpose(0, 2, 3, 1)
+        return {"images": _smaller(shown), "image": image.numpy()}
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        """What is drawn black and white: of floats, the least and the largest value of all images."""
+        images_M = self._setup.pool.images_M
+        if not images_M.is_floating_point():
+            return 0.0, 255.0
+        low, high = images_M.aminmax()
+        return float(low), float(high)
+
+    def _points(self, rows: Bought) -> Arrays:
+        images_M, test = self._setup.pool.images_M, self._setup.task.test
+        at = np.linspace(0, len(test) - 1, min(len(test), MOST_TESTED)).round().astype(int)
+        return {
+            "points": _plain(images_M[rows.source.to(images_M.device)]),
+            "test": _plain(test.images)[at],
+            "test_labels": _small(test.labels.cpu().numpy()[at], self._setup),
+        }
+
+    def _regions(self, weights: Weights | None) -> Arrays:
+        """Ask a network of these weights for classes on a grid that covers the test set; nothing without weights."""
+        if weights is None:
+            return {}
+        test = _plain(self._setup.task.test.images).astype(float)
+        (left, low), (right, high) = test.min(0), test.max(0)
+        side = max(right - left, high - low) or 1.0
+        room, step = 0.05 * side, 1.1 * side / GRID
+        x, y = np.arange(left - room, right + room, step), np.arange(low - room, high + room, step)
+        points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
+        setup, device = self._setup, self._setup.pool.device
+        with seeded(stream(setup.seed, "check"), device):  # whose first weights are drawn for nothing
+            network = setup.learner.new_network().eval()
+        network.load_state_dict(weights)
+        with torch.inference_mode():
+            logits, _ = network(setup.learner.prepare(network)(torch.from_numpy(points).to(device)))
+        classes = logits.argmax(1).cpu().numpy().reshape(len(y), len(x))
+        return {"x": x, "y": y, "classes": _small(classes, setup)}
+
+
+def _small(classes: npt.NDArray[np.int64], setup: Setup) -> npt.NDArray[Any]:
+    return classes.astype(np.min_scalar_type(setup.task.n_classes))
+
+
+def _plain(points: Tensor) -> npt.NDArray[np.float32]:
+    return points.cpu().numpy().astype(np.float32)
+
+
+def _smaller(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return images (k, H, W) or (k, H, W, 3) of at most `SIDE` pixels a side."""
+    if max(images.shape[1:3]) <= SIDE:
+        return images
+    from PIL import Image  # which most runs do not need
+
+    shown = []
+    for pixels in images:
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((SIDE, SIDE))
+        shown.append(np.asarray(picture))
+    return np.stack(shown)

@@ -1,0 +1,75 @@
+"""Where the time of a run goes, operation by operation: `profile=true`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from torch.profiler import profile
+
+from hetal.machine.files import name_beside, write_atomically
+
+# The first epoch pays for what is set up once; a few more show the rest.
+FIRST_EPOCH, LAST_EPOCH = 2, 4
+
+
+class Trace:
+    """Traces some epochs and the query of the first round that this process runs; as a context, it surely ends.
+
+    It leaves `trace-train.json` and `trace-query.json`, for https://ui.perfetto.dev or chrome://tracing, and beside
+    each a table of the operations that took the most time, as `.txt`.
+
+    Args:
+        folder: where to write; None traces nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._training: profile | None = None
+        self._queried = False
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_training()
+
+    def epoch(self, epoch: int) -> None:
+        """Take note that `epoch` of a round has ended."""
+        if self._folder is None or self._queried:
+            return
+        if epoch == FIRST_EPOCH - 1 and self._training is None:
+            self._training = profile()
+            self._training.start()
+        elif epoch == LAST_EPOCH:
+            self._end_training()
+
+    @contextmanager
+    def query(self) -> Iterator[None]:
+        """Trace what is done inside, the first time."""
+        if self._folder is None or self._queried:
+            yield
+            return
+        self._end_training()
+        self._queried = True
+        with profile() as traced:
+            yield
+        self._write(traced, "trace-query")
+
+    def _end_training(self) -> None:
+        if self._training is not None:
+            self._training.stop()
+            self._write(self._training, "trace-train")
+            self._training = None
+
+    def _write(self, traced: profile, name: str) -> None:
+        assert self._folder is not None
+        beside = name_beside(self._folder / f"{name}.json")
+        traced.export_chrome_trace(str(beside))
+        beside.replace(self._folder / f"{name}.json")
+        table = traced.key_averages().table(sort_by="self_cpu_time_total", row_limit=25)
+        write_atomically(self._folder / f"{name}.txt", lambda file: file.write(table.encode()))

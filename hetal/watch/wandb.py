@@ -1,0 +1,290 @@
+"""Trackers: where learning curves are shown beside the record. The record never depends on them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from torch import Tensor
+
+from hetal.errors import BadInput
+from hetal.experiment import Setup
+from hetal.machine.files import remove_folders
+from hetal.record.redact import redacted
+from hetal.record.schema import Round
+from hetal.record.writer import Record
+from hetal.watch import wandb_media
+
+# What wandb would send of its own accord is left out: which files the run was started from, what is installed, what
+# was printed, what the machine is and how busy. `tracker.settings` can ask for any of it.
+QUIET = {
+    "silent": True,
+    "console": "off",
+    "disable_git": True,
+    "disable_code": True,
+    "save_code": False,
+    "program": "launch.py",
+    "host": "",
+    "x_disable_meta": True,
+    "x_disable_machine_info": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+    "x_transaction_log_flush_interval": 0.5,
+}
+
+# Older names of the modes, which W&B still takes.
+MODES = {"dryrun": "offline", "run": "online"}
+
+# Environment variables that wandb or hetal set themselves.
+ITS_OWN = ("WANDB_SERVICE", "WANDB_ERROR_REPORTING")
+
+
+class Tracker(ABC):
+    """Follows one run from start to finish."""
+
+    @abstractmethod
+    def start(self, record: Record, setup: Setup) -> None:
+        """Begin, or go on with, the run of `setup` that `record` keeps; show what is on record and not shown yet."""
+
+    def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:  # noqa: B027
+        """Show a run that was finished before this process came to it, if someone waits for that; few need to.
+
+        Args:
+            record: of it, or of a longer run that it is a part of.
+            rounds: all of the run.
+            summary: of these.
+        """
+
+    @abstractmethod
+    def log(self, row: Round) -> None:
+        """Show a round that the record has entered."""
+
+    @abstractmethod
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """End the run: with its summary, or with None where it was cut short."""
+
+    def where(self) -> str | None:
+        """Return a line that says where the curves are; None where there is nothing to say."""
+        return None
+
+
+class NullTracker(Tracker):
+    """Tracks nothing."""
+
+    def start(self, record: Record, setup: Setup) -> None:
+        """Do nothing."""
+
+    def log(self, row: Round) -> None:
+        """Do nothing."""
+
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """Do nothing."""
+
+
+class WandbTracker(Tracker):
+    """One Weights & Biases run per run, with the number of labels as x axis and the round as step.
+
+    The record is the truth, and W&B a copy of it, in which every round is there exactly once however often the run
+    was killed: an offline log is written anew from the record; online, what the server lacks is sent. Under the agent
+    of a W&B sweep the run is the one that the agent has begun, and gets all that is on record.
+
+    Args:
+        project: W&B project; what W&B would refuse is refused here, before anything is trained.
+        entity: W&B user or team; None is the account's default.
+        mode: "offline" writes to the run's folder for a later `wandb sync`; "online" uploads; "disabled" does nothing.
+        group: of runs; None is that of the runs that differ in nothing but the seed.
+        job_type: of runs; None is the strategy.
+        run_name: what W&B shows of the run; None is hetal's title.
+        images: how many of the images bought are shown each round; 0 shows none.
+        settings: of `wandb.Settings`, in place of hetal's own.
+
+    Raises:
+        BadInput: an unknown mode, a name that W&B refuses, a negative number of images, or the agent of a W&B sweep
+            offline.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        entity: str | None,
+        mode: str,
+        group: str | None,
+        job_type: str | None,
+        run_name: str | None,
+        images: int,
+        settings: dict[str, Any],
+    ) -> None:
+        self.mode = MODES.get(mode, mode)
+        if self.mode not in ("online", "offline", "disabled"):
+            raise BadInput(f"{_named('mode', mode)}: must be online, offline or disabled")
+        for name, value in (("project", project), ("entity", entity)):
+            if value is not None and (not 0 < len(value.strip()) <= 128 or set(value) & set("/\\#?%:")):
+                raise BadInput(
+                    f"{_named(name, value)}: must be up to 128 characters, none of them / \\ # ? % :"
+                )
+        if images < 0:
+            raise BadInput(f"tracker.images={images}: must not be negative")
+        if self.mode == "offline" and (sweep := os.environ.get("WANDB_SWEEP_ID")):
+            raise BadInput(
+                f"{_named('mode', mode)}: the agent of W&B sweep {sweep} (WANDB_SWEEP_ID) gets nothing from a run that "
+                "is offline; set tracker.mode=online or WANDB_MODE=online"
+            )
+        self.project = project
+        self.entity = entity
+        self.group = group
+        self.job_type = job_type
+        self.run_name = run_name
+        self.images = images
+        self.settings = settings
+        self._opening: Future[Any] | None = None
+
+    def start(self, record: Record, setup: Setup) -> None:
+        """Open the W&B run. That takes a second or two, and goes on while the first round trains."""
+        self._start(record, record.rounds, setup.oracle.clean_share, setup.pool.images_M)
+
+    def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:
+        """Give the agent of a W&B sweep all but the images of a run that was finished before."""
+        if _agents_run() is not None:
+            self._start(record, rounds, summary["base_rate"], None)
+            self.finish(summary)
+
+    def _start(self, record: Record, rounds: list[Round], base_rate: float, images_M: Tensor | None) -> None:
+        if self.mode == "disabled":
+            return
+        if _agents_run() is not None and _in_sweep():
+            raise BadInput(
+                f"WANDB_SWEEP_ID={os.environ['WANDB_SWEEP_ID']}: the agent of a W&B sweep has one W&B run for one run "
+                "of hetal; leave -m out of its command"
+            )
+        self._record, self._base_rate, self._images_M = record, base_rate, images_M
+        thread = ThreadPoolExecutor(1)
+        self._opening = thread.submit(self._open, tuple(rounds))
+        thread.shutdown(wait=False)
+        if self.mode == "online" or self.settings or _variables():
+            self._opening.result()  # no account, no server, no such setting: said before the training, not after it
+
+    def log(self, row: Round) -> None:
+        """Log one history row."""
+        if self._opening is not None:
+            self._log(self._opening.result(), row)
+
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """Write the summary and close the run; without one, the run is marked as failed."""
+        if self._opening is None or (summary is None and self._opening.exception() is not None):
+            return
+        run = self._opening.result()
+        if summary is not None:
+            run.summary.update(wandb_media.summary_values(self._record, summary))
+        run.finish(exit_code=0 if summary is not None else 1)
+
+    def where(self) -> str | None:
+        """Say how to upload an offline run, or where an online one is."""
+        if self._opening is None:
+            return None
+        run = self._opening.result()
+        return str(run.url) if self.mode == "online" else f"wandb sync {Path(run.settings.sync_dir)}"
+
+    def _open(self, rounds: tuple[Round, ...]) -> Any:
+        """Open the run and show of `rounds` what it lacks."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # to its makers, of errors in wandb itself
+        # The service of the process that this one was started from, which may have ended since.
+        inherited = "wandb" not in sys.modules and "WANDB_SERVICE" in os.environ
+        import wandb  # a second of imports, which other trackers need not pay
+
+        record = self._record
+        agents = _agents_run()
+        name = agents or f"{record.hash}-{record.id}"
+        folder = record.dir / "wandb"
+        earlier = list(folder.glob(f"run-*-{name}/files/media"))
+        if self.mode == "offline":
+            remove_folders(folder, f"offline-run-*-{name}")
+        defaults = {**QUIET, **({} if os.environ.get("WANDB_INIT_TIMEOUT") else {"init_timeout": 30})}
+
+        def init() -> Any:
+            return wandb.init(
+                # The agent's environment says which run is its own.
+                project=None if agents else self.project,
+                entity=None if agents else self.entity,
+                id=None if agents else name,
+                mode=self.mode,  # type: ignore[arg-type]
+                dir=record.dir,
+                resume="allow",
+                name=self.run_name or record.title,
+                group=self.group or record.group,
+                job_type=self.job_type or record.choices["alg"],
+                config=wandb_media.settings(record),
+                settings=wandb.Settings(**{**defaults, **self.settings}),
+            )
+
+        try:
+            try:
+                run = init()
+            except Exception:
+                if not inherited:
+                    raise
+                os.environ.pop("WANDB_SERVICE", None)
+                run = init()
+        except Exception as error:  # errors of its service process are of no public class
+            given = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
+            seen = f" (set, and read by it: {', '.join(found)})" if (found := _variables()) else ""
+            said = redacted(" ".join(str(error).split()))
+            raise BadInput(f"tracker.mode={self.mode}{given}: W&B says: {said}{seen}") from None
+        run.define_metric("n_labelled", hidden=True)
+        run.define_metric("*", step_metric="n_labelled")
+        if earlier and self.mode == "online":
+            # What was killed may have sent a row and not its images; what is sent again replaces itself.
+            for folder in earlier:
+                shutil.copytree(folder, Path(run.dir) / "media", dirs_exist_ok=True)
+            run.save(f"{run.dir}/media/*/*", base_path=run.dir, policy="now")
+        for row in rounds[run.starting_step :]:
+            self._log(run, row)
+        return run
+
+    def _log(self, run: Any, row: Round) -> None:
+        import wandb
+
+        bought = self._record.bought[: row.round + 2]  # the start set comes first
+        values = wandb_media.history(row, bought, self._base_rate)
+        if row.bought_per_class is not None:
+            edges = np.arange(len(row.bought_per_class) + 1) - 0.5
+            values["bought_per_class"] = wandb.Histogram(np_histogram=(np.array(row.bought_per_class), edges))
+        images_M = self._images_M
+        if row.n_bought and self.images and images_M is not None and wandb_media.are_pictures(images_M):
+            values["bought"] = [
+                wandb.Image(picture, caption=words)
+                for picture, words in wandb_media.sample(bought[-1], images_M, self.images)
+            ]
+        # Committed at once: a row that waits for the next one would be lost in a kill.
+        run.log(values, step=row.round, commit=True)
+
+
+def _named(setting: str, value: str) -> str:
+    """Return the setting and its value, and the environment variable where the value is that variable's."""
+    variable = f"WANDB_{setting.upper()}"
+    return f"tracker.{setting}={value}" + (f" ({variable})" if os.environ.get(variable) == value else "")
+
+
+def _variables() -> list[str]:
+    """Return the names of the environment variables of W&B that someone has set."""
+    return sorted(name for name in os.environ if name.startswith("WANDB_") and name not in ITS_OWN)
+
+
+def _agents_run() -> str | None:
+    """Return the id of the W&B run that the agent of a W&B sweep has begun; None where this runs under no agent."""
+    sweep, run = (os.environ.get(f"WANDB_{name}_ID") for name in ("SWEEP", "RUN"))
+    if sweep and not run:
+        raise BadInput(f"WANDB_SWEEP_ID={sweep}: set, but no WANDB_RUN_ID as by `wandb agent`; unset it")
+    return run if sweep else None
+
+
+def _in_sweep() -> bool:
+    """Tell whether this run is a job of a sweep of hetal's."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
