@@ -24,7 +24,8 @@ from hetal.pool import Oracle, Pool
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
-from hetal.train.learner import Learner, Network
+from hetal.train.learner import Learner
+from hetal.train.recipe import Network
 
 Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 

@@ -22,7 +22,8 @@ from hetal.pool import Pool
 from hetal.record.checkpoint import packed, unpacked
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
-from hetal.train.learner import Learner, Network
+from hetal.train.learner import Learner
+from hetal.train.recipe import Network
 from hetal.train.stopping import Threshold
 
 CPU = torch.device("cpu")

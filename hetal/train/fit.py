@@ -7,7 +7,7 @@ gives the same bits as if nothing had happened.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,8 @@ from hetal.train.ema import EMA
 from hetal.train.epoch import Augment, Training
 from hetal.train.finetune import PseudoLabels
 from hetal.train.fitted import Fitted
+from hetal.train.recipe import Recipe
 from hetal.train.snapshot import SnapshotWatch
-
-if TYPE_CHECKING:
-    from hetal.train.learner import Learner
 
 # The attributes of a `Fitting` that are plain numbers.
 PLAIN = ("epochs", "accuracy", "_steps", "_restarts", "_trained")
@@ -52,10 +50,10 @@ class Fit:
 
 
 class Fitting:
-    """A round's training; see `Learner` for its rules.
+    """A round's training; see `Recipe` for its recipe.
 
     Args:
-        learner: how to train.
+        recipe: how to train.
         pool: what to train on.
         rng: CPU generator of permutations and augmentation; the global ones are to be seeded already.
         past_steps: steps of all earlier rounds.
@@ -67,9 +65,9 @@ class Fitting:
     """
 
     def __init__(
-        self, learner: Learner, pool: Pool, rng: torch.Generator, past_steps: int, snapshot: bool
+        self, recipe: Recipe, pool: Pool, rng: torch.Generator, past_steps: int, snapshot: bool
     ) -> None:
-        self._learner = learner
+        self._recipe = recipe
         self._pool = pool
         self._rng = rng
         self._past_steps = past_steps
@@ -146,29 +144,29 @@ class Fitting:
 
     @property
     def _device_rng(self) -> Any:
-        device = self._learner.device
+        device = self._recipe.device
         return None if device.type == "cpu" else torch.get_device_module(device)
 
     def _restart_is_due(self) -> bool:
         """After every so many epochs of an attempt that has not got off the ground, and if epochs are left."""
-        rules, n = self._learner, len(self._training.accuracies)
+        recipe, n = self._recipe, len(self._training.accuracies)
         return (
             self._trained is None
-            and self.epochs < rules.max_epochs
-            and n % rules.restart_every == 0
-            and self.accuracy < rules.restart_below
+            and self.epochs < recipe.max_epochs
+            and n % recipe.restart_every == 0
+            and self.accuracy < recipe.restart_below
         )
 
     def _is_over(self) -> bool:
-        rules, n = self._learner, len(self._training.accuracies)
-        at_cap = (self.epochs if self._trained is None else n) >= rules.max_epochs
-        return at_cap or rules.stop(
+        recipe, n = self._recipe, len(self._training.accuracies)
+        at_cap = (self.epochs if self._trained is None else n) >= recipe.max_epochs
+        return at_cap or recipe.stop(
             self._training.accuracies, self._training.steps, self._training.ema_accuracy
         )
 
     def _finish(self) -> None:
         """Go from training to fine-tuning where there is one, else to the end."""
-        finetune, tuned = self._learner.finetune, self._trained is not None
+        finetune, tuned = self._recipe.finetune, self._trained is not None
         if not tuned:
             self._trained = self.accuracy
             if self._watch:
@@ -183,26 +181,26 @@ class Fitting:
 
     def _begin(self) -> None:
         """Start an attempt from a fresh network."""
-        learner, steps = self._learner, self._past_steps + self._steps
-        network, start = learner.new_network(), None
-        if learner.own_ema:
+        recipe, steps = self._recipe, self._past_steps + self._steps
+        network, start = recipe.new_network(), None
+        if recipe.own_ema:
             # Drawn aside, so that the network's own dropout and restarts are those of every other run of this seed.
-            device = learner.device
+            device = recipe.device
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 torch.manual_seed(torch.initial_seed() ^ (steps + 1))
-                start = learner.new_network()
-        ema = EMA(network, learner.ema_decay, start=start, past_steps=steps if learner.own_ema else 0)
-        if learner.compile:
+                start = recipe.new_network()
+        ema = EMA(network, recipe.ema_decay, start=start, past_steps=steps if recipe.own_ema else 0)
+        if recipe.compile:
             network.compile()
-        self._watch = SnapshotWatch(learner.falling_epochs) if self._wants_snapshot else None
+        self._watch = SnapshotWatch(recipe.falling_epochs) if self._wants_snapshot else None
         ids = self._pool.labelled_ids()
-        self._train(network, ema, self._pool.source_N[ids], self._pool.labels(ids), learner.lr, None)
+        self._train(network, ema, self._pool.source_N[ids], self._pool.labels(ids), recipe.lr, None)
 
     def _tune(self, source_L: Tensor, labels_L: Tensor) -> None:
         """Go on with the trained network on other rows, at another rate."""
-        finetune, training = self._learner.finetune, self._training
+        finetune, training = self._recipe.finetune, self._training
         assert finetune is not None
-        lr = self._learner.lr * finetune.lr_factor
+        lr = self._recipe.lr * finetune.lr_factor
         self._train(training.network, training.ema, source_L, labels_L, lr, finetune.augment)
 
     def _train(
@@ -220,10 +218,10 @@ class Fitting:
             self._pool.images_M,
             source_L,
             labels_L,
-            self._learner.prepare(network),
+            self._recipe.prepare(network),
             lr=lr,
-            batch_size=self._learner.batch_size,
-            clip=self._learner.clip,
+            batch_size=self._recipe.batch_size,
+            clip=self._recipe.clip,
             rng=self._rng,
             augment=augment,
         )
@@ -233,8 +231,8 @@ class Fitting:
         return Fitted(
             self._training.pair,
             self._pool.images_M,
-            self._learner.prepare(self._training.network),
-            self._learner.score_batch_size,
+            self._recipe.prepare(self._training.network),
+            self._recipe.score_batch_size,
             self._watch.pair if self._watch else None,
             fine_tuned=self._pseudo is not None,
         )
