@@ -7,6 +7,7 @@ made up and have the shape of real ones, so nothing is downloaded.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import platform
 import tempfile
@@ -25,13 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import hetal
 from hetal.app.command import resolved
-from hetal.app.compose import build
+from hetal.app.compose import build_experiment
 from hetal.errors import BadInput
-from hetal.experiment import prepare
+from hetal.experiment import Experiment
 from hetal.loop import run
 from hetal.machine.device import pick_device
 from hetal.machine.files import write_json
-from hetal.machine.signals import SafeStop
 from hetal.pool import Pool
 from hetal.record.writer import Record
 from hetal.rng import stream
@@ -40,8 +40,7 @@ from hetal.train.fit import Fitting
 from hetal.train.learner import Learner
 from hetal.train.precision import lacks_bfloat16
 from hetal.watch.console import Display
-from hetal.watch.profiler import Trace
-from hetal.watch.wandb import NullTracker
+from hetal.watch.watcher import Watchers
 
 NETWORKS = ("mlp", "resnet", "resnet18", "vgg")
 CONF = Path(hetal.__file__).parent.parent / "conf"
@@ -50,10 +49,10 @@ CONF = Path(hetal.__file__).parent.parent / "conf"
 ENDLESS = ("train.max_epochs=1000000000", "train.restart_below=0", "train.stop.accuracy=2")
 
 
-def configured(*overrides: str) -> dict[str, Any]:
-    """Build the parts of a run from the configs that runs use."""
+def configured(*overrides: str) -> Experiment:
+    """Build the experiment that overrides of the configs that runs use describe."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return build(resolved(compose("config", list(overrides))))
+        return build_experiment(resolved(compose("config", list(overrides))), "badge")
 
 
 def best(work: Callable[[], object], device: torch.device, seconds: float) -> float:
@@ -98,9 +97,8 @@ def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
 
 def learner(name: str, task: Task, device: torch.device, precision: str = "fp32") -> Learner:
     """Return the paper's learner of the network called `name`, with no rule that ends its training."""
-    parts = configured(f"model={name}", f"train.precision={precision}", *ENDLESS)
-    made: Learner = parts["train"](network=parts["model"], task=task, finetune=None, device=device)
-    return made
+    experiment = configured(f"model={name}", f"train.precision={precision}", *ENDLESS)
+    return experiment.train(network=experiment.model, task=task, finetune=None, device=device)
 
 
 def speed(
@@ -136,19 +134,15 @@ def standard_run(device: torch.device) -> dict[str, float]:
     """
     task = made_up(4000, (1, 28, 28))
     began = time.perf_counter()
-    parts = configured("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
-    given = {
-        name: parts[name]
-        for name in ("noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
-    }
-    setup = prepare(data=lambda rng: task, strategy=parts["alg"], name="badge", device=device, **given)
+    experiment = configured("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
+    setup = dataclasses.replace(experiment, data=lambda rng: task).prepare(device)
     with tempfile.TemporaryDirectory() as root:
         config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
         record = Record(config, {"alg": "badge", "data": "made_up", "noise": "class", "model": "mlp"})
-        quiet = Console(file=io.StringIO())
-        display = Display("", setup.budget, len(setup.pool), quiet)
-        with record.hold(device, setup.fingerprint), display:
-            summary = run(setup, record, NullTracker(), display, SafeStop(), Trace(None), keep_network=False)
+        display = Display(Console(file=io.StringIO()), "")
+        with record.hold(device, setup.fingerprint):
+            display.start(setup, record)
+            summary = run(setup, record, Watchers([display]))
     whole = time.perf_counter() - began
     seconds: dict[str, float] = summary["seconds"]
     return {**seconds, "rest": whole - sum(seconds.values()), "whole": whole}

@@ -26,7 +26,7 @@ class BadInput(Exception):
         super().__init__(CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
 
 
-class Held(BadInput):
+class RecordLocked(BadInput):
     """Another process holds a record."""
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,39 +24,29 @@ def bought(setup: Setup, ids: Tensor) -> Bought:
     return Bought(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
 
 
-@dataclass(frozen=True)
-class Tested:
-    """How a round's network did on the test set: see `Round`; and the wall time of testing it."""
+def test(t: int, setup: Setup, fit: Fit) -> dict[str, float]:
+    """Return the metrics of round `t`'s network on the test set, see `classification_metrics`.
 
-    metrics: Mapping[str, Any]
-    seconds: float
-
-
-def test(t: int, setup: Setup, fit: Fit) -> Tested:
-    """Test the network of round `t`; before any query, which may be a user's own and has the network in its hands.
+    Before any query, which may be a user's own and has the network in its hands.
 
     Raises:
         Diverged: an output on the test set is not finite.
     """
-    began = time.perf_counter()
     with seeded(stream(setup.seed, "test", t), setup.pool.device):
         probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
-    # On the CPU, once a round: MPS has no float64.
-    metrics = classification_metrics(probs.cpu(), setup.task.test.labels)
     fit.fitted.seconds = 0.0  # which counts what the query asks for
-    return Tested(metrics, time.perf_counter() - began)
+    # On the CPU, once a round: MPS has no float64.
+    return classification_metrics(probs.cpu(), setup.task.test.labels)
 
 
 def measure(
     t: int,
     setup: Setup,
     fit: Fit,
-    tested: Tested,
+    metrics: Mapping[str, Any],
     n_asked: int,
     purchase: Bought,
-    *,
-    train_seconds: float,
-    query_seconds: float,
+    seconds: Mapping[str, float],
 ) -> Round:
     """Describe a round: its network, how that did, and what it bought.
 
@@ -66,11 +54,10 @@ def measure(
         t: the round.
         setup: the pool as it was when the network was trained.
         fit: the network and how it came to be.
-        tested: see `test`.
+        metrics: on the test set, see `test`.
         n_asked: rows asked for with it.
         purchase: rows bought with it, possibly none.
-        train_seconds: wall time of training.
-        query_seconds: wall time of the query, the forward passes it asked for included.
+        seconds: wall time of `train`, `test` and `query`, the forward passes that the query asked for included.
     """
     score_seconds = fit.fitted.seconds
     n_bought = len(purchase.ids)
@@ -78,7 +65,7 @@ def measure(
     return Round(
         round=t,
         n_labelled=len(setup.pool.labelled_ids()),
-        **tested.metrics,
+        **metrics,
         train_accuracy=fit.accuracy,
         epochs=fit.epochs,
         steps=fit.steps,
@@ -91,10 +78,10 @@ def measure(
         n_distinct=len(purchase.source.unique()) if n_bought else None,
         bought_per_class=per_class if n_bought else None,
         seconds={
-            "train": round(train_seconds, 4),
+            "train": round(seconds["train"], 4),
             "score": round(score_seconds, 4),
-            "select": round(max(query_seconds - score_seconds, 0.0), 4),
-            "test": round(tested.seconds, 4),
+            "select": round(max(seconds["query"] - score_seconds, 0.0), 4),
+            "test": round(seconds["test"], 4),
         },
         peak_memory_mb=peak_mb(setup.pool.device),
     )

@@ -1,12 +1,11 @@
-"""Everything a run needs, made from its parts and checked before any training starts."""
+"""The typed parts of an experiment, and what a run is set up from: data loaded, pool corrupted, all checked."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,9 +29,74 @@ from hetal.train.recipe import Network
 Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """The parts of a run, before any data are loaded.
+
+    Attributes:
+        data: loads the task; called with `rng`.
+        noise: corrupts the training set; called with it, the number of classes and a generator.
+        model: makes a network; called with the shape of an image and the number of classes.
+        train: makes the learner; called with `network`, `task`, `finetune` and `device`.
+        alg: the query strategy.
+        n_start, n_query, n_end: labels to start with, to buy each round, and to end with.
+        seed: of every random stream.
+        finetune: what follows training, or None.
+        name: of the strategy, for messages; that of its class unless given.
+    """
+
+    data: Callable[..., Task]
+    noise: Corrupt
+    model: Network
+    train: Callable[..., Learner]
+    alg: QueryStrategy
+    n_start: int
+    n_query: int
+    n_end: int
+    seed: int
+    finetune: PseudoLabel | None = None
+    name: str = ""
+
+    def prepare(self, device: torch.device) -> Setup:
+        """Load the data, corrupt the pool, draw the start set, and check that all parts fit together.
+
+        The rows and the images of the pool are in an order drawn from the seed, whatever the noise setting made.
+
+        Args:
+            device: where to compute.
+
+        Raises:
+            BadInput: the parts do not fit together.
+        """
+        seed, name = self.seed, self.name or type(self.alg).__name__
+        with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
+            task = made("data", self.data, Task, rng=stream(seed, "data"))
+        noisy = shuffled(_corrupted(task, self.noise, seed, device), stream(seed, "order"))
+        budget = Budget(self.n_start, self.n_query, self.n_end)
+        budget.check(len(noisy))
+        task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
+        with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
+            learner = made(
+                "train",
+                self.train,
+                Learner,
+                network=self.model,
+                task=task,
+                finetune=self.finetune,
+                device=device,
+            )
+            network = learner.new_network()
+            self.alg.check(network)
+            check_network(network, learner, self.n_start)
+        keeps_state(self.alg, name)
+        pool = Pool(noisy.images_M.to(device), noisy.source_N)
+        start_ids = torch.randperm(len(pool), generator=stream(seed, "start"))[: self.n_start]
+        return Setup(task, pool, Oracle(noisy), budget, learner, self.alg, seed, start_ids, name)
+
+
 @dataclass(frozen=True)
 class Setup:
-    """One experiment, ready to run.
+    """One experiment with its data loaded, ready to run.
 
     Attributes:
         task: its test set, with images on the device, is what networks are tested on.
@@ -78,66 +142,6 @@ class Setup:
         present = torch.zeros(self.task.n_classes, dtype=torch.bool)
         present[self.oracle.label(self.start_ids)] = True
         return torch.nonzero(~present).flatten().tolist()
-
-
-def set_up(parts: Mapping[str, Any], name: str, device: torch.device) -> Setup:
-    """Make an experiment of `parts` and the name of its strategy, see `prepare` and `hetal.app.compose.build`."""
-    return prepare(
-        data=parts["data"],
-        noise=parts["noise"],
-        model=parts["model"],
-        train=parts["train"],
-        finetune=parts["finetune"],
-        strategy=parts["alg"],
-        name=name,
-        n_start=parts["n_start"],
-        n_query=parts["n_query"],
-        n_end=parts["n_end"],
-        seed=parts["seed"],
-        device=device,
-    )
-
-
-def prepare(
-    *,
-    data: Callable[..., Task],
-    noise: Corrupt,
-    model: Network,
-    train: Callable[..., Learner],
-    finetune: PseudoLabel | None,
-    strategy: QueryStrategy,
-    name: str,
-    n_start: int,
-    n_query: int,
-    n_end: int,
-    seed: int,
-    device: torch.device,
-) -> Setup:
-    """Load the data, corrupt the pool, draw the start set, and check that all parts fit together.
-
-    The rows and the images of the pool are in an order drawn from the seed, whatever the noise setting made.
-
-    Args:
-        name: of the strategy, for messages; the others are the parts of a run, see `hetal.app.compose`.
-
-    Raises:
-        BadInput: they do not.
-    """
-    with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
-        task = made("data", data, Task, rng=stream(seed, "data"))
-    noisy = shuffled(_corrupted(task, noise, seed, device), stream(seed, "order"))
-    budget = Budget(n_start, n_query, n_end)
-    budget.check(len(noisy))
-    task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
-    with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
-        learner = made("train", train, Learner, network=model, task=task, finetune=finetune, device=device)
-        network = learner.new_network()
-        strategy.check(network)
-        check_network(network, learner, n_start)
-    keeps_state(strategy, name)
-    pool = Pool(noisy.images_M.to(device), noisy.source_N)
-    start_ids = torch.randperm(len(pool), generator=stream(seed, "start"))[:n_start]
-    return Setup(task, pool, Oracle(noisy), budget, learner, strategy, seed, start_ids, name)
 
 
 def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> NoisyPool:

@@ -178,10 +178,10 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     import hetal.data.vision
     import hetal.experiment
 
-    prepare, really_open = hetal.experiment.prepare, hetal.data.vision.Store.open
+    prepare, really_open = hetal.experiment.Experiment.prepare, hetal.data.vision.Store.open
 
-    def checked(**parts: object) -> None:
-        prepare(**parts)
+    def checked(experiment: hetal.experiment.Experiment, device: object) -> None:
+        prepare(experiment, device)
         raise Reached
 
     settings = hetal.app.messages._settings
@@ -207,7 +207,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
             return really_open(self, dataset, download=False)
         raise AssertionError(f"{name} is there")
 
-    monkeypatch.setattr("hetal.experiment.prepare", checked)
+    monkeypatch.setattr(hetal.experiment.Experiment, "prepare", checked)
     monkeypatch.setattr("hetal.app.messages._settings", composed_once)
     monkeypatch.setattr("hetal.data.vision.Store.open", opened)
     monkeypatch.setattr(sklearn.datasets, "load_digits", functools.cache(sklearn.datasets.load_digits))

@@ -16,9 +16,8 @@ import tests.elsewhere
 from hetal.algs import QueryStrategy
 from hetal.algs.random import Random
 from hetal.app.command import resolved
-from hetal.app.compose import build
+from hetal.app.compose import build_experiment
 from hetal.errors import BadInput
-from hetal.experiment import prepare
 from hetal.guard.query import checked
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
@@ -611,14 +610,7 @@ def clean_share(by: str, n: int, *line: str, root: Path) -> float:
     flags = []
     for seed in range(20):
         config = resolved(composed(*TOY, *line, f"seed={seed}", root=root))
-        parts = build(config)
-        given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
-        setup = prepare(
-            **{name: parts[name] for name in given},
-            strategy=parts["alg"],
-            name="x",
-            device=torch.device("cpu"),
-        )
+        setup = build_experiment(config, "x").prepare(torch.device("cpu"))
         setup.pool.reveal(setup.start_ids, setup.oracle.label(setup.start_ids))
         flags.append(setup.oracle.is_noisy(Position(by).query(None, setup.pool, n, stream(seed, "query"))))
     return 1 - float(torch.cat(flags).double().mean())

@@ -14,7 +14,7 @@ from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.random import Random
 from hetal.algs.score import Score
-from hetal.app.compose import build
+from hetal.app.compose import build_part
 from hetal.errors import BadInput
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
@@ -28,7 +28,7 @@ def strategy(name):
     if "defaults" in config:
         config = OmegaConf.merge(OmegaConf.load(CONF / "alg" / f"{config.defaults[0]}.yaml"), config)
         del config["defaults"]
-    return build({"alg": OmegaConf.to_container(config.get("alg", config))})["alg"]
+    return build_part({"alg": OmegaConf.to_container(config.get("alg", config))}, "alg")
 
 
 def fitted_on(pool, seed=0):

@@ -1,11 +1,12 @@
 """`dry_run=true` says what a run would say, and runs nothing."""
 
+import dataclasses
 import os
 
 import pytest
 
-import hetal.app.dry_run
 from hetal.errors import BadInput
+from hetal.experiment import Experiment
 from tests.command_line import TOY, command, run_here
 
 # Settings, and what a run says of them before its first round.
@@ -39,20 +40,19 @@ def test_a_dry_run_says_what_a_run_would_say(settings, tmp_path):
 
 def test_jobs_that_differ_in_their_seed_are_checked_once(tmp_path, monkeypatch):
     made, loaded = [], []
-    set_up = hetal.app.dry_run.set_up
+    prepare = Experiment.prepare
 
-    def counted(parts, name, device):
-        made.append(name)
-        data = parts["data"]
+    def counted(experiment, device):
+        made.append(experiment.name)
 
         def load(**given):
-            loaded.append(name)
-            return data(**given)
+            loaded.append(experiment.name)
+            return experiment.data(**given)
 
-        return set_up({**parts, "data": load}, name, device)
+        return prepare(dataclasses.replace(experiment, data=load), device)
 
-    monkeypatch.setattr("hetal.app.dry_run.set_up", counted)
-    monkeypatch.setattr("hetal.app.dry_run._said", {})
+    monkeypatch.setattr(Experiment, "prepare", counted)
+    monkeypatch.setattr("hetal.app.dry_run._refusals", {})
     for alg in ("random", "badge"):
         for seed in range(3):
             run_here(*TOY, f"alg={alg}", f"seed={seed}", "dry_run=true", root=tmp_path)

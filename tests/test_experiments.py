@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from hetal.app.command import resolved
-from hetal.app.compose import build, check_config
+from hetal.app.compose import build_experiment, build_part, check_config
 from hetal.record.identity import identify
 from tests.command_line import CONF, REPOSITORY, TOY, command, composed, options, records
 
@@ -44,7 +44,8 @@ def test_every_value_of_a_study_composes_and_is_another_run(study, tmp_path):
         for value in given:
             config = resolved(composed(f"+experiment={study}", f"{setting}={value}", root=tmp_path))
             check_config(config)
-            build(config)
+            build_experiment(config, "x")
+            build_part(config, "tracker")
             assert config["name"] == study
             folders.add(identify(config, dict.fromkeys(("alg", "data", "noise", "model"), "")).dir)
         assert len(folders) == len(given)

@@ -59,7 +59,7 @@ def test_another_thread_has_no_signals_and_needs_none():
 def test_another_reason_is_asked_once_a_second(monkeypatch):
     now, asked = [0.0], []
     monkeypatch.setattr("hetal.machine.signals.time.monotonic", lambda: now[0])
-    with SafeStop(also=lambda: asked.append(now[0]) or len(asked) > 1) as stop:
+    with SafeStop(should_stop=lambda: asked.append(now[0]) or len(asked) > 1) as stop:
         for now[0] in (0.1, 0.9, 1.0, 1.5):
             stop.check()
         assert asked == [1.0]

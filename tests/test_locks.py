@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hetal.errors import BadInput, Held
+from hetal.errors import BadInput, RecordLocked
 from hetal.machine import gpus, locks
 from hetal.machine.locks import Lock, locked, waited_for
 from tests.processes import FORKS
@@ -144,13 +144,13 @@ def test_what_may_be_held_elsewhere_is_not_taken_and_its_file_is_named(
     marker = tmp_path / ".lock.soft"
     marker.write_text(left)
     with (
-        pytest.raises(Held, match=f"somebody writes; if that process has ended, delete {marker}$"),
-        locked(tmp_path / ".lock", lambda: Held("somebody writes")),
+        pytest.raises(RecordLocked, match=f"somebody writes; if that process has ended, delete {marker}$"),
+        locked(tmp_path / ".lock", lambda: RecordLocked("somebody writes")),
     ):
         pass
     assert marker.read_text() == left
     marker.unlink()
-    with locked(tmp_path / ".lock", lambda: Held("somebody writes")):
+    with locked(tmp_path / ".lock", lambda: RecordLocked("somebody writes")):
         pass
 
 
@@ -166,7 +166,7 @@ def test_who_died_while_taking_over_is_named_too(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_hold_a_lock_is_named(tmp_path):
     with pytest.raises(BadInput, match=f"cannot lock {tmp_path}/absent/.lock: No such file"):
-        locked(tmp_path / "absent" / ".lock", lambda: Held("")).__enter__()
+        locked(tmp_path / "absent" / ".lock", lambda: RecordLocked("")).__enter__()
 
 
 @pytest.mark.usefixtures("without_locks")

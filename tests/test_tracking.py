@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from hetal.app.command import resolved
-from hetal.app.compose import build
+from hetal.app.compose import build_part
 from hetal.errors import BadInput
 from hetal.watch.wandb import WandbTracker
 from hetal.watch.wandb_media import CLEAN, NOISY
@@ -189,7 +189,7 @@ def clean(monkeypatch):
 def tracker(*overrides: str) -> WandbTracker:
     """Return the tracker that a command line makes."""
     config = resolved(composed("alg=random", *overrides, root=Path("x")))
-    return build({"tracker": config["tracker"]})["tracker"]
+    return build_part(config, "tracker")
 
 
 SAID = {

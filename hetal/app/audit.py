@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hetal.app.compose import build
+from hetal.app.compose import build_experiment
 from hetal.errors import BadInput
-from hetal.experiment import set_up
 from hetal.machine.device import pick_device
 from hetal.record.code import targets
 from hetal.record.identity import data_files
@@ -37,10 +36,7 @@ def check_data(config: Mapping[str, Any], record: Record) -> None:
     own = ("hetal.", "torchvision.")
     if all(target.startswith(own) for group in ("data", "noise") for target in targets(config[group])):
         return
-    parts = build({**config, "tracker": None})
-    setup = set_up(parts, record.choices["alg"], pick_device("cpu", parts["threads"]))
+    setup = build_experiment(config, record.choices["alg"]).prepare(pick_device("cpu", config["threads"]))
     if setup.fingerprint != record.data:
         raise BadInput(f"{record.dir} is finished, and was made of other data than these; {AGAIN}")
-    check_purchases(
-        record.bought, setup.oracle, setup.pool.source_N, setup.start_ids, record.dir / "queries.npz"
-    )
+    check_purchases(record.bought, setup.oracle, setup.pool.source_N, setup.start_ids, record.source)

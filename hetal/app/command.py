@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import hetal.app.resolvers  # noqa: F401  # that configs refer to
 from hetal.app.messages import answered
-from hetal.errors import BadInput, Held
+from hetal.errors import BadInput, RecordLocked
 from hetal.machine.output import plain_console, protect
 from hetal.machine.signals import Watched
 from hetal.record.redact import check_arguments, check_settings, redacted
@@ -130,8 +130,8 @@ def launch(cfg: DictConfig) -> Outcome:
         Stopped: a signal asked for it; all finished rounds are on record.
     """
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
-    from hetal.app.compose import build, check_config
-    from hetal.app.single_run import conduct
+    from hetal.app.compose import build_experiment, build_part, check_config
+    from hetal.app.single_run import run_on_record
     from hetal.budget import Budget
     from hetal.machine.device import pick_device
     from hetal.machine.gpus import one_gpu
@@ -165,25 +165,25 @@ def launch(cfg: DictConfig) -> Outcome:
         show_dry(console, record, outcome.state, outcome.expected_seconds)
         return outcome
 
-    parts = build(config)
-    chosen = pick_device(parts["device"], parts["threads"])
-    also = has_failed if in_sweep and config["fail_fast"] else None
+    experiment, tracker = build_experiment(config, choices["alg"]), build_part(config, "tracker")
+    chosen = pick_device(config["device"], config["threads"])
+    should_stop = has_failed if in_sweep and config["fail_fast"] else lambda: False
 
     def say(text: str) -> None:
         console.print(text, style="dim", soft_wrap=True)
 
     while True:
         try:
-            with one_gpu(chosen, parts["jobs_per_gpu"], say) as device:
-                summary = conduct(parts, record, device, console, also)
+            with one_gpu(chosen, config["jobs_per_gpu"], say) as device:
+                summary = run_on_record(experiment, record, tracker, device, console, should_stop)
             if summary is not None:
                 return _outcome(record, summary, "done")
-        except Held as held:
+        except RecordLocked as locked:
             if not in_sweep:
                 raise
-            say(f"waiting: {held}")
+            say(f"waiting: {locked}")
         # Two jobs of a sweep can be one run, as noise=clean is at any mult; so can jobs of two sweeps.
-        with SafeStop(also=also or (lambda: False)) as stop:
+        with SafeStop(should_stop) as stop:
             record.wait(stop.check)
         if (rounds := record.finished(budget)) is not None:
             return _skip(record, rounds, console, brief=True, tell=True)
@@ -196,7 +196,7 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, te
         BadInput: its data are no longer those that it was made of.
     """
     from hetal.app.audit import check_data
-    from hetal.app.compose import build
+    from hetal.app.compose import build_part
     from hetal.evaluate import summarise
     from hetal.record.provenance import made_by
     from hetal.watch.console import show_skipped
@@ -212,7 +212,7 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, te
         summary = summarise(rounds, record.bought[: len(rounds)], base_rate)
     show_skipped(console, record, rounds, summary, made_by(record.config), brief)
     if tell:
-        build({"tracker": record.config["tracker"]})["tracker"].show_finished(record, rounds, summary)
+        build_part(record.config, "tracker").show_finished(record, rounds, summary)
     return _outcome(record, summary, "skipped")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
@@ -13,11 +13,9 @@ from omegaconf import OmegaConf
 
 from hetal.algs import QueryStrategy
 from hetal.app.annotations import (
-    LARGEST_INT,
     SPECIAL,
     Call,
     Target,
-    between,
     call_of,
     check_value,
     gives,
@@ -27,28 +25,12 @@ from hetal.app.annotations import (
 )
 from hetal.app.messages import no_such
 from hetal.errors import CONTROL, BadInput, what_and_where
+from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
+from hetal.record.settings import PLAIN
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabel
 from hetal.watch.wandb import Tracker
-
-# The settings that no target receives as they are typed.
-PLAIN: dict[str, Any] = {
-    "n_start": int,
-    "n_query": int,
-    "n_end": int,
-    "seed": Annotated[int, between(-LARGEST_INT - 1, LARGEST_INT)],
-    "threads": int,
-    "device": str,
-    "jobs_per_gpu": int,
-    "name": str | int,
-    "root": str | int,
-    "force": bool,
-    "dry_run": bool,
-    "fail_fast": bool,
-    "keep_network": bool,
-    "profile": bool,
-}
 
 
 @dataclass(frozen=True)
@@ -77,36 +59,49 @@ GROUPS = {
 }
 
 
-def build(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Instantiate every node of a resolved config that has a `_target_`, and pass plain values through.
+# The settings that are no group and that an experiment is given as they are typed.
+NUMBERS = ("n_start", "n_query", "n_end", "seed")
+
+
+def build_experiment(config: Mapping[str, Any], name: str) -> Experiment:
+    """Return the experiment that a resolved config describes.
 
     Args:
-        config: the resolved config, plain values.
+        config: plain values.
+        name: of the strategy, as the user chose it.
 
     Raises:
         BadInput: a constructor refused what it was given, or makes something that is no part of a run.
     """
-    parts: dict[str, Any] = {}
-    for key, value in config.items():
-        try:
-            rng = stream(config.get("seed", 0), f"build {key}")
-            with unchanged(f"{key}: its constructor"), seeded(rng, torch.device("cpu")):
-                parts[key] = instantiate(OmegaConf.create({"_": value}), _convert_="all")["_"]
-        except InstantiationException as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None and not isinstance(cause, BadInput):
-                cause = cause.__cause__
-            if isinstance(cause, BadInput):
-                raise cause from None
-            raise BadInput(f"{key}: {_name(value)} fails: {what_and_where(cause)}") from error
-        if (group := GROUPS.get(key)) and parts[key] is not None:
-            wanted: Any = group.makes or Callable
-            if not isinstance(parts[key], wanted):
-                raise BadInput(
-                    f"{key}: {_name(value)} gives a {type(parts[key]).__name__}; "
-                    f"it must give a {getattr(group.makes, '__name__', 'function')}"
-                )
-    return parts
+    parts = {key: build_part(config, key) for key in config if key in GROUPS and key != "tracker"}
+    return Experiment(name=name, **parts, **{key: config[key] for key in NUMBERS})
+
+
+def build_part(config: Mapping[str, Any], group: str) -> Any:
+    """Instantiate what a resolved config chose for a group, such as `alg`; null stands for none.
+
+    Raises:
+        BadInput: as `build_experiment`.
+    """
+    value = config[group]
+    try:
+        rng = stream(config.get("seed", 0), f"build {group}")
+        with unchanged(f"{group}: its constructor"), seeded(rng, torch.device("cpu")):
+            part = instantiate(OmegaConf.create({"_": value}), _convert_="all")["_"]
+    except InstantiationException as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, BadInput):
+            cause = cause.__cause__
+        if isinstance(cause, BadInput):
+            raise cause from None
+        raise BadInput(f"{group}: {_name(value)} fails: {what_and_where(cause)}") from error
+    wanted: Any = GROUPS[group].makes or Callable
+    if part is not None and not isinstance(part, wanted):
+        raise BadInput(
+            f"{group}: {_name(value)} gives a {type(part).__name__}; "
+            f"it must give a {getattr(GROUPS[group].makes, '__name__', 'function')}"
+        )
+    return part
 
 
 def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = None) -> None:

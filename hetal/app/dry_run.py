@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hetal.app.compose import build
+from hetal.app.compose import build_experiment, build_part
 from hetal.errors import BadInput
-from hetal.experiment import set_up
+from hetal.experiment import Experiment
 from hetal.machine.device import pick_device
-from hetal.machine.gpus import check_places
+from hetal.machine.gpus import check_slots
 from hetal.record.writer import Record
 from hetal.rng import stream
 
-# What `hetal.experiment.prepare` is given. The seed is left out: which rows it draws makes no setting wrong or right.
+# What `Experiment.prepare` depends on. The seed is left out: which rows it draws makes no setting wrong or right.
 PREPARED = ("data", "noise", "model", "train", "finetune", "alg", "n_start", "n_query", "n_end", "device")
 
 # By what was checked in this process: what a run would say, or None where it would begin.
-_said: dict[str, str | None] = {}
+_refusals: dict[str, str | None] = {}
 
 
 class _Last:
@@ -53,37 +54,41 @@ def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
     Raises:
         BadInput: what the run would say.
     """
-    parts = build(config)
-    device = pick_device(parts["device"], parts["threads"])
-    check_places(parts["jobs_per_gpu"])
-    stream(parts["seed"], "check")
+    build_part(config, "tracker")
+    experiment = build_experiment(config, record.choices["alg"])
+    device = pick_device(config["device"], config["threads"])
+    check_slots(config["jobs_per_gpu"])
+    stream(config["seed"], "check")
     _check_folder(record)
+    # What was begun goes on with the same rows only.
+    if (record.dir / "provenance.json").exists() and not force:
+        record.check(device, experiment.prepare(device).fingerprint)
+        return
+    key = _key(config, *PREPARED)
+    if key not in _refusals:
+        try:
+            _sharing(experiment, config).prepare(device)
+            _refusals[key] = None
+        except BadInput as error:
+            _refusals[key] = str(error)
+    if (refusal := _refusals[key]) is not None:
+        raise BadInput(refusal)
+
+
+def _sharing(experiment: Experiment, config: Mapping[str, Any]) -> Experiment:
+    """Return an experiment that takes its task and its pool from the one before where these are the same."""
     data, noise = _key(config, "data"), _key(config, "data", "noise")
 
     # By the names that the parts themselves have in messages.
-    @functools.wraps(getattr(parts["data"], "func", parts["data"]))
+    @functools.wraps(getattr(experiment.data, "func", experiment.data))
     def load(**given: Any) -> Any:
-        return _task.get(data, lambda: parts["data"](**given))
+        return _task.get(data, lambda: experiment.data(**given))
 
-    @functools.wraps(getattr(parts["noise"], "func", parts["noise"]))
+    @functools.wraps(getattr(experiment.noise, "func", experiment.noise))
     def corrupt(*given: Any) -> Any:
-        return _pool.get(noise, lambda: parts["noise"](*given))
+        return _pool.get(noise, lambda: experiment.noise(*given))
 
-    shared = {**parts, "data": load, "noise": corrupt}
-    name = record.choices["alg"]
-    # What was begun goes on with the same rows only.
-    if (record.dir / "provenance.json").exists() and not force:
-        record.check(device, set_up(parts, name, device).fingerprint)
-        return
-    key = _key(config, *PREPARED)
-    if key not in _said:
-        try:
-            set_up(shared, name, device)
-            _said[key] = None
-        except BadInput as error:
-            _said[key] = str(error)
-    if (said := _said[key]) is not None:
-        raise BadInput(said)
+    return dataclasses.replace(experiment, data=load, noise=corrupt)
 
 
 def _key(config: Mapping[str, Any], *names: str) -> str:

@@ -22,11 +22,47 @@ from hetal.machine.process import unchanged
 from hetal.noise.pool import described, is_plain
 from hetal.pool import Pool
 from hetal.record.checkpoint import packed, unpacked
-from hetal.rng import seeded
+from hetal.rng import seeded, stream
 from hetal.train.fitted import Fitted
 
 # Types that a strategy's state may be made of, in lists and dicts.
 KEPT = (Tensor, nn.Parameter, bool, int, float, str, bytes, type(None))
+
+
+class CheckedStrategy:
+    """A strategy that is asked under all checks, and whose state is carried from round to round.
+
+    Args:
+        strategy: as its constructor made it.
+        name: of it, as the user chose it.
+
+    Raises:
+        BadInput: it defines one of `state_dict` and `load_state_dict` and not the other.
+    """
+
+    def __init__(self, strategy: QueryStrategy, name: str) -> None:
+        self._strategy = strategy
+        self._name = name
+        self._keeps_state = keeps_state(strategy, name)
+        self._fresh = copy_of(strategy)
+
+    def resume(self, state: dict[str, Any] | None) -> None:
+        """Load the state that the last query left, where the strategy keeps one and there is one.
+
+        Raises:
+            BadInput: it cannot be loaded.
+        """
+        if self._keeps_state and state is not None:
+            load_state(self._strategy, state, self._name)
+
+    def query(self, fitted: Fitted, pool: Pool, n: int, seed: int, t: int) -> Tensor:
+        """Return the ids that the strategy asks for in round `t`, see `acquire`."""
+        rng, globals_rng = stream(seed, "query", t), stream(seed, "query globals", t)
+        return acquire(self._strategy, fitted, pool, n, rng, globals_rng, self._name)
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the state of the strategy, or None where it keeps none, see `state_of`."""
+        return state_of(self._strategy, self._name, self._fresh)
 
 
 def acquire(

@@ -39,7 +39,7 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
     Raises:
         BadInput: `jobs_per_gpu` is not in 1..`MOST_JOBS`.
     """
-    check_places(jobs_per_gpu)
+    check_slots(jobs_per_gpu)
     if device.type != "cuda":
         yield device
         return
@@ -50,7 +50,7 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
         yield torch.device("cuda", i)
 
 
-def check_places(jobs_per_gpu: int) -> None:
+def check_slots(jobs_per_gpu: int) -> None:
     """Refuse, with BadInput, a number of jobs a GPU that is not in 1..`MOST_JOBS`."""
     if not 1 <= jobs_per_gpu <= MOST_JOBS:
         raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be in 1..{MOST_JOBS}")

@@ -46,11 +46,11 @@ class SafeStop:
     ignored, as by nohup, stays ignored.
 
     Args:
-        also: another reason to stop, asked at most once a second.
+        should_stop: another reason to stop, asked at most once a second.
     """
 
-    def __init__(self, also: Callable[[], bool] = lambda: False) -> None:
-        self._also = also
+    def __init__(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self._should_stop = should_stop
         self._asked = time.monotonic()
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
@@ -80,7 +80,7 @@ class SafeStop:
         if time.monotonic() - self._asked >= 1:
             self._asked = time.monotonic()
             Watched.check()
-            if self._also():
+            if self._should_stop():
                 raise Stopped(None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -17,26 +17,7 @@ from typing import Any
 from hetal.errors import BadInput
 from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
-
-# Settings that cannot change a result; what noise makes of mult stands in its own factor, and a run that ends later
-# is the same run up to there.
-NOT_IDENTITY = (
-    "mult",
-    "n_end",
-    "tracker",
-    "device",
-    "jobs_per_gpu",
-    "name",
-    "root",
-    "force",
-    "dry_run",
-    "fail_fast",
-    "keep_network",
-    "profile",
-    "data.root",
-    "data.download",
-    "train.checkpoint_minutes",
-)
+from hetal.record.settings import CHANGES_NOTHING
 
 
 @dataclass(frozen=True)
@@ -93,7 +74,7 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = json.loads(
         json.dumps(config), parse_float=lambda x: _number(float(x)), parse_constant=str
     )
-    for path in NOT_IDENTITY:
+    for path in CHANGES_NOTHING:
         *parents, key = path.split(".")
         node = kept
         for parent in parents:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ def check_purchases(
     oracle: Oracle,
     source_N: Tensor,
     start_ids: Tensor,
-    where: Path = Path("queries.npz"),
+    where: str = "queries.npz",
 ) -> None:
     """Compare what a record says was bought with what the oracle sells.
 
@@ -28,7 +27,7 @@ def check_purchases(
         oracle: knows every label.
         source_N: (N,) int64, the image that each row of the pool shows.
         start_ids: (n_start,) int64, the start set as it is drawn.
-        where: the file to name.
+        where: what holds `bought`, to be named.
 
     Raises:
         BadInput: names the file, the round, and what is wrong.

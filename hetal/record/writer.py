@@ -29,7 +29,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from hetal.budget import Budget
-from hetal.errors import BadInput, Held, Unreadable
+from hetal.errors import BadInput, RecordLocked, Unreadable
 from hetal.machine.files import (
     make_folder,
     read_bytes,
@@ -41,6 +41,7 @@ from hetal.machine.files import (
 )
 from hetal.machine.locks import locked
 from hetal.record.checkpoint import Checkpoint, State, read_state, write_state
+from hetal.record.history import History
 from hetal.record.identity import by_content, data_files, differences, identify, what_counts
 from hetal.record.provenance import made_by, other_surroundings, session, source
 from hetal.record.reader import AGAIN, DAMAGED, About, read_contents
@@ -54,7 +55,7 @@ OUTPUTS = (
 )  # fmt: skip
 
 
-class Record:
+class Record(History):
     """The record of one run.
 
     Args:
@@ -83,6 +84,7 @@ class Record:
         overrides: Sequence[str] = (),
         force: bool = False,
     ) -> None:
+        super().__init__()
         identity = identify(config, choices)
         self.settings = identity.settings
         self.hash = identity.hash
@@ -92,8 +94,7 @@ class Record:
         self.config = config
         self.choices = dict(choices)
         self.id = ""
-        self.rounds: list[Round] = []
-        self.bought: list[Bought] = []
+        self.source = str(self.dir / "queries.npz")
         self.summary: dict[str, Any] | None = None
         self.notes: list[str] = []
         self._lines: list[str] = []  # of rounds.jsonl
@@ -102,11 +103,6 @@ class Record:
         self._holder = ""
         if not force:
             self._load()
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of all rounds so far."""
-        return sum(row.steps for row in self.rounds)
 
     @property
     def data(self) -> str:
@@ -143,7 +139,7 @@ class Record:
             budget: that the run is to spend.
 
         Raises:
-            Held: another process holds the record.
+            RecordLocked: another process holds the record.
             BadInput: it was begun with other data, by other code or on
                 another kind of device; or the folder cannot be written.
         """
@@ -179,16 +175,11 @@ class Record:
             check: called again and again meanwhile; what it raises ends the waiting.
         """
         while True:
-            with suppress(Held), locked(self.dir / ".lock", self._held):
+            with suppress(RecordLocked), locked(self.dir / ".lock", self._held):
                 self._load()
                 return
             check()
             time.sleep(0.2)
-
-    def start(self, bought: Bought) -> None:
-        """Enter the start set, unless it is there already."""
-        if not self.bought:
-            self.bought.append(bought)
 
     def cut(self, n: int) -> None:
         """Keep the first `n` rounds only: a longer run than the one on record makes the others in another way."""
@@ -395,8 +386,8 @@ class Record:
                 f"{self.dir} was deleted or taken over by {self._who_holds()} while this process ran"
             )
 
-    def _held(self) -> Held:
-        return Held(f"{self.dir} is being written by {self._who_holds()}")
+    def _held(self) -> RecordLocked:
+        return RecordLocked(f"{self.dir} is being written by {self._who_holds()}")
 
     def _who_holds(self) -> str:
         try:

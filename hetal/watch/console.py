@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -13,26 +12,27 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from hetal.budget import Budget
+from hetal.experiment import Setup
+from hetal.record.history import History
 from hetal.record.schema import Round
 from hetal.record.writer import Record
+from hetal.watch.watcher import Watcher
 
 
-class Display:
-    """Shows one run on standard output, as a context.
+class Display(Watcher):
+    """Shows one run on standard output.
 
     Args:
-        title: what is run.
-        budget: its rounds.
-        n_rows: of the pool.
         console: where to write.
+        title: what is run.
+        notes: what a user would want to know before it starts.
     """
 
-    def __init__(self, title: str, budget: Budget, n_rows: int, console: Console) -> None:
-        self._budget = budget
+    def __init__(self, console: Console, title: str, notes: Sequence[str] = ()) -> None:
         self._console = console
+        self._title = title
+        self._notes = notes
         self._row: Round | None = None
-        self._began = time.perf_counter()
         self._rounds_done = 0
         self._seconds: list[tuple[int, float]] = []
         self._progress = Progress(
@@ -43,29 +43,31 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._bar = self._progress.add_task("", total=budget.n_rounds, state="")
-        console.print(Text.assemble((title, "bold"), f"  {n_rows:,} rows"))
 
-    def __enter__(self) -> Display:
+    def start(self, setup: Setup, history: History) -> None:
+        """Show what is run, notes on it, and what of it is on record already."""
+        self._setup = setup
+        self._budget = setup.budget
+        self._began = time.perf_counter()
+        self._bar = self._progress.add_task("", total=self._budget.n_rounds, state="")
+        self._console.print(Text.assemble((self._title, "bold"), f"  {len(setup.pool):,} rows"))
         self._progress.start()
-        return self
+        for note in self._notes:
+            self._note(note)
+        if history.rounds:
+            self._console.print(
+                f"continuing: {len(history.rounds)} of {self._budget.n_rounds} rounds are on record"
+            )
+            self._rounds_done = len(history.rounds)
+            self._row = history.rounds[-1]
+        self._update("")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """Take the live line away."""
         self._progress.stop()
 
-    def note(self, text: str) -> None:
-        """Say something that a user would want to know, and that stops nothing."""
+    def _note(self, text: str) -> None:
         self._console.print(f"note: {text}")
-
-    def resume(self, rounds: list[Round]) -> None:
-        """Say that `rounds` are on record already."""
-        if rounds:
-            self._console.print(f"continuing: {len(rounds)} of {self._budget.n_rounds} rounds are on record")
-            self._rounds_done = len(rounds)
-            self._row = rounds[-1]
-        self._update("")
 
     def epoch(self, epoch: int, accuracy: float) -> None:
         """Show a finished epoch of the round in progress and its online train accuracy."""
@@ -84,6 +86,11 @@ class Display:
                 f"round {self._rounds_done}/{self._budget.n_rounds}  {_state(row)}  {self._time_left()}",
             )
         self._update("")
+        if row.n_bought < row.n_asked:
+            self._note(
+                f"alg={self._setup.name} stopped early: it bought {row.n_bought} of the {row.n_asked} rows it was "
+                "asked for"
+            )
 
     def _update(self, now: str) -> None:
         done, of = self._rounds_done, self._budget.n_rounds

@@ -25,9 +25,12 @@ import torch
 from torch import Tensor
 
 from hetal.experiment import Setup
+from hetal.record.history import History
 from hetal.record.schema import Bought
 from hetal.record.writer import Record
 from hetal.rng import seeded, stream
+from hetal.train.fit import Fit
+from hetal.watch.watcher import Watcher
 
 FILE = "pictures.npz"
 FIRST = 20  # rows whose images are kept
@@ -39,41 +42,48 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 Weights = Mapping[str, Tensor]
 
 
-class Pictures:
+class Pictures(Watcher):
     """Keeps the pictures of one run up to date.
 
     Args:
-        setup: of the run.
         record: whose folder they are kept in.
+        keep_network: leave the weights of the last round's network there too, and draw its decision regions.
     """
 
-    def __init__(self, setup: Setup, record: Record) -> None:
+    def __init__(self, record: Record, keep_network: bool) -> None:
+        self._record = record
+        self._keep_network = keep_network
+        self._kept: int | None = None  # rows shown in what this process has written
+
+    def start(self, setup: Setup, history: History) -> None:
+        """See what kind of examples the pool holds."""
         shape = setup.pool.images_M.shape[1:]
         self._are_points = tuple(shape) == (2,)
         self._are_images = len(shape) == 3 and shape[0] in (1, 3)
         self._setup = setup
-        self._record = record
-        self._kept: int | None = None  # rows shown in what this process has written
 
-    def keep(self, bought: Bought, weights: Weights | None = None) -> None:
-        """Write what there is to show once a round has bought `bought`; before the round is on record.
+    def bought(self, purchase: Bought, fit: Fit) -> None:
+        """Write what there is to show of a purchase and, in the last round, the network."""
+        weights = None
+        if self._keep_network and not len(purchase.ids):
+            network = fit.fitted.networks.online
+            self._record.keep_network(network)
+            weights = network.state_dict()
+        self._keep(purchase, weights)
 
-        Args:
-            bought: by the round; of the last one, nothing.
-            weights: of the last round's network where it is to be kept, a state_dict.
-        """
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """Write them where the run was killed after its last round, so that no purchase was left to follow."""
+        if summary is not None and self._kept is None:
+            none = torch.empty(0).long()
+            weights = self._record.kept_network() if self._keep_network else None
+            self._keep(Bought(none, none, none, none.bool()), weights)
+
+    def _keep(self, bought: Bought, weights: Weights | None) -> None:
         rows = self._rows(bought)
         if self._are_images and len(rows.ids) and self._kept != len(rows.ids):
             self._write(self._images(rows), rows)
         elif self._are_points and len(rows.ids) and (self._kept != len(rows.ids) or weights is not None):
             self._write({**self._points(rows), **self._regions(weights)}, rows)
-
-    def finish(self, keep_network: bool) -> None:
-        """Write them where the run was killed after its last round, so that no call of `keep` was left."""
-        if self._kept is None:
-            none = torch.empty(0).long()
-            weights = self._record.kept_network() if keep_network else None
-            self.keep(Bought(none, none, none, none.bool()), weights)
 
     def _rows(self, bought: Bought) -> Bought:
         """Return what queries bought, `bought` included: of points all of it, of images the first."""

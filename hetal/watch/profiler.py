@@ -5,42 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from torch.profiler import profile
 
 from hetal.machine.files import name_beside, write_atomically
+from hetal.watch.watcher import Watcher
 
 # The first epoch pays for what is set up once; a few more show the rest.
 FIRST_EPOCH, LAST_EPOCH = 2, 4
 
 
-class Trace:
-    """Traces some epochs and the query of the first round that this process runs; as a context, it surely ends.
+class Profiler(Watcher):
+    """Traces some epochs and the query of the first round that this process runs.
 
     It leaves `trace-train.json` and `trace-query.json`, for https://ui.perfetto.dev or chrome://tracing, and beside
     each a table of the operations that took the most time, as `.txt`.
 
     Args:
-        folder: where to write; None traces nothing.
+        folder: where to write.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._training: profile | None = None
         self._queried = False
 
-    def __enter__(self) -> Trace:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        """End a trace that is still going on."""
         self._end_training()
 
-    def epoch(self, epoch: int) -> None:
+    def epoch(self, epoch: int, accuracy: float) -> None:
         """Take note that `epoch` of a round has ended."""
-        if self._folder is None or self._queried:
+        if self._queried:
             return
         if epoch == FIRST_EPOCH - 1 and self._training is None:
             self._training = profile()
@@ -51,7 +48,7 @@ class Trace:
     @contextmanager
     def query(self) -> Iterator[None]:
         """Trace what is done inside, the first time."""
-        if self._folder is None or self._queried:
+        if self._queried:
             yield
             return
         self._end_training()
@@ -67,7 +64,6 @@ class Trace:
             self._training = None
 
     def _write(self, traced: profile, name: str) -> None:
-        assert self._folder is not None
         beside = name_beside(self._folder / f"{name}.json")
         traced.export_chrome_trace(str(beside))
         beside.replace(self._folder / f"{name}.json")

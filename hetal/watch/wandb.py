@@ -18,10 +18,12 @@ from torch import Tensor
 from hetal.errors import BadInput
 from hetal.experiment import Setup
 from hetal.machine.files import remove_folders
+from hetal.record.history import History
 from hetal.record.redact import redacted
 from hetal.record.schema import Round
 from hetal.record.writer import Record
 from hetal.watch import wandb_media
+from hetal.watch.watcher import Watcher
 
 # What wandb would send of its own accord is left out: which files the run was started from, what is installed, what
 # was printed, what the machine is and how busy. `tracker.settings` can ask for any of it.
@@ -47,14 +49,14 @@ MODES = {"dryrun": "offline", "run": "online"}
 ITS_OWN = ("WANDB_SERVICE", "WANDB_ERROR_REPORTING")
 
 
-class Tracker(ABC):
-    """Follows one run from start to finish."""
+class Tracker(Watcher, ABC):
+    """A watcher that shows learning curves elsewhere, and says where."""
 
     @abstractmethod
-    def start(self, record: Record, setup: Setup) -> None:
-        """Begin, or go on with, the run of `setup` that `record` keeps; show what is on record and not shown yet."""
+    def start(self, setup: Setup, history: History) -> None:
+        """Begin, or go on with, the run of `setup` that `history` keeps; show what is on record and not shown yet."""
 
-    def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:  # noqa: B027
+    def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:
         """Show a run that was finished before this process came to it, if someone waits for that; few need to.
 
         Args:
@@ -64,7 +66,7 @@ class Tracker(ABC):
         """
 
     @abstractmethod
-    def log(self, row: Round) -> None:
+    def round(self, row: Round) -> None:
         """Show a round that the record has entered."""
 
     @abstractmethod
@@ -79,10 +81,10 @@ class Tracker(ABC):
 class NullTracker(Tracker):
     """Tracks nothing."""
 
-    def start(self, record: Record, setup: Setup) -> None:
+    def start(self, setup: Setup, history: History) -> None:
         """Do nothing."""
 
-    def log(self, row: Round) -> None:
+    def round(self, row: Round) -> None:
         """Do nothing."""
 
     def finish(self, summary: dict[str, Any] | None) -> None:
@@ -146,9 +148,10 @@ class WandbTracker(Tracker):
         self.settings = settings
         self._opening: Future[Any] | None = None
 
-    def start(self, record: Record, setup: Setup) -> None:
+    def start(self, setup: Setup, history: History) -> None:
         """Open the W&B run. That takes a second or two, and goes on while the first round trains."""
-        self._start(record, record.rounds, setup.oracle.clean_share, setup.pool.images_M)
+        assert isinstance(history, Record)
+        self._start(history, history.rounds, setup.oracle.clean_share, setup.pool.images_M)
 
     def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:
         """Give the agent of a W&B sweep all but the images of a run that was finished before."""
@@ -171,7 +174,7 @@ class WandbTracker(Tracker):
         if self.mode == "online" or self.settings or _variables():
             self._opening.result()  # no account, no server, no such setting: said before the training, not after it
 
-    def log(self, row: Round) -> None:
+    def round(self, row: Round) -> None:
         """Log one history row."""
         if self._opening is not None:
             self._log(self._opening.result(), row)

@@ -20,7 +20,7 @@ from hetal.record.writer import Record
 # Settings that people choose by name, and groups whose single values they sweep.
 CHOSEN = ("alg", "data", "noise", "model", "train", "finetune")
 SWEPT = ("alg", "noise", "model", "train", "finetune")
-PLAIN = ("seed", "n_start", "n_query", "n_end")
+SHOWN = ("seed", "n_start", "n_query", "n_end")
 
 CLEAN, NOISY = (0, 114, 178), (213, 94, 0)  # blue and orange, which nobody confuses
 SIDE, FRAME = 64, 4  # pixels: what small images are enlarged to, and how wide their frames are
@@ -36,7 +36,7 @@ def settings(record: Record) -> dict[str, Any]:
     return {
         **{group: record.choices[group] for group in CHOSEN if group in record.choices},
         "mult": config["noise"].get("factor", 0),
-        **{key: record.config[key] for key in PLAIN},
+        **{key: record.config[key] for key in SHOWN},
         "name": record.config["name"],
         **{key: value for group in SWEPT for key, value in _leaves(config[group], group)},
         **dict(_leaves(config["data"].get("n_train"), "data/n_train")),

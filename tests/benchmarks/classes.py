@@ -15,15 +15,13 @@ from typing import Any
 import torch
 
 from hetal.app.command import resolved
-from hetal.app.compose import build
+from hetal.app.compose import build_experiment
 from hetal.errors import BadInput
-from hetal.experiment import Setup, prepare
+from hetal.experiment import Setup
 from hetal.machine.device import pick_device
 from hetal.report.records import Run
 from tests.benchmarks.results import keep
 from tests.command_line import composed
-
-PARTS = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
 
 
 def setup_of(run: Run) -> Setup:
@@ -33,9 +31,8 @@ def setup_of(run: Run) -> Setup:
         BadInput: its data are not those that the run was begun with.
     """
     own = [o for o in run.overrides if not o.startswith(("root=", "tracker"))]
-    parts = build(resolved(composed(*own, "tracker=none", root=run.folder.parents[1])))
-    given = {name: parts[name] for name in PARTS}
-    setup = prepare(**given, strategy=parts["alg"], name=run.choices["alg"], device=pick_device("cpu", 1))
+    config = resolved(composed(*own, "tracker=none", root=run.folder.parents[1]))
+    setup = build_experiment(config, run.choices["alg"]).prepare(pick_device("cpu", 1))
     if setup.fingerprint != run.data:
         raise BadInput(f"{run.folder}: the data are not those that the run was begun with")
     return setup

@@ -69,17 +69,17 @@ def main(out: Path, overrides: list[str]) -> None:
     seconds["imports"] = time.perf_counter() - began
     mark(hetal.app.command, "resolved", "launched")
     mark(hetal.train.Learner, "fit", "to the first batch")
-    for name in ("check_config", "build"):
+    for name in ("check_config", "build_experiment"):
         time_it(hetal.app.compose, name, "parts")
-    time_it(hetal.experiment, "prepare", "data and noise")
+    time_it(hetal.experiment.Experiment, "prepare", "data and noise")
     for name in ("_begin", "start", "append", "finish"):
         time_it(hetal.record.writer.Record, name, "record")
     time_it(hetal.app.single_run, "draw_curve", "figure")
-    for name in ("epoch", "round", "resume"):
+    for name in ("start", "epoch", "round"):
         time_it(hetal.watch.console.Display, name, "display")
     time_it(hetal.app.single_run, "show_finished", "display")
     for kind in (hetal.watch.NullTracker, hetal.watch.WandbTracker):
-        for name in ("start", "log", "finish"):
+        for name in ("start", "round", "finish"):
             time_it(kind, name, "tracker")
     root = next(o.split("=", 1)[1] for o in overrides if o.startswith("root="))
     sys.argv = ["launch.py", *overrides]

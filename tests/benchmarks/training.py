@@ -31,9 +31,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hetal.app.command import resolved
-from hetal.app.compose import build
+from hetal.app.compose import build_experiment
 from hetal.bench import learner, limits, made_up
-from hetal.experiment import Setup, prepare
+from hetal.experiment import Setup
 from hetal.noise import class_noise
 from hetal.pool import Pool
 from hetal.rng import stream
@@ -232,9 +232,7 @@ def scoring(name: str, n: int, threads: int) -> Line:
 
 
 def setup_of(*overrides: str, root: Path) -> Setup:
-    parts = build(resolved(composed(*overrides, root=root)))
-    given = ("data", "noise", "model", "train", "finetune", "n_start", "n_query", "n_end", "seed")
-    return prepare(**{name: parts[name] for name in given}, strategy=parts["alg"], name="badge", device=CPU)
+    return build_experiment(resolved(composed(*overrides, root=root)), "badge").prepare(CPU)
 
 
 def whole_run(what: str, share: float, *overrides: str, badge: bool) -> Line:

@@ -1,0 +1,79 @@
+"""The settings of a run: name, type, help, and whether a setting can change the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of every run.
+
+    Attributes:
+        name: as it is typed.
+        type: an annotation of the values it takes; None for a config group, whose options have settings of their own.
+        help: what it sets, one line.
+        changes_result: whether two runs that differ in it alone can differ in a bit of their rounds and purchases. Only
+            these settings identify a run.
+    """
+
+    name: str
+    type: Any
+    help: str
+    changes_result: bool
+
+
+SETTINGS = (
+    Setting("data", None, "the data set", True),
+    Setting("noise", None, "how the pool is corrupted", True),
+    # What noise makes of it stands in its own factor.
+    Setting("mult", None, "noisy rows per clean row: x1, x2, x4, x8; or a number", False),
+    Setting("model", None, "the network", True),
+    Setting("train", None, "how it is trained", True),
+    Setting("finetune", None, "fine-tuning on pseudo-labels", True),
+    Setting("alg", None, "the query strategy", True),
+    Setting("tracker", None, "where learning curves are shown: wandb, none", False),
+    Setting("n_start", int, "labels to start with; each data set brings its own", True),
+    Setting("n_query", int, "labels to buy each round", True),
+    # A run that ends later is the same run up to there.
+    Setting("n_end", int, "labels to end with", False),
+    Setting("seed", Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)], "of every random stream", True),
+    Setting("device", str, "auto, cpu, cuda or mps", False),
+    Setting("jobs_per_gpu", int, "how many runs may share one GPU; each takes the emptiest, or waits", False),
+    Setting("threads", int, "of the CPU; their number changes the order of sums, and so the result", True),
+    Setting("name", str | int, "folder of the study under root", False),
+    Setting("root", str | int, "folder of all studies", False),
+    Setting("force", bool, "run again what is finished", False),
+    Setting("dry_run", bool, "check all, say what would run and for how long, and run nothing", False),
+    Setting("keep_network", bool, "leave the weights of the last round's network", False),
+    Setting("profile", bool, "leave traces of the first round: which operations take the time", False),
+    Setting("fail_fast", bool, "in a sweep, start no other job once one has failed", False),
+)
+
+# Settings inside groups that cannot change a result; those of a group that cannot are not listed again.
+CHANGES_NOTHING_INSIDE = ("data.root", "data.download", "train.checkpoint_minutes")
+
+GROUPS = tuple(setting.name for setting in SETTINGS if setting.type is None)
+
+PLAIN = {setting.name: setting.type for setting in SETTINGS if setting.type is not None}
+
+CHANGES_NOTHING = (
+    *(setting.name for setting in SETTINGS if not setting.changes_result),
+    *CHANGES_NOTHING_INSIDE,
+)
+
+
+def table_of(settings: Iterable[Setting], width: int = 110) -> str:
+    """Return names and help as lines of text, in two columns."""
+    settings = list(settings)
+    first = max(len(setting.name) for setting in settings) + 2
+    lines = []
+    for setting in settings:
+        head, *rest = wrap(setting.help, width - first - 4)
+        lines += [f"    {setting.name:{first}}{head}", *(f"    {'':{first}}{line}" for line in rest)]
+    return "\n".join(lines)
