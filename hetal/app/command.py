@@ -156,10 +156,13 @@ def launch(cfg: DictConfig) -> Outcome:
         return _skip(record, rounds, console, brief=in_sweep, tell=not config["dry_run"])
     if config["dry_run"]:
         from hetal.app.dry_run import check_run
+        from hetal.record.duration import expected_seconds
 
         check_run(config, record, config["force"])
         outcome = Outcome(
-            "to continue" if record.rounds else "to run", record.dir, expected_seconds=record.expected()
+            "to continue" if record.rounds else "to run",
+            record.dir,
+            expected_seconds=expected_seconds(record),
         )
         console.print(progress, end="")
         show_dry(console, record, outcome.state, outcome.expected_seconds)

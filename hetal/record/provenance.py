@@ -7,7 +7,6 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 import hetal
 from hetal.record.code import code_of, own_code, targets
 from hetal.record.redact import redacted
+from hetal.record.schema import Machine, Session
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
 
@@ -99,33 +99,6 @@ def source() -> dict[str, Any]:
         "diff": _git("diff", "HEAD"),
         "untracked": _git("ls-files", "--others", "--exclude-standard"),
     }
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a session ran on.
-
-    Attributes:
-        environment: what of the process's surroundings can change bits, see `surroundings`; None in old records.
-    """
-
-    host: str
-    system: str
-    cores: int | None
-    threads: int
-    cpu: str
-    device: str
-    environment: dict[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Session:
-    """One start of a run: when, with which packages, on what machine."""
-
-    started: str
-    python: str
-    packages: dict[str, str | None]
-    machine: Machine
 
 
 def session(device: torch.device) -> Session:

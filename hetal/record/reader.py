@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,39 +21,13 @@ from pydantic import TypeAdapter, ValidationError
 from hetal.errors import BadInput, Unreadable
 from hetal.machine.files import read_bytes, read_npz
 from hetal.record.identity import hash_of
-from hetal.record.provenance import Session
-from hetal.record.schema import START, Bought, Round
+from hetal.record.schema import START, Bought, Provenance, Round, Summary
 from hetal.record.seal import CHANGED, check_seal, queries_digests
 
 AGAIN = "force=true starts again, in place of what is there"
 DAMAGED = "put a copy of it back if there is one; force=true starts again, in place of all that is there"
 
 FILES = ("provenance.json", "rounds.jsonl", "queries.npz", "summary.json")
-
-
-@dataclass(frozen=True)
-class About:
-    """What `provenance.json` holds.
-
-    Attributes:
-        id: of this record, drawn when it was begun.
-        data: `Setup.fingerprint` of its data.
-        choices: the option chosen in each config group.
-        made_by: see `hetal.record.provenance.made_by`.
-        source: see `hetal.record.provenance.source`.
-        sessions: every start, see `hetal.record.provenance.session`.
-        settings: all that can change the result, see `hetal.record.identity`.
-        files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
-    """
-
-    id: str
-    data: str
-    choices: dict[str, str]
-    made_by: dict[str, str]
-    source: dict[str, str | None]
-    sessions: list[Session]
-    settings: dict[str, Any]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -70,7 +43,7 @@ class Contents:
         notes: what was found damaged and can be made again.
     """
 
-    about: About | None = None
+    about: Provenance | None = None
     rounds: tuple[Round, ...] = ()
     lines: tuple[str, ...] = ()
     bought: tuple[Bought, ...] = ()
@@ -164,26 +137,26 @@ def _read_summary(path: Path, rounds: Sequence[Round], notes: list[str]) -> dict
     if content is None:
         return None
     try:
-        summary: dict[str, Any] = json.loads(content)
+        summary = dict(_SUMMARY.validate_json(content))
         if rounds and summary["n_rounds"] == len(rounds):
             check_seal(content, rounds[-1].digest)
             del summary["digest"]
             return summary
-        said = "is ahead of rounds.jsonl"
+        fault = "is ahead of rounds.jsonl"
     except BadInput as error:
-        said = str(error)
-    except (ValueError, TypeError, LookupError, RecursionError):
-        said = "is damaged"
-    notes.append(f"{path} {said}; it is made again")
+        fault = str(error)
+    except (ValueError, LookupError):
+        fault = "is damaged"
+    notes.append(f"{path} {fault}; it is made again")
     return None
 
 
-def _read_about(path: Path) -> About | None:
+def _read_about(path: Path) -> Provenance | None:
     content = read_bytes(path)
     if content is None:
         return None
     try:
-        about = _ABOUT.validate_json(content)
+        about = _PROVENANCE.validate_json(content)
         check_seal(content, "")
     except (ValidationError, BadInput) as error:
         raise BadInput(f"{path} is damaged ({_first(error)}); {DAMAGED}") from None
@@ -227,4 +200,5 @@ def _first(error: ValueError | BadInput) -> str:
 
 
 _ROUND = TypeAdapter(Round)
-_ABOUT = TypeAdapter(About)
+_PROVENANCE = TypeAdapter(Provenance)
+_SUMMARY = TypeAdapter(Summary)

@@ -1,11 +1,12 @@
-"""What is recorded of one round."""
+"""The schema of a record: a line of rounds.jsonl, a purchase, summary.json and provenance.json."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
+from typing_extensions import NotRequired, TypedDict
 
 if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
     from torch import Tensor
@@ -88,3 +89,81 @@ class Bought:
     labels: Tensor
     source: Tensor
     is_noisy: Tensor
+
+
+class Summary(TypedDict):
+    """What `summary.json` holds. Shares and accuracies are in [0, 1].
+
+    Keys:
+        area_under_curve: area under the learning curve (AULC), mean accuracy over labels.
+        final_accuracy: of the last round.
+        n_labelled: labels that the last round trained on.
+        n_rounds: networks trained.
+        queried_clean_share: share of clean rows among all that queries bought; null where they bought none.
+        base_rate: share of clean rows in the whole pool; null where it is not known.
+        seconds: wall time of all rounds, by phase.
+        digest: of the file, see `hetal.record.seal`; entered by the record.
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
+
+    area_under_curve: Share
+    final_accuracy: Share
+    n_labelled: Count
+    n_rounds: Count
+    queried_clean_share: Share | None
+    base_rate: Share | None
+    seconds: dict[str, AtLeast0]
+    digest: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a session ran on.
+
+    Attributes:
+        environment: what of the process's surroundings can change bits, see `surroundings`; None in old records.
+    """
+
+    host: str
+    system: str
+    cores: int | None
+    threads: int
+    cpu: str
+    device: str
+    environment: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One start of a run: when, with which packages, on what machine."""
+
+    started: str
+    python: str
+    packages: dict[str, str | None]
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What `provenance.json` holds.
+
+    Attributes:
+        id: of this record, drawn when it was begun.
+        data: `Setup.fingerprint` of its data.
+        choices: the option chosen in each config group.
+        made_by: see `hetal.record.provenance.made_by`.
+        source: see `hetal.record.provenance.source`.
+        sessions: every start, see `hetal.record.provenance.session`.
+        settings: all that can change the result, see `hetal.record.identity`.
+        files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
+    """
+
+    id: str
+    data: str
+    choices: dict[str, str]
+    made_by: dict[str, str]
+    source: dict[str, str | None]
+    sessions: list[Session]
+    settings: dict[str, Any]
+    files: dict[str, str]

@@ -11,11 +11,8 @@ network (a state_dict); `strategy-<round>.pt`, the state of a strategy that has 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import glob
 import json
-import os
-import platform
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,20 +29,19 @@ from hetal.budget import Budget
 from hetal.errors import BadInput, RecordLocked, Unreadable
 from hetal.machine.files import (
     make_folder,
-    read_bytes,
     remove,
     remove_folders,
     scraps,
     write_atomically,
     write_text,
 )
-from hetal.machine.locks import locked
 from hetal.record.checkpoint import Checkpoint, State, read_state, write_state
 from hetal.record.history import History
+from hetal.record.holder import Holder
 from hetal.record.identity import by_content, data_files, differences, identify, what_counts
 from hetal.record.provenance import made_by, other_surroundings, session, source
-from hetal.record.reader import AGAIN, DAMAGED, About, read_contents
-from hetal.record.schema import START, Bought, Round
+from hetal.record.reader import AGAIN, DAMAGED, read_contents
+from hetal.record.schema import START, Bought, Provenance, Round
 from hetal.record.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance last, since it guards the others.
@@ -99,8 +95,8 @@ class Record(History):
         self.notes: list[str] = []
         self._lines: list[str] = []  # of rounds.jsonl
         self._overrides = list(overrides)
-        self._about: About | None = None
-        self._holder = ""
+        self._about: Provenance | None = None
+        self._holder = Holder(self.dir)
         if not force:
             self._load()
 
@@ -147,26 +143,18 @@ class Record(History):
             make_folder(self.dir)
         except BadInput as error:
             raise BadInput(f"root={self.config['root']}: {error}") from None
-        with locked(self.dir / ".lock", self._held):
-            holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
-            self._holder = json.dumps({**holder, "token": uuid.uuid4().hex})
-            try:
-                write_text(self.dir / ".holder.json", self._holder)
-                for scrap in scraps(self.dir):
-                    remove(scrap)
-                if force:
-                    self._forget()
-                self._load()
-                made = self.check(device, data)
-                if budget is None or self.finished(budget) is None:
-                    if budget is not None:
-                        self.cut(budget.n_shared(self.rounds))
-                    self._begin(device, data, made)
-                yield self
-            finally:
-                with suppress(OSError, Unreadable):  # it says who held the record last, and no more
-                    if self._is_ours():
-                        (self.dir / ".holder.json").unlink()
+        with self._holder.hold():
+            for scrap in scraps(self.dir):
+                remove(scrap)
+            if force:
+                self._forget()
+            self._load()
+            made = self.check(device, data)
+            if budget is None or self.finished(budget) is None:
+                if budget is not None:
+                    self.cut(budget.n_shared(self.rounds))
+                self._begin(device, data, made)
+            yield self
 
     def wait(self, check: Callable[[], None]) -> None:
         """Wait until no other process holds this record, and read it again.
@@ -175,7 +163,7 @@ class Record(History):
             check: called again and again meanwhile; what it raises ends the waiting.
         """
         while True:
-            with suppress(RecordLocked), locked(self.dir / ".lock", self._held):
+            with suppress(RecordLocked), self._holder.locked():
                 self._load()
                 return
             check()
@@ -185,7 +173,7 @@ class Record(History):
         """Keep the first `n` rounds only: a longer run than the one on record makes the others in another way."""
         if n == len(self.rounds):
             return
-        self._check_ours()
+        self._holder.check()
         assert self._about is not None
         if (ends := self.rounds[-1].n_labelled) != self.rounds[n].n_labelled:
             self.notes.append(
@@ -229,7 +217,7 @@ class Record(History):
 
     def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
         """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
-        self._check_ours()
+        self._holder.check()
         self.bought.append(bought)
         *_, digest = queries_digests(self.bought)
         if state is not None:
@@ -246,7 +234,7 @@ class Record(History):
 
     def keep_network(self, network: nn.Module) -> None:
         """Leave the weights of the last round's network; before the round is entered, so that none is without."""
-        self._check_ours()
+        self._holder.check()
         weights = {name: value.cpu() for name, value in network.state_dict().items()}
         write_atomically(self.dir / "network.pt", lambda file: torch.save(weights, file))
 
@@ -262,12 +250,12 @@ class Record(History):
 
     def keep_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
         """Leave plain arrays as an .npz file called `name`, see `hetal.watch.pictures`."""
-        self._check_ours()
+        self._holder.check()
         write_atomically(self.dir / name, lambda file: np.savez(file, **arrays))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Enter the summary: the run is finished."""
-        self._check_ours()
+        self._holder.check()
         remove(self.dir / "round.ckpt")
         self._write_sealed("summary.json", summary, self.rounds[-1].digest)
         self.summary = dict(summary)
@@ -275,16 +263,6 @@ class Record(History):
     def checkpoint(self, t: int, minutes: float | None) -> Checkpoint:
         """Return where round `t` keeps its state every so many minutes, see `hetal.record.checkpoint`."""
         return Checkpoint(self.dir / "round.ckpt", t, minutes)
-
-    def expected(self) -> float | None:
-        """Return the seconds that are left to run, to judge by finished runs of the same name but for the seed."""
-        title = self.title.replace(" ", "-")
-        prefix = title[: title.rindex("-s")]
-        rest = []
-        for path in self.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
-            with suppress(OSError, BadInput, ValueError, LookupError, TypeError):
-                rest.append(sum(_seconds(path.parent, path.stat().st_mtime_ns)[len(self.rounds) :]))
-        return sum(rest) / len(rest) if rest else None
 
     def changed(self, now: Mapping[str, str]) -> str | None:
         """Say in what `now`, see `made_by`, differs from what began this record; None where in nothing."""
@@ -314,7 +292,7 @@ class Record(History):
         return made
 
     def _begin(self, device: torch.device, data: str, made: dict[str, str]) -> None:
-        about = self._about or About(
+        about = self._about or Provenance(
             id=uuid.uuid4().hex[:8],
             data=data,
             choices=self.choices,
@@ -337,7 +315,7 @@ class Record(History):
         write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
         self._write_about(about)
 
-    def _write_about(self, about: About) -> None:
+    def _write_about(self, about: Provenance) -> None:
         self._about = about
         self._write_sealed("provenance.json", dataclasses.asdict(about), "")
 
@@ -375,30 +353,3 @@ class Record(History):
         }
         round_ = np.repeat(np.arange(len(sizes)) + START, sizes)
         write_atomically(self.dir / "queries.npz", lambda file: np.savez(file, round=round_, **columns))
-
-    def _is_ours(self) -> bool:
-        return read_bytes(self.dir / ".holder.json") == self._holder.encode()
-
-    def _check_ours(self) -> None:
-        """Refuse to write where the folder was deleted, or deleted and begun anew by another process."""
-        if not self._is_ours():
-            raise BadInput(
-                f"{self.dir} was deleted or taken over by {self._who_holds()} while this process ran"
-            )
-
-    def _held(self) -> RecordLocked:
-        return RecordLocked(f"{self.dir} is being written by {self._who_holds()}")
-
-    def _who_holds(self) -> str:
-        try:
-            holder = json.loads((self.dir / ".holder.json").read_text())
-            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, LookupError, TypeError):
-            return "another process"
-
-
-@functools.lru_cache(maxsize=4096)
-def _seconds(folder: Path, stamp: int) -> list[float]:
-    """Return how long each round of a finished run took; `stamp` tells when it was finished."""
-    lines = (read_bytes(folder / "rounds.jsonl") or b"").splitlines()
-    return [sum(json.loads(line)["seconds"].values()) for line in lines]
