@@ -39,7 +39,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
     check_purchases(history.bought, oracle, pool.source_N, setup.start_ids, history.source)
     for purchase in history.bought:
         pool.reveal(purchase.ids, purchase.labels)
-    strategy.resume(history.strategy_state())
+    strategy.resume(history.strategy_state)
 
     while not budget.is_spent(history.rounds):
         t, n = len(history.rounds), budget.n_to_ask(history.rounds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,13 +46,16 @@ class CheckedStrategy:
         self._keeps_state = keeps_state(strategy, name)
         self._fresh = copy_of(strategy)
 
-    def resume(self, state: dict[str, Any] | None) -> None:
+    def resume(self, read_state: Callable[[], dict[str, Any] | None]) -> None:
         """Load the state that the last query left, where the strategy keeps one and there is one.
+
+        Args:
+            read_state: returns it, or None; not called for a strategy that keeps none, of which none is on record.
 
         Raises:
             BadInput: it cannot be loaded.
         """
-        if self._keeps_state and state is not None:
+        if self._keeps_state and (state := read_state()) is not None:
             load_state(self._strategy, state, self._name)
 
     def query(self, fitted: Fitted, pool: Pool, n: int, seed: int, t: int) -> Tensor:
