@@ -21,7 +21,7 @@ from hetal.errors import BadInput
 from hetal.guard.query import checked
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
-from hetal.report.reading import read
+from hetal.report.load.reading import read
 from hetal.rng import stream
 from tests.command_line import TOY, command, composed, only, records, run_here
 

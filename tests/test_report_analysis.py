@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hetal.report.analysis import Setting, settings_of
-from hetal.report.measures import column, labels
-from hetal.report.results import turned
+from hetal.report.analyse.results import turned
+from hetal.report.analyse.series import column, labels
+from hetal.report.analyse.setting import Setting, settings_of
 from tests.synthetic import make_run
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from hetal.report.__main__ import main
-from hetal.report.parallel import at_once
+from hetal.report.files.parallel import at_once
 from tests.command_line import REPOSITORY
 from tests.synthetic import write_run
 

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
-from hetal.report import records
-from hetal.report.analysis import settings_of
-from hetal.report.completeness import command, missing
-from hetal.report.reading import read
+from hetal.report.analyse.completeness import command, missing
+from hetal.report.analyse.setting import settings_of
+from hetal.report.load import records
+from hetal.report.load.reading import read
 from tests.command_line import REPOSITORY, TOY, only, run_here
 from tests.synthetic import write_run
 

@@ -6,15 +6,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hetal.report import charts, figures
-from hetal.report.analysis import settings_of
-from hetal.report.ceiling import Ceiling, ceiling_of, set_apart
-from hetal.report.drawings import draw_bought, draw_plane
-from hetal.report.figures import COLOURS, REFERENCE, draw_ranks, looks, save
-from hetal.report.markup import MARKERS
-from hetal.report.page import curves
-from hetal.report.ranks import Ranking
-from hetal.report.statistics import Interval
+from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
+from hetal.report.analyse.setting import settings_of
+from hetal.report.files import charts, figures
+from hetal.report.files.acquired import draw_bought, draw_plane
+from hetal.report.files.figures import COLOURS, REFERENCE, draw_ranks, looks, save
+from hetal.report.page.markup import MARKERS
+from hetal.report.page.page import curves
+from hetal.report.stats.intervals import Interval
+from hetal.report.stats.ranks import Ranking
 from tests.synthetic import make_run
 
 LABELS = [f"alg{i}" for i in range(12)]

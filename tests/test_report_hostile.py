@@ -12,10 +12,10 @@ import pytest
 
 from hetal.errors import BadInput
 from hetal.report.__main__ import main
-from hetal.report.bounds import _depth, arrays_of, content, json_of, yaml_of
-from hetal.report.plain import plain
-from hetal.report.reading import read
-from hetal.report.tables import write_csv
+from hetal.report.files.tables import write_csv
+from hetal.report.load.plain import plain
+from hetal.report.load.reading import read
+from hetal.report.load.untrusted import _depth, arrays_of, content, json_of, yaml_of
 from tests.command_line import REPOSITORY
 from tests.hostile import CANARY, PAYLOADS, check_files, check_report, good_study, hostile_study, unseal
 from tests.synthetic import write_queries, write_run

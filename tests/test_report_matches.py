@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hetal.report.analysis import Setting
-from hetal.report.matches import penalties, penalty_matrix, ranking, total_penalties
-from hetal.report.measures import checkpoints
+from hetal.report.analyse.penalties import penalties, penalty_matrix, ranking, total_penalties
+from hetal.report.analyse.series import checkpoints
+from hetal.report.analyse.setting import Setting
 from tests.synthetic import make_run
 
 JITTER = (0.0, 0.003, -0.002, 0.001, -0.001)

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from hetal.report.__main__ import main
-from hetal.report.analysis import settings_of
-from hetal.report.ceiling import ceiling_of, set_apart
-from hetal.report.figures import looks
-from hetal.report.markup import Row, p_value, percent, table, written
-from hetal.report.page import curves, page
-from hetal.report.reading import Reading, read
-from hetal.report.spending import budget, spent
-from hetal.report.statistics import Interval
+from hetal.report.analyse.ceiling import ceiling_of, set_apart
+from hetal.report.analyse.setting import settings_of
+from hetal.report.files.figures import looks
+from hetal.report.load.reading import Reading, read
+from hetal.report.page.acquired import budget, spent
+from hetal.report.page.markup import Row, p_value, percent, table, written
+from hetal.report.page.page import curves, page
+from hetal.report.stats.intervals import Interval
 from tests.command_line import TOY, only, run_here
 from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study
 from tests.sealed import change_queries

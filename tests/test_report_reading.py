@@ -11,10 +11,10 @@ import pytest
 
 from hetal.errors import BadInput
 from hetal.record.schema import MEASURED
-from hetal.report.analysis import settings_of
-from hetal.report.besides import beyond
+from hetal.report.analyse.confounds import beyond
+from hetal.report.analyse.setting import settings_of
+from hetal.report.load.reading import read
 from hetal.report.make import report
-from hetal.report.reading import read
 from tests.command_line import TOY, only, run_here
 from tests.synthetic import write_queries, write_run
 

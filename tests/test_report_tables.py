@@ -6,12 +6,12 @@ import re
 
 import numpy as np
 
-from hetal.report.analysis import Setting
-from hetal.report.completeness import Missing
+from hetal.report.analyse.completeness import Missing
+from hetal.report.analyse.setting import Setting
+from hetal.report.files.tables import COLUMNS_OF, latex, write_csv
+from hetal.report.load.reading import Reading
 from hetal.report.make import write_tables
-from hetal.report.page import curves
-from hetal.report.reading import Reading
-from hetal.report.tables import COLUMNS_OF, latex, write_csv
+from hetal.report.page.page import curves
 from tests.synthetic import make_run
 
 EVIL = r"a_b & 50% #1 $x$ {y} \z ^~ <|>"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from hetal.errors import BadInput
-from hetal.report.plain import plain
+from hetal.report.load.plain import plain
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,7 +110,7 @@ def _check(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     # Here, since --help, a mistyped option and --diff need not wait for what draws.
     from hetal.report.make import report, seconds_since
-    from hetal.report.markup import many
+    from hetal.report.page.markup import many
 
     began = time.monotonic()
     folders = options.folders
@@ -142,7 +142,7 @@ def _title(folders: Sequence[Path]) -> str:
 def _watch(options: argparse.Namespace) -> int:
     """Make the report again and again, until Ctrl-C; what is not there yet is waited for."""
     from hetal.machine.files import make_folder
-    from hetal.report.reading import check_folder
+    from hetal.report.load.reading import check_folder
 
     for folder in options.folders:
         check_folder(folder)
@@ -160,9 +160,9 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _diff(folders: Sequence[Path]) -> int:
-    from hetal.report.diff import differences
-    from hetal.report.markup import many
-    from hetal.report.reading import read
+    from hetal.report.analyse.diff import differences
+    from hetal.report.load.reading import read
+    from hetal.report.page.markup import many
 
     one, other = (read([folder]) for folder in folders)
     lines = differences(one, other)

@@ -18,8 +18,8 @@ from typing import Any
 from hetal.app.resolvers import wandb_says
 from hetal.errors import BadInput
 from hetal.record.redact import redacted
-from hetal.report.reading import read
-from hetal.report.records import Run
+from hetal.report.load.reading import read
+from hetal.report.load.records import Run
 
 # What is drawn of every setting against the number of labels: the title, and what of the history.
 CURVES = {

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
-from hetal.report import tables
-from hetal.report.analysis import Setting, settings_of
-from hetal.report.ceiling import ceiling_of, set_apart
-from hetal.report.charts import charts_of, draw
-from hetal.report.completeness import missing
-from hetal.report.figures import draw_ranks, looks
-from hetal.report.matches import TESTS, ranking
-from hetal.report.page import curves, page
-from hetal.report.parallel import Task, at_once
-from hetal.report.pictures import pictures
-from hetal.report.plain import plain
-from hetal.report.reading import Reading, read
-from hetal.report.results import Curve
+from hetal.report.analyse.ceiling import ceiling_of, set_apart
+from hetal.report.analyse.completeness import missing
+from hetal.report.analyse.penalties import TESTS, ranking
+from hetal.report.analyse.results import Curve
+from hetal.report.analyse.setting import Setting, settings_of
+from hetal.report.files import tables
+from hetal.report.files.charts import charts_of, draw
+from hetal.report.files.figures import draw_ranks, looks
+from hetal.report.files.parallel import Task, at_once
+from hetal.report.load.plain import plain
+from hetal.report.load.reading import Reading, read
+from hetal.report.page.page import curves, page
+from hetal.report.page.pictures import pictures
 
 Curves = Mapping[tuple[str, str, str], Curve]
 

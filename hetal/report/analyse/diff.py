@@ -1,0 +1,100 @@
+"""Two experiments, run by run: proof that a change altered nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hetal.errors import BadInput
+from hetal.record.schema import MEASURED
+from hetal.report.load.plain import plain
+from hetal.report.load.purchases import Array, queries
+from hetal.report.load.reading import Reading
+from hetal.report.load.records import Run
+from hetal.report.load.untrusted import said
+
+QUERIES = ("round", "ids", "labels", "source", "is_noisy")
+
+
+def differences(one: Reading, other: Reading) -> list[str]:
+    """Return a line for every run that differs, is on one side only, or cannot be read; none where all is equal.
+
+    Runs are matched by everything that can change a result, the seed included. Compared are all rounds but for what
+    the machine adds (`hetal.record.schema.MEASURED`), whether they are finished, and every row bought; the rows
+    themselves, not their digest, which older records have not.
+
+    Raises:
+        BadInput: there is no round on either side, so nothing would be proved.
+    """
+    if not one.runs and not other.runs and not one.problems and not other.problems:
+        raise BadInput("there is nothing to compare: no run has finished a round")
+    lines = [
+        f"{plain(folder, None)}: {reason}" for reading in (one, other) for folder, reason in reading.problems
+    ]
+    first, second = (_by_key(reading, lines) for reading in (one, other))
+    for key in sorted(first.keys() | second.keys()):
+        a, b = first.get(key), second.get(key)
+        if a is None or b is None:
+            there = a or b
+            assert there is not None
+            lines.append(f"{plain(there.folder, None)}: only on one side")
+        elif differs := next(_differ(a, b), None):
+            lines.append(f"{plain(a.folder.name)}: {differs}")
+    return lines
+
+
+def _by_key(reading: Reading, lines: list[str]) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for run in (*reading.runs, *reading.begun):
+        key = json.dumps([sorted(run.config.items()), run.seed])
+        if key in found:
+            lines.append(f"{plain(run.folder, None)}: the same run as {plain(found[key].folder, None)}")
+        found.setdefault(key, run)
+    return found
+
+
+def _differ(a: Run, b: Run) -> Iterator[str]:
+    """Yield in what two records of one run differ."""
+    for t, (x, y) in enumerate(zip(_results(a), _results(b), strict=False)):
+        for key in sorted(x.keys() | y.keys()):
+            if (key in x) != (key in y) or x[key] != y[key]:
+                values = (plain(row.get(key, "absent"), 100) for row in (x, y))
+                yield f"round {t}: {plain(key, 100)} is {' and '.join(values)}"
+    if len(a.rounds) != len(b.rounds):
+        yield f"{len(a.rounds)} rounds and {len(b.rounds)}"
+    if _summary(a) != _summary(b):
+        yield "only one is finished" if None in (a.summary, b.summary) else "summary.json differs"
+    if a.rounds:
+        yield from _bought(a.folder / "queries.npz", b.folder / "queries.npz")
+
+
+def _results(run: Run) -> Sequence[Mapping[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in (*MEASURED, "queries_digest")} for row in run.rounds]
+
+
+def _summary(run: Run) -> dict[str, Any] | None:
+    return None if run.summary is None else {k: v for k, v in run.summary.items() if k not in MEASURED}
+
+
+def _bought(a: Path, b: Path) -> Iterator[str]:
+    try:
+        one, other = _queries(a), _queries(b)
+    except BadInput as error:
+        yield str(error)
+        return
+    unequal = [name for name in QUERIES if not np.array_equal(one[name], other[name])]
+    if unequal:
+        yield f"queries.npz: {', '.join(unequal)} differ"
+
+
+def _queries(path: Path) -> Mapping[str, Array]:
+    try:
+        return queries(path, QUERIES)
+    except FileNotFoundError:
+        raise BadInput(f"{plain(path, None)} is missing") from None
+    except (OSError, BadInput) as error:
+        raise BadInput(f"{plain(path.parent, None)}: {said(error)}") from None

@@ -1,0 +1,72 @@
+"""What every strategy of a setting came to: intervals over its seeds, and labels to a target."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hetal.report.analyse.results import Numbers
+from hetal.report.analyse.series import RANDOM, labels_to_reach
+from hetal.report.load.records import Run
+from hetal.report.stats.intervals import bca_intervals
+
+if TYPE_CHECKING:
+    from hetal.report.analyse.setting import Setting
+
+
+def numbers_of(setting: Setting) -> dict[str, Numbers]:
+    """Return what every strategy of a setting came to, over its finished runs."""
+    # All intervals at once, see `bca_intervals`.
+    reaching = {label: _reaching(setting, label) for label in setting.finished}
+    samples = []
+    for label, runs in setting.finished.items():
+        shares = [(run.summary or {}).get("queried_clean_share") for run in runs.values()]
+        curves = setting.accuracy.get(label, {}).values()
+        reach, saving, reached = reaching[label]
+        samples += [
+            [*setting.area.get(label, {}).values()], [curve[-1] for curve in curves],
+            [s for s in shares if s is not None], reach if reached else [], saving if reached else [],
+        ]  # fmt: skip
+    intervals = iter(bca_intervals([np.array(sample, float) for sample in samples]))
+    found = {}
+    for label, runs in setting.finished.items():
+        of_area, final, clean_share, reach_interval, saving_interval = (next(intervals) for _ in range(5))
+        memory = [row.get("peak_memory_mb") for run in runs.values() for row in run.rounds]
+        reach, saving, reached = reaching[label]
+        found[label] = Numbers(
+            setting=setting.name, label=label, n=len(runs), area=of_area, final=final, clean_share=clean_share,
+            reach=reach_interval, reached=reached, saving=saving_interval, seconds=_phases([*runs.values()]),
+            peak_memory_mb=max((m for m in memory if m is not None), default=np.nan),
+            paired=len(reach), paired_random=len(saving),
+        )  # fmt: skip
+    return found
+
+
+def _reaching(setting: Setting, label: str) -> tuple[list[float], list[float], int]:
+    """Return labels to the target, labels saved over random, and how many seeds got there."""
+    random = setting.accuracy.get(RANDOM, {})
+    reach, saving, reached = [], [], 0
+    for seed, curve in setting.accuracy.get(label, {}).items():
+        if setting.target is None and seed not in random:
+            continue
+        target = setting.target if setting.target is not None else random[seed][-1]
+        mine = labels_to_reach(setting.grids[label], curve, target)
+        reached += not np.isnan(mine)
+        reach.append(float(setting.grids[label][-1]) if np.isnan(mine) else mine)
+        if seed in random:
+            its = labels_to_reach(setting.grids[RANDOM], random[seed], target)
+            if not np.isnan(its):
+                saving.append(its - reach[-1])
+    return reach, saving, reached
+
+
+def _phases(runs: Sequence[Run]) -> dict[str, float]:
+    phases: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        for row in run.rounds:
+            for phase, value in row.get("seconds", {}).items():
+                phases[phase].append(value)
+    return {phase: float(np.mean(values)) for phase, values in phases.items()}
