@@ -211,7 +211,7 @@ def test_what_cannot_be_read_is_not_called_damaged_and_nobody_is_told_to_replace
         raise error
 
     folder = write_run(tmp_path, "alg=badge")
-    monkeypatch.setattr(records, "content", failing)
+    monkeypatch.setattr(records, "read_bytes", failing)
     (m,) = missing(read([folder]), [])
     assert m.state.startswith("cannot be read: ")
     assert m.command == ""

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from hetal.report.__main__ import main
-from hetal.report.analyse.ceiling import ceiling_of, set_apart
+from hetal.report.analyse.acquired import acquired_by, count_rows
+from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.analyse.looks import looks_of
 from hetal.report.analyse.setting import settings_of
-from hetal.report.files.figures import looks
 from hetal.report.load.reading import Reading, read
-from hetal.report.page.acquired import budget, spent
-from hetal.report.page.markup import Row, p_value, percent, table, written
-from hetal.report.page.page import curves, page
+from hetal.report.page.render import render
+from hetal.report.page.text import interval, p_value, percent
 from hetal.report.stats.intervals import Interval
 from tests.command_line import TOY, only, run_here
 from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study
@@ -23,12 +23,11 @@ from tests.synthetic import make_run, write_queries, write_run
 
 def report(study):
     """Return the page without its pictures; the figures beside it are not drawn."""
-    reading = read([study])
-    buying, whole = set_apart(reading.runs)
-    settings = settings_of(buying)
-    ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole))}
-    look = looks(sorted({run.label for run in buying}))
-    return page("study", reading, settings, curves(settings), look, "", "", ceilings)
+    return page(read([study]))
+
+
+def page(reading, title="study"):
+    return render(analyse(study_of(reading)), title)
 
 
 def data_of(html):
@@ -61,7 +60,7 @@ def test_the_page_needs_nothing_else(html):
 
 def test_it_carries_every_curve_as_it_was_computed(html, study):
     reading = read([study])
-    drawn = curves(settings_of(reading.runs))
+    drawn = study_of(reading).curves
     carried = {s["name"]: s["series"] for s in data_of(html)["settings"]}
     for (setting, label, measure), curve in drawn.items():
         series = carried[setting][measure][label]
@@ -152,27 +151,31 @@ def test_names_cannot_become_markup():
         for label in (evil, "random")
         for seed in range(3)
     ]
-    settings = settings_of(runs)
-    labels = looks([evil, "random"])
-    html = page(evil, Reading(tuple(runs)), settings, curves(settings), labels, "", "")
+    html = page(Reading(tuple(runs)), evil)
     assert "<script>alert" not in html
     assert [s["name"] for s in data_of(html)["settings"]] == [evil]
     assert len(re.findall(r"<script", html)) == 2
 
 
-def test_a_table_says_what_it_can_be_filtered_and_sorted_by():
-    html = table(["a"], [Row(["<td>1</td>"], "s", ["x", "y"], best=True)], "caption")
-    assert "<tr data-setting='s' data-labels='x|y' class=best><td>1</td></tr>" in html
-    assert "<caption>caption</caption>" in html
+def test_a_table_says_what_it_can_be_filtered_and_sorted_by(html):
+    pair = "<tr data-setting='digits blank x4 mlp' data-labels='badge|coreset'>"
+    assert f"{pair}<td class='setting'>digits blank x4 mlp</td><td>badge</td>" in html
+    best = "<tr data-setting='digits blank x4 mlp' data-labels='badge' class=best>"
+    numbers = html.split("<section id='numbers'")[1].split("</section>")[0]
+    assert best in numbers
+    assert numbers.count(" class=best>") == len(NOISES)
+    values = re.findall(r"data-value='([^']*)'>(\S+) <small>", numbers)
+    assert values
+    assert all(float(shown) == pytest.approx(float(value), abs=0.5) for value, shown in values)
 
 
 def test_numbers_are_written_alike():
-    assert written(Interval(81.25, 80.0, 82.5), 1) == "81.2 [80.0, 82.5]"
-    assert written(Interval(-1.0, -2.0, 0.5), 1, sign=True) == "\u22121.0 [\u22122.0, +0.5]"
-    assert written(Interval(1200.0, np.nan, np.nan), 0) == "1,200"
-    assert written(Interval(np.nan, np.nan, np.nan), 1) == ""
+    assert interval(Interval(81.25, 80.0, 82.5), 1) == "81.2 [80.0, 82.5]"
+    assert interval(Interval(-1.0, -2.0, 0.5), 1, sign=True) == "\u22121.0 [\u22122.0, +0.5]"
+    assert interval(Interval(1200.0, np.nan, np.nan), 0) == "1,200"
+    assert interval(Interval(np.nan, np.nan, np.nan), 1) == ""
     assert percent(Interval(0.5, 0.25, 0.75)) == (50, 25, 75)
-    assert [p_value(p) for p in (0.0004, 0.04, np.nan)] == ["&lt;&nbsp;0.001", "0.040", ""]
+    assert [p_value(p) for p in (0.0004, 0.04, np.nan)] == ["<\u00a00.001", "0.040", ""]
 
 
 def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
@@ -186,27 +189,28 @@ def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
     np.savez(tmp_path / "queries.npz", **{name: np.array(values) for name, values in columns.items()})
     run = make_run("badge", 0, [0.5, 0.6, 0.7], folder=tmp_path)
     rounds = tuple({**row, "bought_per_class": [0, 0, 0, 0]} for row in run.rounds)
-    assert spent(dataclasses.replace(run, rounds=rounds)).tolist() == [[1, 1, 1, 0], [0, 0, 2, 0]]
-    assert spent(dataclasses.replace(run, rounds=rounds[:1])).tolist() == [[1, 0, 0, 0], [0, 0, 2, 0]]
+    assert count_rows(dataclasses.replace(run, rounds=rounds)).tolist() == [[1, 1, 1, 0], [0, 0, 2, 0]]
+    assert count_rows(dataclasses.replace(run, rounds=rounds[:1])).tolist() == [[1, 0, 0, 0], [0, 0, 2, 0]]
 
 
 def test_purchases_that_were_changed_are_not_counted_and_that_is_said(tmp_path):
     run_here("alg=badge", *TOY, root=tmp_path)
     (run,) = read([tmp_path]).runs
-    assert spent(run).sum() == 40
-    assert "Not counted" not in budget(settings_of([run]), looks([run.label]))
+    assert count_rows(run).sum() == 40
+    assert acquired_by(settings_of([run]), looks_of([run.label]))[1] == []
+    assert "Not counted" not in report(tmp_path)
     change_queries(
         run.folder, lambda arrays: arrays["labels"].__setitem__(45, (arrays["labels"][45] + 1) % 10)
     )
     (run,) = read([tmp_path]).runs
-    assert spent(run) is None
+    assert count_rows(run) is None
     told = f"Not counted, since queries.npz is missing, damaged or was changed after it was written: {run.folder.name}."
-    assert told in budget(settings_of([run]), looks([run.label]))
+    assert acquired_by(settings_of([run]), looks_of([run.label])) == ([], [run.folder.name])
+    assert told in report(tmp_path)
     write_queries(write_run(tmp_path, "alg=random"))
-    runs = read([tmp_path]).runs
-    said = budget(settings_of(runs), looks([run.label for run in runs]))
-    assert told in said
-    assert "random" in said
+    html = report(tmp_path)
+    assert told in html
+    assert "random" in html.split("<section id='budget'")[1].split("</section>")[0]
 
 
 def test_damaged_queries_cost_their_bars_and_no_more(tmp_path):
@@ -313,9 +317,7 @@ def test_many_settings_are_a_table_with_the_cards_folded_away():
         for label, end in (("badge", 0.8), ("random", 0.6))
         for seed in range(5)
     ]
-    settings = settings_of(runs)
-    look = looks(["badge", "random"])
-    html = page("many", Reading(tuple(runs)), settings, curves(settings), look, "", "")
+    html = page(Reading(tuple(runs)))
     league = html.split("<div class='league'>")[1].split("</table>")[0]
     assert league.count("<tr data-setting=") == 7
     assert text_of(league).count("clear lead, 5 seeds") == 7
@@ -336,8 +338,7 @@ def test_every_line_of_a_table_has_as_many_cells_as_it_has_columns(html):
 def page_of(arms):
     """Return what the page says of final accuracies by strategy and seed, in one setting."""
     runs = [make_run(label, s, [0.5, end]) for label, ends in arms.items() for s, end in ends.items()]
-    settings = settings_of(runs)
-    return text_of(page("p", Reading(tuple(runs)), settings, curves(settings), looks(sorted(arms)), "", ""))
+    return text_of(page(Reading(tuple(runs))))
 
 
 def test_where_wilcoxon_cannot_come_out_the_page_says_so():
@@ -374,8 +375,8 @@ def test_the_page_leads_nobody_who_has_nobody_to_lead():
 
 
 def test_a_zero_has_no_sign_that_rounding_left_it():
-    assert written(Interval(0.035, -1e-14, 0.12), 1) == "0.0 [0.0, 0.1]"
-    assert written(Interval(-0.02, -0.3, 0.04), 1, sign=True) == "+0.0 [\u22120.3, +0.0]"
+    assert interval(Interval(0.035, -1e-14, 0.12), 1) == "0.0 [0.0, 0.1]"
+    assert interval(Interval(-0.02, -0.3, 0.04), 1, sign=True) == "+0.0 [\u22120.3, +0.0]"
 
 
 def test_two_seeds_are_not_said_to_be_covered_as_often_as_many():

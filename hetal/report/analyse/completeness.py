@@ -1,4 +1,4 @@
-"""What is missing: holes in the grid of seeds, runs not finished, jobs that failed; each with its command."""
+"""Missing runs: seeds that were not run, runs not finished, jobs that failed; each with its command."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from hetal.report.analyse.setting import Setting
 from hetal.report.load.plain import plain
 from hetal.report.load.reading import Reading
 from hetal.report.load.records import Run, overrides
-from hetal.report.load.untrusted import UNREADABLE, json_of
+from hetal.report.load.untrusted import UNREADABLE, read_json
 
-# Overrides that say how to run, not what: a command that fills a gap needs none of them.
+# Overrides about how to run, not what: the command of a missing run needs none of them.
 HOW = ("force", "dry_run", "fail_fast")
 
 
 @dataclass(frozen=True)
 class Missing:
-    """One run that a complete comparison would have.
+    """One run that is missing from a complete comparison.
 
     Attributes:
-        what: its strategy, setting and seed, or its folder, or the overrides of a job.
+        what: its strategy, setting and seed; or its folder; or the overrides of a job.
         state: "not run", "not started", "running", "stopped", "not finished", "failed" or "damaged", with particulars.
-        command: what runs it, from hetal's folder; empty where that cannot be known.
+        command: that runs it, from hetal's folder; empty where it is not known.
     """
 
     what: str
@@ -40,21 +40,20 @@ class Missing:
 
 
 def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
-    """Return everything that is missing of what was read, and of the sweeps that made it."""
+    """Return the runs that are missing from the records, and from the sweeps that made them."""
     jobs: dict[frozenset[str], dict[str, Any]] = {}
     for job in _jobs(reading.studies):
         key = _key(job["overrides"])
-        if (
-            job["state"] != "not started" or jobs.get(key, job)["state"] != "failed"
-        ):  # why it failed says more
-            jobs[key] = job
-    found = [
+        if job["state"] == "not started" and jobs.get(key, job)["state"] == "failed":
+            continue  # the reason of the failure is more useful
+        jobs[key] = job
+    lost = [
         Missing(plain(folder, None), reason, "")
         if reason.startswith(UNREADABLE)
         else Missing(plain(folder, None), f"damaged: {reason}", _again(folder))
         for folder, reason in reading.problems
     ]
-    found += [
+    lost += [
         Missing(_short(run.folder), _state(run, jobs, "begun, no round finished"), command(run))
         for run in reading.begun
     ]
@@ -62,25 +61,25 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
         if run.summary is None and not _is_finished_elsewhere(run, settings):
             rounds = f"{len(run.rounds)} round{'s' * (len(run.rounds) != 1)}"
             state = _state(run, jobs, f"not finished: {rounds}")
-            found.append(Missing(_name(run, run.seed), state, command(run)))
+            lost.append(Missing(_name(run, run.seed), state, command(run)))
     for setting in settings:
         seeds = sorted(set().union(*setting.runs.values()))
         for runs in setting.runs.values():
             example = next(iter(runs.values()))
             for seed in (seed for seed in seeds if seed not in runs):
                 state = _job_state(jobs.get(_key([*_kept(example.overrides), f"seed={seed}"]))) or "not run"
-                found.append(Missing(_name(example, seed), state, command(example, seed)))
+                lost.append(Missing(_name(example, seed), state, command(example, seed)))
     known = {_key(run.overrides) for run in (*reading.runs, *reading.begun)}
-    listed = {_key(shlex.split(m.command)[2:]) for m in found}
+    listed = {_key(shlex.split(m.command)[2:]) for m in lost}
     for key, job in jobs.items():
         state = _job_state(job)
         if state and key not in known | listed:
-            found.append(Missing(" ".join(job["overrides"]), state, _line(_kept(job["overrides"], "seed"))))
-    return found
+            lost.append(Missing(" ".join(job["overrides"]), state, _line(_kept(job["overrides"], "seed"))))
+    return lost
 
 
 def command(run: Run, seed: int | None = None) -> str:
-    """Return the line that runs a record's run, or the same at another seed, and finds the record where it is."""
+    """Return the command that continues a run, or runs the same at another seed, with its record where it is now."""
     given = _kept(run.overrides, *(["seed"] if seed is None else []))
     if seed is not None:
         given.append(f"seed={seed}")
@@ -94,7 +93,7 @@ def command(run: Run, seed: int | None = None) -> str:
 
 
 def _whole(root: str) -> str:
-    """Return a record's root from the root of the file system; what the path names is not looked at."""
+    """Return the absolute path of a record's root, without access to it."""
     return os.path.abspath(os.path.expanduser(root) if root.split("/", 1)[0] == "~" else root)
 
 
@@ -102,14 +101,14 @@ def _line(given: Sequence[str]) -> str:
     return plain(shlex.join(["python", "launch.py", *given]), None)
 
 
-def _kept(given: Sequence[str], *also: str) -> list[str]:
-    """Return overrides without those that say how to run, and without the seed unless `also` names it."""
-    dropped = {*HOW, *({"seed"} - set(also))}
+def _kept(given: Sequence[str], *keep: str) -> list[str]:
+    """Return overrides without those in `HOW`, and without the seed unless `keep` names it."""
+    dropped = {*HOW, *({"seed"} - set(keep))}
     return [o for o in given if o.split("=", 1)[0].lstrip("+") not in dropped]
 
 
 def _quoted(value: str) -> str:
-    """Return a value as Hydra's grammar takes it."""
+    """Return a value quoted for Hydra's grammar."""
     if re.fullmatch(r"[\w./+-]+", value):
         return value
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
@@ -117,15 +116,15 @@ def _quoted(value: str) -> str:
 
 
 def _again(folder: Path) -> str:
-    """Return the line that makes a damaged record again; nothing where its overrides cannot be read either."""
+    """Return the command that makes a damaged record again; empty where its overrides cannot be read either."""
     try:
         return _line([*_kept(overrides(folder), "seed"), "force=true"])
-    except Exception:  # whatever a damaged file raises
+    except Exception:  # a damaged file raises errors of many classes
         return ""
 
 
 def _key(given: Sequence[str]) -> frozenset[str]:
-    """Return what two commands of one run have in common, wherever its study has been moved."""
+    """Return the overrides by which two commands of one run are matched, also after its study has been moved."""
     return frozenset(o for o in _kept(given, "seed") if not o.startswith("root="))
 
 
@@ -145,12 +144,12 @@ def _is_finished_elsewhere(run: Run, settings: Sequence[Setting]) -> bool:
 
 
 def _state(run: Run, jobs: dict[frozenset[str], dict[str, Any]], otherwise: str) -> str:
-    """Say what became of a run that is not finished."""
+    """Return the state of a run that is not finished."""
     return _holder(run.folder) or _job_state(jobs.get(_key(run.overrides)), of_record=True) or otherwise
 
 
 def _job_state(job: dict[str, Any] | None, of_record: bool = False) -> str:
-    """Say what became of a job of a sweep that is not finished; nothing where that is all in the record."""
+    """Return the state of a job that is not finished; empty where its record tells it."""
     state = job["state"] if job else ""
     if state == "failed":
         assert job is not None
@@ -161,9 +160,9 @@ def _job_state(job: dict[str, Any] | None, of_record: bool = False) -> str:
 
 
 def _holder(folder: Path) -> str:
-    """Say which process writes a record, if one does; one that died on another machine still seems to."""
+    """Return which process writes a record, if any; one that died on another machine seems to be alive."""
     try:
-        holder = json_of(folder / ".holder.json")
+        holder = read_json(folder / ".holder.json")
         if holder["host"] == platform.node():
             os.kill(int(holder["pid"]), 0)
         pid, host, since = (plain(holder[key], 60) for key in ("pid", "host", "since"))
@@ -183,7 +182,7 @@ def _jobs(studies: Sequence[Path]) -> Iterator[dict[str, Any]]:
             written = [_json(path, dict) for path in sorted(sweep.glob("*.json"))]
             for job in [*planned, *written]:
                 if _is_job(job) and _study(job["overrides"]) in names:
-                    # As `overrides` of a record are, which these are compared with.
+                    # Cleaned like the overrides of records, which these are compared with.
                     given = [plain(o, None) for o in job["overrides"] if not of_secrets([o])]
                     yield {**job, "overrides": given}
 
@@ -203,9 +202,9 @@ def _study(given: Sequence[str]) -> str:
 
 
 def _json(path: Path, kind: type) -> Any:
-    """Return what a file holds, or nothing where it is not there, damaged, or of another kind."""
+    """Return the content of a JSON file; empty where it is missing, damaged, or of another kind."""
     with suppress(OSError, BadInput):
-        found = json_of(path)
-        if isinstance(found, kind):
-            return found
+        content = read_json(path)
+        if isinstance(content, kind):
+            return content
     return kind()

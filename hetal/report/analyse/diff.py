@@ -1,4 +1,4 @@
-"""Two experiments, run by run: proof that a change altered nothing."""
+"""Differences between two experiments, run by run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from hetal.errors import BadInput
 from hetal.record.schema import MEASURED
+from hetal.report.load.acquired import Array, read_queries
 from hetal.report.load.plain import plain
-from hetal.report.load.purchases import Array, queries
 from hetal.report.load.reading import Reading
 from hetal.report.load.records import Run
-from hetal.report.load.untrusted import said
+from hetal.report.load.untrusted import describe
 
 QUERIES = ("round", "ids", "labels", "source", "is_noisy")
 
@@ -23,12 +23,12 @@ QUERIES = ("round", "ids", "labels", "source", "is_noisy")
 def differences(one: Reading, other: Reading) -> list[str]:
     """Return a line for every run that differs, is on one side only, or cannot be read; none where all is equal.
 
-    Runs are matched by everything that can change a result, the seed included. Compared are all rounds but for what
-    the machine adds (`hetal.record.schema.MEASURED`), whether they are finished, and every row bought; the rows
-    themselves, not their digest, which older records have not.
+    Runs are matched by every setting that can change a result, and the seed. Compared are all rounds except what
+    describes the machine (`hetal.record.schema.MEASURED`), whether they are finished, and every row acquired; the rows
+    themselves, since older records have no digest of them.
 
     Raises:
-        BadInput: there is no round on either side, so nothing would be proved.
+        BadInput: there is no round on either side, so there is nothing to compare.
     """
     if not one.runs and not other.runs and not one.problems and not other.problems:
         raise BadInput("there is nothing to compare: no run has finished a round")
@@ -39,26 +39,26 @@ def differences(one: Reading, other: Reading) -> list[str]:
     for key in sorted(first.keys() | second.keys()):
         a, b = first.get(key), second.get(key)
         if a is None or b is None:
-            there = a or b
-            assert there is not None
-            lines.append(f"{plain(there.folder, None)}: only on one side")
+            only = a or b
+            assert only is not None
+            lines.append(f"{plain(only.folder, None)}: only on one side")
         elif differs := next(_differ(a, b), None):
             lines.append(f"{plain(a.folder.name)}: {differs}")
     return lines
 
 
 def _by_key(reading: Reading, lines: list[str]) -> dict[str, Run]:
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
     for run in (*reading.runs, *reading.begun):
         key = json.dumps([sorted(run.config.items()), run.seed])
-        if key in found:
-            lines.append(f"{plain(run.folder, None)}: the same run as {plain(found[key].folder, None)}")
-        found.setdefault(key, run)
-    return found
+        if key in runs:
+            lines.append(f"{plain(run.folder, None)}: the same run as {plain(runs[key].folder, None)}")
+        runs.setdefault(key, run)
+    return runs
 
 
 def _differ(a: Run, b: Run) -> Iterator[str]:
-    """Yield in what two records of one run differ."""
+    """Yield the differences between two records of one run."""
     for t, (x, y) in enumerate(zip(_results(a), _results(b), strict=False)):
         for key in sorted(x.keys() | y.keys()):
             if (key in x) != (key in y) or x[key] != y[key]:
@@ -69,7 +69,7 @@ def _differ(a: Run, b: Run) -> Iterator[str]:
     if _summary(a) != _summary(b):
         yield "only one is finished" if None in (a.summary, b.summary) else "summary.json differs"
     if a.rounds:
-        yield from _bought(a.folder / "queries.npz", b.folder / "queries.npz")
+        yield from _acquired(a.folder / "queries.npz", b.folder / "queries.npz")
 
 
 def _results(run: Run) -> Sequence[Mapping[str, Any]]:
@@ -80,7 +80,7 @@ def _summary(run: Run) -> dict[str, Any] | None:
     return None if run.summary is None else {k: v for k, v in run.summary.items() if k not in MEASURED}
 
 
-def _bought(a: Path, b: Path) -> Iterator[str]:
+def _acquired(a: Path, b: Path) -> Iterator[str]:
     try:
         one, other = _queries(a), _queries(b)
     except BadInput as error:
@@ -93,8 +93,8 @@ def _bought(a: Path, b: Path) -> Iterator[str]:
 
 def _queries(path: Path) -> Mapping[str, Array]:
     try:
-        return queries(path, QUERIES)
+        return read_queries(path, QUERIES)
     except FileNotFoundError:
         raise BadInput(f"{plain(path, None)} is missing") from None
     except (OSError, BadInput) as error:
-        raise BadInput(f"{plain(path.parent, None)}: {said(error)}") from None
+        raise BadInput(f"{plain(path.parent, None)}: {describe(error)}") from None

@@ -1,4 +1,4 @@
-"""What the report says in numbers: the values that its tables and charts are made of."""
+"""The results of an analysis as plain data: curves, numbers, comparisons and verdicts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hetal.report.stats.intervals import ENOUGH_SEEDS, NOTHING, Interval
-from hetal.report.stats.significance import SURE
+from hetal.report.stats.intervals import ENOUGH_SEEDS, NO_INTERVAL, Interval
+from hetal.report.stats.significance import ALPHA
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean over seeds against a mean x, with 95% t-intervals: parallel lists."""
+    """Mean over seeds against a mean x, with 95% t-intervals: parallel lists; and the curves of single seeds."""
 
     x: list[float]
     mean: list[float]
@@ -24,20 +24,24 @@ class Curve:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What one strategy came to in one setting, over its finished runs.
+    """The results of one strategy in one setting, over its finished runs.
 
     Accuracies and shares are in [0, 1]. The target is random's final accuracy at the same seed, unless one is given.
 
     Attributes:
-        n: finished runs, over which `area`, `final` and `clean_share` are taken.
+        setting: name of the setting.
+        label: the strategy.
+        n: finished runs, over which `aulc`, `final` and `clean_share` are taken.
+        aulc: area under the learning curve.
+        final: final accuracy.
+        clean_share: of all rows that queries acquired.
         reach: fewest labels with which a network is as accurate as the target, over `paired` seeds. A run that never
             was counts with all of its labels: where `reached` < `paired`, `reach` is a lower bound and `saving` an
-            upper one. NaN where no run got there.
-        reached: seeds that got there.
-        saving: how many labels fewer than random needed for the same target, over `paired_random` seeds, at which
-            random got there.
+            upper one. NaN where no run reached it.
+        reached: seeds that reached the target.
+        saving: labels saved over random for the same target, over `paired_random` seeds, at which random reached it.
         seconds: mean of a round, by phase.
-        peak_memory_mb: most memory of any round, in MiB; NaN where not known.
+        peak_memory_mb: largest of any round, in MiB; NaN where not known.
         paired: seeds that have a target: those that random has finished too, or all where a target is given.
         paired_random: seeds that `saving` is over.
     """
@@ -45,7 +49,7 @@ class Numbers:
     setting: str
     label: str
     n: int
-    area: Interval
+    aulc: Interval
     final: Interval
     clean_share: Interval
     reach: Interval
@@ -64,11 +68,19 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two strategies in one setting, paired by seed: differences in area under the curve, first minus second.
+    """Two strategies in one setting, paired by seed: differences in AULC, first minus second.
 
-    p-values are two-sided, and adjusted by Holm for all pairs of the setting. `final` is the difference in final
-    accuracy. Where two were trained on different numbers of labels, both differences are over the `shared` ones, and
-    `beyond` names the settings that differ besides the compared one.
+    Attributes:
+        setting: name of the setting.
+        first, second: the strategies.
+        n: common seeds.
+        difference: in AULC; over the `shared` numbers of labels where the two were trained on different ones.
+        effect: Cohen's d of the paired differences.
+        t, wilcoxon: two-sided p-values; `t_holm`, `wilcoxon_holm`: adjusted by Holm for all pairs of the setting.
+        wins, ties, losses: of the first, in seeds.
+        final: difference in final accuracy.
+        shared: the number of rounds with the same number of labels.
+        confounds: settings that differ other than the strategy.
     """
 
     setting: str
@@ -84,31 +96,35 @@ class Comparison:
     wins: int
     ties: int
     losses: int
-    final: Interval = NOTHING
+    final: Interval = NO_INTERVAL
     shared: int = 0
-    beyond: tuple[str, ...] = field(default=())
+    confounds: tuple[str, ...] = field(default=())
 
     @property
-    def trusted(self) -> bool:
-        """Whether there are enough common seeds to say anything."""
+    def has_enough_seeds(self) -> bool:
+        """Whether there are enough common seeds for a reliable comparison."""
         return self.n >= ENOUGH_SEEDS
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who leads a setting, and by how much over the next.
+    """The leader of a setting, and its lead over the others.
 
     Attributes:
-        area: mean area under the leader's curve, over the `n` seeds that all who take part have finished.
+        setting: name of the setting.
+        leader: the strategy with the largest mean AULC.
+        second: the next; None where only one strategy takes part.
+        aulc: mean of the leader, over the `n` seeds that all who take part have finished.
         comparison: of the leader with the second, over these seeds.
-        rivals: of the leader with everybody else who takes part.
+        rivals: comparisons of the leader with every other strategy that takes part.
+        n: common seeds.
         waiting: strategies that have finished too few seeds to take part.
     """
 
     setting: str
     leader: str
     second: str | None
-    area: float
+    aulc: float
     comparison: Comparison | None
     rivals: tuple[Comparison, ...]
     n: int
@@ -116,17 +132,22 @@ class Verdict:
 
     @property
     def beaten(self) -> int:
-        """How many of the rivals the leader is ahead of at 0.05."""
-        return sum(c.t_holm < SURE and c.difference.mean > 0 for c in self.rivals)
+        """Number of rivals over which the lead is significant."""
+        return sum(c.t_holm < ALPHA and c.difference.mean > 0 for c in self.rivals)
 
     @property
-    def trusted(self) -> bool:
-        """Whether there are enough seeds to say anything."""
+    def has_enough_seeds(self) -> bool:
+        """Whether there are enough seeds for a reliable verdict."""
         return self.n >= ENOUGH_SEEDS
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the lead over the second is significant."""
+        return self.comparison is not None and self.comparison.t_holm < ALPHA
 
 
 def turned(c: Comparison, first: str) -> Comparison:
-    """Return a comparison with `first` on its first side."""
+    """Return a comparison with `first` as its first strategy."""
     if c.first == first:
         return c
     return replace(

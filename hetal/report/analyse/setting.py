@@ -1,167 +1,154 @@
-"""From records to everything the report says in numbers, one setting at a time."""
+"""The runs of one setting, by strategy and seed."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from hetal.report.analyse.comparisons import compare, decide
-from hetal.report.analyse.numbers import numbers_of
-from hetal.report.analyse.penalties import penalties
-from hetal.report.analyse.results import Comparison, Curve, Numbers, Verdict
-from hetal.report.analyse.series import area, column
+from hetal.report.analyse.series import column
+from hetal.report.load.labelling import noise_of
 from hetal.report.load.plain import plain
 from hetal.report.load.records import Run
-from hetal.report.stats.intervals import Floats, t_intervals
+from hetal.report.stats.curves import aulc
+from hetal.report.stats.intervals import Floats
+
+# The strategy that all others are measured against.
+RANDOM = "random"
+
+# Labels of every round.
+Grid = tuple[int, ...]
+BySeed = Mapping[int, Run]
 
 
+@dataclass(frozen=True, eq=False)
 class Setting:
     """All runs of one setting.
 
-    Args:
-        name: of the setting.
-        runs: of all strategies and seeds. Of two runs of one strategy at one seed, the longer counts.
-        target: accuracy in [0, 1] that labels are counted to; random's final accuracy at the same seed where None.
-
     Attributes:
-        runs: by strategy and seed.
-        grids: labels of every round, by strategy.
-        grid: that of most strategies.
-        finished: as `runs`, of finished ones.
+        name: of the setting.
+        target: accuracy in [0, 1] that labels are counted to; None for random's final accuracy at the same seed.
+        runs: by strategy and seed; of two runs of one strategy at one seed, the longer.
+        grids: by strategy, the most frequent one among its seeds.
+        grid: the most frequent one among the strategies.
+        finished: as `runs`, only those that are finished and have the grid of their strategy.
         accuracy: (R,) of every finished run, by strategy and seed.
-        area: under each of these.
+        aulc: area under the learning curve of each, see `hetal.report.stats.curves.aulc`.
         base_rate: share of clean rows in the pool; NaN where no run is finished.
-        notes: what was left out.
+        left_out: sentences on records that are not compared.
     """
 
-    def __init__(self, name: str, runs: Sequence[Run], target: float | None = None) -> None:
-        self.name = name
-        self.target = target
-        self.notes: list[str] = []
-        by_label: dict[str, dict[int, Run]] = defaultdict(dict)
-        for run in runs:
-            kept = by_label[run.label].get(run.seed, run)
-            longer, other = (run, kept) if _progress(run) > _progress(kept) else (kept, run)
-            by_label[run.label][run.seed] = longer
-            if not _agree(longer, other):
-                one, two = (plain(record.folder, None) for record in (longer, other))
-                self.notes.append(
-                    f"{name}: two records of {run.label} at seed {run.seed} do not agree: {one} counts, "
-                    f"{two} is left out"
-                )
-        self.runs = {label: dict(sorted(seeds.items())) for label, seeds in sorted(by_label.items())}
-        self.grids = {label: self._grid(seeds) for label, seeds in self.runs.items()}
-        self.finished = {label: self._finished(label) for label in self.runs}
-        self.grid = _most(
-            [self.grids[label] for label, done in self.finished.items() if done] or [*self.grids.values()]
-        )
-        self.accuracy = {
-            label: {seed: column(run, "accuracy") for seed, run in seeds.items()}
-            for label, seeds in self.finished.items()
-            if seeds
-        }
-        self.area = {
-            label: {seed: float(area(self.grids[label], curve)) for seed, curve in seeds.items()}
-            for label, seeds in self.accuracy.items()
-        }
-        rates = [
-            run.summary["base_rate"]
-            for seeds in self.finished.values()
-            for run in seeds.values()
-            if run.summary and "base_rate" in run.summary
-        ]
-        self.base_rate = float(rates[0]) if rates else np.nan
+    name: str
+    target: float | None
+    runs: Mapping[str, BySeed]
+    grids: Mapping[str, Grid]
+    grid: Grid
+    finished: Mapping[str, BySeed]
+    accuracy: Mapping[str, Mapping[int, Floats]]
+    aulc: Mapping[str, Mapping[int, float]]
+    base_rate: float
+    left_out: tuple[str, ...] = ()
 
-    def _grid(self, seeds: dict[int, Run]) -> tuple[int, ...]:
-        return _most(
-            [_grid(run) for run in seeds.values() if run.summary is not None] or [*map(_grid, seeds.values())]
-        )
-
-    def _finished(self, label: str) -> dict[int, Run]:
-        done = {seed: run for seed, run in self.runs[label].items() if run.summary is not None}
-        odd = [seed for seed, run in done.items() if _grid(run) != self.grids[label]]
-        if odd:
-            seen = ", ".join(map(str, odd))
-            self.notes.append(
-                f"{self.name}: {label} was tested at other numbers of labels at seed {seen}: left out"
-            )
-        return {seed: run for seed, run in done.items() if seed not in odd}
-
-    def curve(
-        self, label: str, x: Callable[[Run], Floats], y: Callable[[Run], Floats], single: bool = True
-    ) -> Curve:
-        """Return a mean curve over all rounds on record, those of unfinished runs included; `single` seeds too."""
-        pairs = [(x(run), y(run)) for run in self.runs[label].values()]
-        x_SR, y_SR = (np.full((len(pairs), max(len(b) for _, b in pairs)), np.nan) for _ in range(2))
-        for i, (a, b) in enumerate(pairs):
-            there = ~(np.isnan(a) | np.isnan(b))
-            x_SR[i, : len(b)][there], y_SR[i, : len(b)][there] = a[there], b[there]
-        any_R = ~np.isnan(y_SR).all(0)
-        x_SR, y_SR = x_SR[:, any_R], y_SR[:, any_R]
-        mean, low, high, n = (found.tolist() for found in t_intervals(y_SR))
-        return Curve(
-            x=np.nanmean(x_SR, axis=0).tolist() if any_R.any() else [],
-            mean=mean, low=low, high=high, n=n,
-            seeds=[
-                [(p, q) for p, q in zip(a, b, strict=True) if q == q]
-                for a, b in zip(x_SR.tolist(), y_SR.tolist(), strict=True)
-            ] if single else [],
-        )  # fmt: skip
-
-    def numbers(self, label: str) -> Numbers:
-        """Return what a strategy came to."""
-        return self._numbers[label]
-
-    def paired(
-        self, first: str, second: str, among: Collection[int] | None = None
-    ) -> tuple[tuple[int, ...], Floats, Floats]:
-        """Return the labels that two strategies share, and their accuracies there (S, R).
-
-        At the seeds that both finished; of these `among` some, where it is given.
-        """
-        a, b = self.accuracy[first], self.accuracy[second]
-        seeds = sorted(seed for seed in a.keys() & b.keys() if among is None or seed in among)
-        grid_a, grid_b = self.grids[first], self.grids[second]
-        there_too = {*grid_b}
-        shared = tuple(n for n in grid_a if n in there_too)
-
-        def there(curves: dict[int, Floats], grid: tuple[int, ...]) -> Floats:
-            whole = np.array([curves[seed] for seed in seeds]).reshape(len(seeds), len(grid))
-            place = {n: i for i, n in enumerate(grid)}
-            return whole[:, [place[n] for n in shared]]
-
-        return shared, there(a, grid_a), there(b, grid_b)
-
-    @cached_property
-    def _numbers(self) -> dict[str, Numbers]:
-        return numbers_of(self)
-
-    def comparisons(self) -> list[Comparison]:
-        """Compare every pair of strategies, see `hetal.report.analyse.comparisons.compare`."""
-        return self._comparisons
-
-    @cached_property
-    def _comparisons(self) -> list[Comparison]:
-        return compare(self, list(self.area))
-
-    def verdict(self) -> Verdict | None:
-        """Say who leads, see `hetal.report.analyse.comparisons.decide`."""
-        return decide(self)
-
-    def penalties(self, test: str = "t") -> dict[tuple[str, str], float]:
-        """Return BADGE's pairwise penalties of this setting, see `hetal.report.analyse.penalties.penalties`."""
-        return penalties(self, test)
+    @property
+    def facets(self) -> dict[str, str]:
+        """Names of data, noise and network."""
+        run = next(iter(next(iter(self.runs.values())).values()))
+        return {"data": run.choices["data"], "noise": noise_of(run), "network": run.choices["model"]}
 
 
 def settings_of(runs: Sequence[Run], target: float | None = None) -> list[Setting]:
-    """Group runs into their settings; `target` as for `Setting`."""
+    """Group labelled runs into their settings, sorted by name; `target` as in `Setting`."""
     by_setting: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_setting[run.setting].append(run)
-    return [Setting(name, members, target) for name, members in sorted(by_setting.items())]
+    return [setting_of(name, members, target) for name, members in sorted(by_setting.items())]
+
+
+def setting_of(name: str, members: Sequence[Run], target: float | None = None) -> Setting:
+    """Return the setting of some runs; `target` as in `Setting`."""
+    left_out: list[str] = []
+    runs = _longest(name, members, left_out)
+    grids = {label: _grid_of(seeds.values()) for label, seeds in runs.items()}
+    finished = {label: _finished(name, label, runs[label], grids[label], left_out) for label in runs}
+    of_finished = [grids[label] for label, seeds in finished.items() if seeds]
+    accuracy = {
+        label: {seed: column(run, "accuracy") for seed, run in seeds.items()}
+        for label, seeds in finished.items()
+        if seeds
+    }
+    rates = [
+        run.summary["base_rate"]
+        for seeds in finished.values()
+        for run in seeds.values()
+        if run.summary and "base_rate" in run.summary
+    ]
+    return Setting(
+        name=name,
+        target=target,
+        runs=runs,
+        grids=grids,
+        grid=_most_frequent(of_finished or [*grids.values()]),
+        finished=finished,
+        accuracy=accuracy,
+        aulc={
+            label: {seed: float(aulc(grids[label], curve)) for seed, curve in seeds.items()}
+            for label, seeds in accuracy.items()
+        },
+        base_rate=float(rates[0]) if rates else np.nan,
+        left_out=tuple(left_out),
+    )
+
+
+def paired_accuracy(
+    setting: Setting, first: str, second: str, among: Collection[int] | None = None
+) -> tuple[Grid, Floats, Floats]:
+    """Return the numbers of labels that two strategies share, and their accuracies there (S, R).
+
+    Args:
+        setting: in which both have finished runs.
+        first: a strategy.
+        second: another.
+        among: the seeds to take, as far as both have finished them; all unless given.
+    """
+    a, b = setting.accuracy[first], setting.accuracy[second]
+    seeds = sorted(seed for seed in a.keys() & b.keys() if among is None or seed in among)
+    grid_a, grid_b = setting.grids[first], setting.grids[second]
+    in_b = {*grid_b}
+    shared = tuple(n for n in grid_a if n in in_b)
+
+    def at_shared(curves: Mapping[int, Floats], grid: Grid) -> Floats:
+        accuracy_SR = np.array([curves[seed] for seed in seeds]).reshape(len(seeds), len(grid))
+        index = {n: i for i, n in enumerate(grid)}
+        return accuracy_SR[:, [index[n] for n in shared]]
+
+    return shared, at_shared(a, grid_a), at_shared(b, grid_b)
+
+
+def _longest(name: str, members: Sequence[Run], left_out: list[str]) -> dict[str, dict[int, Run]]:
+    """Return runs by strategy and seed, the longest of each; note those that disagree with it."""
+    by_label: dict[str, dict[int, Run]] = defaultdict(dict)
+    for run in members:
+        kept = by_label[run.label].get(run.seed, run)
+        longer, other = (run, kept) if _progress(run) > _progress(kept) else (kept, run)
+        by_label[run.label][run.seed] = longer
+        if not _agree(longer, other):
+            one, two = (plain(record.folder, None) for record in (longer, other))
+            left_out.append(
+                f"{name}: two records of {run.label} at seed {run.seed} do not agree: {one} counts, {two} is left out"
+            )
+    return {label: dict(sorted(seeds.items())) for label, seeds in sorted(by_label.items())}
+
+
+def _finished(name: str, label: str, runs: BySeed, grid: Grid, left_out: list[str]) -> dict[int, Run]:
+    """Return the finished runs on the strategy's grid; note the others."""
+    done = {seed: run for seed, run in runs.items() if run.summary is not None}
+    odd = [seed for seed, run in done.items() if _grid(run) != grid]
+    if odd:
+        seeds = ", ".join(map(str, odd))
+        left_out.append(f"{name}: {label} was tested at other numbers of labels at seed {seeds}: left out")
+    return {seed: run for seed, run in done.items() if seed not in odd}
 
 
 def _progress(run: Run) -> tuple[int, bool]:
@@ -173,10 +160,14 @@ def _agree(a: Run, b: Run) -> bool:
     return all(x["n_labelled"] == y["n_labelled"] and x["accuracy"] == y["accuracy"] for x, y in both)
 
 
-def _grid(run: Run) -> tuple[int, ...]:
+def _grid(run: Run) -> Grid:
     return tuple(row["n_labelled"] for row in run.rounds)
 
 
-def _most(grids: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+def _grid_of(runs: Collection[Run]) -> Grid:
+    return _most_frequent([_grid(run) for run in runs if run.summary is not None] or [*map(_grid, runs)])
+
+
+def _most_frequent(grids: Sequence[Grid]) -> Grid:
     counts = Counter(grids)
     return max(counts, key=lambda grid: (counts[grid], len(grid), grid))

@@ -1,4 +1,4 @@
-"""Learning curves and their like as files, one small chart a setting."""
+"""Figures of mean curves, one small chart a setting."""
 
 from __future__ import annotations
 
@@ -13,33 +13,30 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.ceiling import Ceiling
+from hetal.report.analyse.curves import CHARTS, Chart
+from hetal.report.analyse.looks import Look, Looks
 from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import Setting
-from hetal.report.files.figures import STYLE, Look, save
-from hetal.report.page.page import MEASURES, WHOLE, WITH_BASE_RATE, WITH_CEILING
+from hetal.report.files.figures import STYLE, save
 
 # Of one chart, in inches, and how many stand side by side: a figure fits two columns of a paper.
 WIDTH, HEIGHT, COLUMNS = 2.0, 1.55, 3
-# Characters that fit over a chart.
+# Characters of a title that fit over a chart.
 TITLE = 34
-# What is a file too; the page draws everything.
-FILES = (
-    "accuracy", "time", "clean_labels", "clean_share", "cumulative", "distinct",
-    "pseudo_clean", "pseudo_noisy", "pseudo_share",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Facet:
-    """What one chart shows.
+    """The chart of one setting.
 
     Attributes:
         name: of the setting.
-        data: charts of the same data have the same scale.
+        data: name of the data; charts of the same data have the same scale.
         curves: by strategy.
         base_rate: share of clean rows in the pool, drawn unless None.
-        ceiling: what all labels at once come to, drawn unless None.
+        ceiling: accuracy on all labels, drawn unless None.
     """
 
     name: str
@@ -50,12 +47,12 @@ class Facet:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """One figure.
+class ChartFigure:
+    """One figure: a chart of every setting.
 
     Attributes:
         facets: its charts.
-        x, y: what the axes say.
+        x, y: texts of the axes.
         path: without a suffix.
         whole: the y axis goes from 0 to 100%.
     """
@@ -67,52 +64,39 @@ class Chart:
     whole: bool = False
 
 
-def facet(setting: Setting, curves: Mapping[str, Curve], base_rate: bool, ceiling: Ceiling | None) -> Facet:
-    """Return what a chart of `setting` shows; single seeds are left out, so that it is small."""
-    data = next(iter(next(iter(setting.runs.values())).values())).choices["data"]
-    known = base_rate and not math.isnan(setting.base_rate)
-    lean = {label: replace(curve, seeds=[]) for label, curve in curves.items() if curve.x}
-    return Facet(setting.name, data, lean, setting.base_rate if known else None, ceiling)
+def chart_figures(study: Study, out: Path) -> list[ChartFigure]:
+    """Return the figures of a study, which `draw` writes to the folder `out`; none of what was not measured."""
+    figures = []
+    for chart in (chart for chart in CHARTS if chart.is_file):
+        facets = [_facet(study, setting, chart) for setting in study.settings]
+        facets = [facet for facet in facets if facet.curves]
+        if facets:
+            path = out / chart.key.replace("_", "-")
+            figures.append(ChartFigure(facets, chart.x_axis, chart.y_axis, path, chart.whole))
+    return figures
 
 
-def charts_of(
-    settings: Sequence[Setting],
-    drawn: Mapping[tuple[str, str, str], Curve],
-    ceilings: Mapping[str, Ceiling],
-    out: Path,
-) -> list[Chart]:
-    """Return the figures of a report, which `draw` writes to the folder `out`; none of what was nowhere measured.
-
-    Args:
-        settings: a chart each.
-        drawn: see `hetal.report.page.page.curves`.
-        ceilings: by setting.
-        out: exists.
-    """
-    found = []
-    for key, _, x, y, _, _ in (measure for measure in MEASURES if measure[0] in FILES):
-        facets = [
-            facet(
-                setting, {label: drawn[setting.name, label, key] for label in setting.runs}, key in WITH_BASE_RATE,
-                ceilings.get(setting.name) if key in WITH_CEILING else None,
-            )
-            for setting in settings
-            if any(drawn[setting.name, label, key].x for label in setting.runs)
-        ]  # fmt: skip
-        if not facets:
-            continue
-        found.append(Chart(facets, x, y, out / key.replace("_", "-"), whole=key in WHOLE))
-    return found
+def _facet(study: Study, setting: Setting, chart: Chart) -> Facet:
+    """Return the chart of one setting, without single seeds, so that it is small."""
+    curves = {label: study.curves[setting.name, label, chart.key] for label in setting.runs}
+    has_rate = chart.base_rate and not math.isnan(setting.base_rate)
+    return Facet(
+        setting.name,
+        setting.facets["data"],
+        {label: replace(curve, seeds=[]) for label, curve in curves.items() if curve.x},
+        setting.base_rate if has_rate else None,
+        study.ceilings.get(setting.name) if chart.ceiling else None,
+    )
 
 
-def draw(chart: Chart, look: Mapping[str, Look]) -> None:
+def draw(chart: ChartFigure, looks: Looks) -> None:
     """Draw mean and 95% interval over seeds in each facet, as `path`.svg and .png."""
     with rc_context(STYLE):
-        figure, axes, legend = _grid(chart, len(look) + any(f.ceiling for f in chart.facets))
+        figure, axes, legend = _grid(chart, len(looks) + any(f.ceiling for f in chart.facets))
         shown: dict[str, Any] = {}
         for i, (ax, facet) in enumerate(zip(axes, chart.facets, strict=True)):
-            for label in reversed([label for label in look if label in facet.curves]):
-                shown[label] = _line(ax, facet.curves[label], look[label])
+            for label in reversed([label for label in looks if label in facet.curves]):
+                shown[label] = _line(ax, facet.curves[label], looks[label])
             if facet.base_rate is not None:
                 ax.axhline(100 * facet.base_rate, color="black", linestyle=":", linewidth=0.9)
             if facet.ceiling:
@@ -120,14 +104,14 @@ def draw(chart: Chart, look: Mapping[str, Look]) -> None:
                     100 * facet.ceiling.accuracy.mean, color="black", linestyle="-.", linewidth=0.8
                 )
             _finish(ax, facet, chart, first=i % COLUMNS == 0)
-        order = [label for label in look if label in shown]
-        order += [label for label in shown if label not in look]
+        order = [label for label in looks if label in shown]
+        order += [label for label in shown if label not in looks]
         figure.legend([shown[label] for label in order], order, **legend)
         save(figure, chart.path)
 
 
-def _grid(chart: Chart, n_labels: int) -> tuple[Figure, list[Axes], dict[str, Any]]:
-    """Lay out one chart a facet above a legend: in inches, since matplotlib takes seconds to find out by itself."""
+def _grid(chart: ChartFigure, n_labels: int) -> tuple[Figure, list[Axes], dict[str, Any]]:
+    """Lay out one chart a facet above a legend, in inches, since matplotlib's own layout takes seconds."""
     facets = chart.facets
     columns = min(len(facets), COLUMNS)
     rows = -(-len(facets) // columns)
@@ -151,17 +135,17 @@ def _grid(chart: Chart, n_labels: int) -> tuple[Figure, list[Axes], dict[str, An
     return figure, list(axes.flat[: len(facets)]), legend
 
 
-def _line(ax: Axes, drawn: Curve, look: Look) -> Any:
+def _line(ax: Axes, curve: Curve, look: Look) -> Any:
     colour, dash, marker = look
     (line,) = ax.plot(
-        drawn.x, _percent(drawn.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
-        markevery=-(-len(drawn.x) // 12) or 1,
+        curve.x, _percent(curve.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
+        markevery=-(-len(curve.x) // 12) or 1,
     )  # fmt: skip
-    ax.fill_between(drawn.x, _percent(drawn.low), _percent(drawn.high), color=colour, alpha=0.15, lw=0)
+    ax.fill_between(curve.x, _percent(curve.low), _percent(curve.high), color=colour, alpha=0.15, lw=0)
     return line
 
 
-def _finish(ax: Axes, facet: Facet, chart: Chart, first: bool) -> None:
+def _finish(ax: Axes, facet: Facet, chart: ChartFigure, first: bool) -> None:
     counts = {n for curve in facet.curves.values() for n in curve.n}
     n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
     ax.set_title("\n".join(_title(facet)), loc="left", y=1.0)
@@ -175,11 +159,11 @@ def _finish(ax: Axes, facet: Facet, chart: Chart, first: bool) -> None:
         ax.spines[side].set_visible(False)
 
 
-def _scale(chart: Chart, facet: Facet) -> tuple[float, float]:
-    """Return the y limits of all charts of the same data; intervals of two seeds may not fit, they can be endless."""
-    alike = [other for other in chart.facets if other.data == facet.data]
-    heights = [other.ceiling.accuracy.mean for other in alike if other.ceiling]
-    for curve in (curve for other in alike for curve in other.curves.values()):
+def _scale(chart: ChartFigure, facet: Facet) -> tuple[float, float]:
+    """Return the y limits of all charts of the same data; intervals of two seeds, which can be huge, need not fit."""
+    same_data = [other for other in chart.facets if other.data == facet.data]
+    heights = [other.ceiling.accuracy.mean for other in same_data if other.ceiling]
+    for curve in (curve for other in same_data for curve in other.curves.values()):
         heights += curve.mean
         ends = zip(curve.low, curve.high, curve.n, strict=True)
         heights += [end for low, high, n in ends if n > 2 for end in (low, high)]

@@ -1,8 +1,7 @@
-"""The report's figures as files, SVG and PNG: for papers, where the page's own charts cannot go."""
+"""Style of the figures, their files, SVG and PNG, and the critical-difference diagram."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +9,29 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from hetal.machine.files import write_atomically
-from hetal.report.analyse.series import RANDOM
+from hetal.report.analyse.looks import COLOURS
 from hetal.report.stats.ranks import Ranking
 
-# Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
-# yellow is too pale for lines. What comes after them has the same colours, other dashes and other markers.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES = ("-", "--", "-.", ":")
-MARKERS = "osD^vPX<>"
-REFERENCE = "#8a8a8a"
-
-# Names come from records: a "$" in one is a dollar, not the beginning of a formula.
+# Names come from records: a "$" in one does not begin a formula.
 PLAIN_TEXT: Any = {"text.parse_math": False}
 STYLE: Any = {
     **PLAIN_TEXT,
     "font.size": 8,
     "axes.titlesize": 9,
     "svg.fonttype": "path",
-    "svg.hashsalt": "hetal",
     "axes.linewidth": 0.7,
 }
 
-Look = tuple[str, str, str]
 
+def draw_ranks(ranking: Ranking, path: Path) -> str:
+    """Write a critical-difference diagram (Demsar, JMLR 2006): strategies joined by a bar do not differ at 0.05.
 
-def looks(labels: Sequence[str]) -> dict[str, Look]:
-    """Return the colour, dash and marker of every strategy; random is a grey reference."""
-    rest = [label for label in labels if label != RANDOM]
-    found = {
-        label: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], MARKERS[i % len(MARKERS)])
-        for i, label in enumerate(rest)
-    }
-    return {**found, **({RANDOM: (REFERENCE, "--", "")} if RANDOM in labels else {})}
-
-
-def draw_ranks(ranking: Ranking, path: Path) -> None:
-    """Draw a critical-difference diagram (Demsar, JMLR 2006): strategies joined by a bar do not differ at 0.05."""
+    Returns:
+        The SVG as part of HTML, in the colour of its text; empty, and no file, for fewer than three strategies or two
+        settings.
+    """
+    if ranking.n_settings < 2 or len(ranking.ranks) < 3:
+        return ""
     ranks, most = ranking.ranks, ranking.critical_difference
     half = -(-len(ranks) // 2)
     with rc_context(STYLE):
@@ -73,11 +59,15 @@ def draw_ranks(ranking: Ranking, path: Path) -> None:
             ends = [ranks[group[0]] - 0.04, ranks[group[-1]] + 0.04]
             ax.plot(ends, [0.4 - 0.17 * i] * 2, color=COLOURS[1], lw=3, solid_capstyle="round")
         save(figure, path)
+    svg = path.with_name(path.name + ".svg").read_text()
+    svg = svg[svg.index("<svg") :]
+    return svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
 
 
+@rc_context({"svg.hashsalt": "hetal"})  # the same bytes each time
 def save(figure: Figure, path: Path) -> None:
     """Write `path`.svg and `path`.png."""
-    if figure.get_layout_engine() is not None:  # the layout is found once, which is most of the work
+    if figure.get_layout_engine() is not None:  # the layout is computed once, which takes most of the time
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     write_atomically(

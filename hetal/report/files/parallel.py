@@ -1,4 +1,4 @@
-"""Independent pieces of work on all cores at once."""
+"""Independent tasks in other processes, on all cores."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 
 Task = Callable[[], object]
 
 
 @contextmanager
-def at_once(tasks: Sequence[Task]) -> Iterator[None]:
-    """Do tasks in other processes while the body runs; on leaving, all are done.
+def in_background(tasks: Sequence[Task]) -> Iterator[None]:
+    """Run tasks in other processes while the body runs; on leaving, all are done.
 
-    On Linux processes are forked: they see all that is in memory, and nothing is copied to them. Elsewhere, on a single
-    core, or where a process fails, the tasks are done here, so that their errors are raised here.
+    On Linux the processes are forked, which takes no time to start. Elsewhere, where forking is unsafe, and on a single
+    core the tasks run here, after the body; so they do where a process is killed.
 
     Args:
-        tasks: done for what they write; the order does not matter.
+        tasks: that can be pickled; run for the files that they write, in any order.
+
+    Raises:
+        Exception: of the first task that raises one; of the body, after which all processes are ended.
     """
     workers = min(len(tasks), os.cpu_count() or 1)
     if not sys.platform.startswith("linux") or workers < 2:
@@ -29,36 +35,36 @@ def at_once(tasks: Sequence[Task]) -> Iterator[None]:
         for task in tasks:
             task()
         return
-    context = multiprocessing.get_context("fork")
-    shares = [tasks[i::workers] for i in range(workers)]
+    others = multiprocessing.active_children()
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin)
     gc.freeze()  # a collection in a child would touch, and so copy, every page
-    children = [context.Process(target=_work, args=(share,), daemon=True) for share in shares]
     try:
-        for child in children:
-            child.start()
+        futures = [executor.submit(task) for task in tasks]
         yield
-        for child, share in zip(children, shares, strict=True):
-            child.join()
-            if child.exitcode:
-                _do(share)
+        for task, future in zip(tasks, futures, strict=True):
+            if isinstance(future.exception(), BrokenProcessPool):
+                task()
+            else:
+                future.result()
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        _end([child for child in multiprocessing.active_children() if child not in others])
+        raise
+    else:
+        executor.shutdown()
     finally:
         gc.unfreeze()
+
+
+def _end(children: Sequence[BaseProcess]) -> None:
+    """End processes, also those that begin another task after the one that was interrupted."""
+    while any(child.is_alive() for child in children):
         for child in children:
-            if child.is_alive():
-                child.terminate()
-                child.join()
+            child.terminate()
+            child.join(0.1)
 
 
-def _do(tasks: Sequence[Task]) -> None:
-    for task in tasks:
-        task()
-
-
-def _work(tasks: Sequence[Task]) -> None:
-    """Do tasks in a process of their own; Ctrl-C is its parent's matter, which then ends it."""
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and end by an exception, so that no half of a file stays."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exception, so that no half of a file stays
-    try:
-        _do(tasks)
-    except Exception:
-        raise SystemExit(1) from None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

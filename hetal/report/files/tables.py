@@ -1,22 +1,25 @@
-"""Every number of the report as CSV, and the main ones as LaTeX."""
+"""All numbers of the report as CSV files, and the main ones in numbers.tex."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hetal.machine.files import write_text
+from hetal.report.analyse.analysis import Analysis
 from hetal.report.analyse.results import Comparison, Curve, Numbers
+from hetal.report.files.latex import latex
 from hetal.report.load.plain import plain
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Interval
+from hetal.report.stats.penalties import Penalties
 from hetal.report.stats.ranks import Ranking
 
-# Of tables that may be empty, which a reader of CSV would otherwise stumble over.
+# Columns of tables that may be empty, since readers of CSV expect a header.
 COLUMNS_OF = {
     "comparisons": (
         "setting", "first", "second", "n", "difference", "difference_low", "difference_high", "effect", "t", "t_holm",
@@ -28,22 +31,14 @@ COLUMNS_OF = {
     "missing": ("what", "state", "command"),
 }  # fmt: skip
 
-# Settings side by side in one LaTeX table: as many as a page is wide.
-COLUMNS = 4
-
-# What begins a formula where a table is opened in a spreadsheet: in text, which records bring; numbers stay numbers.
+# What begins a formula in a spreadsheet; text of records must not, numbers may.
 FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
-TEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
-} | {c: "\\" + c for c in "_%&#${}"}  # fmt: skip
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows under all the columns that any of them has, or, of a table that may be empty, under its own.
+    """Write rows with every column that any of them has; without rows, with those of `COLUMNS_OF`.
 
-    NaN, and what a row lacks, is an empty field. Text that a spreadsheet would compute has an apostrophe before it.
+    NaN and absent values are empty fields. Text that a spreadsheet would evaluate gets an apostrophe in front.
     """
     rows = list(rows)
     text = io.StringIO()
@@ -60,15 +55,31 @@ def _field(value: Any) -> Any:
         return ""
     if not isinstance(value, str):
         return value
-    # The writer does not quote a field for it, and readers begin a new line there.
+    # The writer does not quote it, and readers begin a new line there.
     text = value.replace("\r", "\\r")
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def numbers_row(n: Numbers) -> dict[str, Any]:
-    """Return one line of numbers.csv; shares in [0, 1]."""
+def write_tables(analysis: Analysis, out: Path) -> None:
+    """Write all numbers of a report to the folder `out`: CSV files, and numbers.tex."""
+    study = analysis.study
+    numbers = [n for by_label in analysis.numbers.values() for n in by_label.values()]
+    comparisons = [c for pairs in analysis.comparisons.values() for c in pairs]
+    write_csv(out / "numbers.csv", map(_numbers_row, numbers))
+    write_csv(out / "comparisons.csv", map(_comparison_row, comparisons))
+    write_csv(out / "penalties.csv", _penalty_rows(analysis.penalties))
+    write_csv(out / "ranks.csv", _rank_rows(analysis.ranking) if analysis.ranking else [])
+    write_csv(out / "curves.csv", (row for key, c in study.curves.items() for row in _curve_rows(key, c)))
+    write_csv(out / "runs.csv", map(_run_row, study.reading.runs))
+    write_csv(out / "missing.csv", (vars(m) for m in analysis.missing))
+    write_text(out / "numbers.tex", latex(numbers))
+
+
+def _numbers_row(n: Numbers) -> dict[str, Any]:
+    """Return a row of numbers.csv; shares are in [0, 1]."""
     row: dict[str, Any] = {"setting": n.setting, "strategy": n.label, "n": n.n}
-    for name in ("area", "final", "clean_share", "reach", "saving"):
+    row |= _three("area", n.aulc)
+    for name in ("final", "clean_share", "reach", "saving"):
         row |= _three(name, getattr(n, name))
     row |= {
         "reached": n.reached,
@@ -80,18 +91,30 @@ def numbers_row(n: Numbers) -> dict[str, Any]:
     return row | {f"seconds_{phase}_per_round": seconds for phase, seconds in n.seconds.items()}
 
 
-def comparison_row(c: Comparison) -> dict[str, Any]:
-    """Return one line of comparisons.csv."""
+def _comparison_row(c: Comparison) -> dict[str, Any]:
+    """Return a row of comparisons.csv."""
     row: dict[str, Any] = {"setting": c.setting, "first": c.first, "second": c.second, "n": c.n}
     row |= _three("difference", c.difference)
     names = ("effect", "t", "t_holm", "wilcoxon", "wilcoxon_holm", "wins", "ties", "losses")
     row |= {name: getattr(c, name) for name in names}
     row |= _three("final_difference", c.final)
-    return row | {"shared_labels": c.shared, "trusted": c.trusted, "also_differ_in": " ".join(c.beyond)}
+    return row | {
+        "shared_labels": c.shared,
+        "trusted": c.has_enough_seeds,
+        "also_differ_in": " ".join(c.confounds),
+    }
 
 
-def curve_rows(key: tuple[str, str, str], curve: Curve) -> list[dict[str, Any]]:
-    """Return the lines of curves.csv of one curve, whose key is its setting, strategy and measure."""
+def _penalty_rows(penalties: Mapping[str, Mapping[str, Penalties]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of penalties.csv."""
+    for test, by_setting in penalties.items():
+        for setting, table in by_setting.items():
+            for (winner, loser), value in table.items():
+                yield {"test": test, "setting": setting, "winner": winner, "loser": loser, "penalty": value}
+
+
+def _curve_rows(key: tuple[str, str, str], curve: Curve) -> list[dict[str, Any]]:
+    """Return the rows of one curve, whose key is its setting, strategy and chart."""
     setting, label, measure = key
     points = zip(curve.x, curve.mean, curve.low, curve.high, curve.n, strict=True)
     return [
@@ -103,16 +126,16 @@ def curve_rows(key: tuple[str, str, str], curve: Curve) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def rank_rows(ranking: Ranking) -> list[dict[str, Any]]:
-    """Return the lines of ranks.csv; what is said of all stands in each."""
-    about = {
+def _rank_rows(ranking: Ranking) -> list[dict[str, Any]]:
+    """Return the rows of ranks.csv; what holds for all strategies is in each."""
+    common = {
         "settings": ranking.n_settings, "friedman_p": ranking.p, "critical_difference": ranking.critical_difference
     }  # fmt: skip
-    return [{"strategy": label, "mean_rank": rank, **about} for label, rank in ranking.ranks.items()]
+    return [{"strategy": label, "mean_rank": rank, **common} for label, rank in ranking.ranks.items()]
 
 
-def run_row(run: Run) -> dict[str, Any]:
-    """Return one line of runs.csv."""
+def _run_row(run: Run) -> dict[str, Any]:
+    """Return a row of runs.csv."""
     summary = run.summary or {}
     return {
         "setting": run.setting,
@@ -127,62 +150,5 @@ def run_row(run: Run) -> dict[str, Any]:
     }
 
 
-def latex(numbers: Sequence[Numbers]) -> str:
-    """Return booktabs tables of areas under the curve and of final accuracies, the best of each setting bold."""
-    settings = list(dict.fromkeys(n.setting for n in numbers))
-    parts = []
-    for name, what in (("area", "mean accuracy over labels"), ("final", "final accuracy")):
-        for i in range(0, len(settings), COLUMNS):
-            parts += [
-                f"% {what}, in percent, with 95% BCa intervals over seeds; needs booktabs",
-                *_tabular(numbers, settings[i : i + COLUMNS], name),
-                "",
-            ]
-    return "\n".join(parts)
-
-
-def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str) -> list[str]:
-    cells: dict[tuple[str, str], Interval] = {
-        (n.setting, n.label): getattr(n, name) for n in numbers if n.n and n.setting in settings
-    }
-    best = {s: max((i.mean for (t, _), i in cells.items() if t == s), default=math.nan) for s in settings}
-    seeds = {s: sorted({n.n for n in numbers if n.n and n.setting == s}) for s in settings}
-    rows = []
-    for label in dict.fromkeys(n.label for n in numbers):
-        row = [_tex(label)]
-        for setting in settings:
-            interval = cells.get((setting, label))
-            row.append("--" if interval is None else _cell(interval, interval.mean == best[setting]))
-        rows.append(" & ".join(row) + r" \\")
-    n = [
-        f"$n = {s[0]}$" if len(s) == 1 else f"$n = {s[0]}$ to ${s[-1]}$" if s else "--"
-        for s in seeds.values()
-    ]
-    return [
-        r"\begin{tabular}{l" + "r" * len(settings) + "}",
-        r"\toprule",
-        " & ".join(["", *(_tex(s) for s in settings)]) + r" \\",
-        " & ".join(["", *n]) + r" \\",
-        r"\midrule",
-        *rows,
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-
-
-def _cell(interval: Interval, is_best: bool) -> str:
-    said = f"{100 * interval.mean:.1f}"
-    if is_best:
-        said = rf"\textbf{{{said}}}"
-    if not math.isnan(interval.low):
-        # In braces, since a bracket after \\ would be its argument.
-        said += rf" {{\scriptsize [{100 * interval.low:.1f}, {100 * interval.high:.1f}]}}"
-    return said
-
-
 def _three(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-
-
-def _tex(text: str) -> str:
-    return "".join(TEX.get(c, c) for c in text)

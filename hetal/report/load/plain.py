@@ -1,4 +1,4 @@
-"""Text from records as it may be shown: one line of printable characters, of bounded length."""
+"""Text from records made safe to print: one line of printable characters, of bounded length."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ LONGEST = 300
 
 
 def plain(value: object, most: int | None = LONGEST) -> str:
-    """Return `value` as text in which nothing moves a cursor, turns a line around, or cannot be encoded.
+    """Return `value` as printable text: nothing in it moves a cursor, reverses a line or cannot be encoded.
 
     Args:
-        value: of a record.
-        most: characters, of longer texts the rest is left out, and marked so; None leaves nothing out.
+        value: any value of a record.
+        most: the maximal number of characters; longer text ends in an ellipsis. None: no limit.
     """
     try:
         text = str(value)

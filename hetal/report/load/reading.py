@@ -1,42 +1,38 @@
-"""Records as the report reads them: many, fast, and none of them fatal."""
+"""All records under some folders: many, fast, and none of them fatal."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
 from hetal.report.load.labelling import label
 from hetal.report.load.records import Run, read_run
-from hetal.report.load.untrusted import said
+from hetal.report.load.untrusted import describe
 
-# What makes a folder a run's: any of these, since a damaged record may lack one.
+# A folder that holds any of these is a run's; a damaged record may lack one.
 FILES = ("provenance.json", "rounds.jsonl", "summary.json", "queries.npz")
-# What the name of a run's folder ends in, see `hetal.record.identity`: its seed and a hash, which was shorter once.
+# How the name of a run's folder ends, see `hetal.record.identity`: its seed and a hash, which was shorter once.
 RUN = re.compile(r"-s-?\d+-(?:[0-9a-f]{8}|[0-9a-f]{16})$")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found.
+    """The records under some folders.
 
     Attributes:
-        runs: readable records with at least one round, labelled.
-        problems: folder and reason of what could not be read.
-        empty: folders of runs that were begun and have no finished round.
-        flags: sentences on settings that differ along with the strategy.
-        begun: the runs of `empty`, without labels.
-        studies: folders of runs that were read whole.
+        runs: readable records with at least one round, labelled and ordered by setting.
+        problems: folder and reason of each record that cannot be read.
+        begun: runs without a finished round, not labelled.
+        studies: folders of runs that were read as a whole.
     """
 
     runs: tuple[Run, ...]
     problems: tuple[tuple[Path, str], ...] = ()
-    empty: tuple[Path, ...] = ()
-    flags: tuple[str, ...] = field(default=())
     begun: tuple[Run, ...] = ()
     studies: tuple[Path, ...] = ()
 
@@ -47,39 +43,36 @@ def read(folders: Sequence[Path]) -> Reading:
     Raises:
         BadInput: a folder does not exist, may not be opened, or holds no run.
     """
-    found: list[Path] = []
-    alone: set[Path] = set()
+    run_folders: list[Path] = []
+    single: set[Path] = set()  # given by themselves, not as part of a study
     for folder in folders:
         check_folder(folder)
-        here = sorted(_runs_under(folder.resolve(), 2))
-        if not here:
+        inside = sorted(_runs_under(folder.resolve(), 2))
+        if not inside:
             raise BadInput(f"{folder}: holds no run (a run's folder has a provenance.json)")
-        found += here
-        alone |= {folder.resolve()} & set(here)
-    found = list(dict.fromkeys(found))
+        run_folders += inside
+        single |= {folder.resolve()} & set(inside)
+    run_folders = list(dict.fromkeys(run_folders))
     runs: list[Run] = []
     begun: list[Run] = []
     problems: list[tuple[Path, str]] = []
     configs: dict[str, tuple[dict[str, Any], str, str]] = {}
-    for folder in found:
-        outcome = _read_or_say(folder, configs)
-        if isinstance(outcome, str):
-            problems.append((folder, outcome))
+    for folder in run_folders:
+        run = _read_or_reason(folder, configs)
+        if isinstance(run, str):
+            problems.append((folder, run))
         else:
-            (runs if outcome.rounds else begun).append(outcome)
-    labelled, flags = label(runs)
+            (runs if run.rounds else begun).append(run)
     return Reading(
-        runs=tuple(labelled),
+        runs=tuple(label(runs)),
         problems=tuple(problems),
-        empty=tuple(run.folder for run in begun),
-        flags=tuple(flags),
         begun=tuple(begun),
-        studies=tuple(sorted({folder.parent for folder in found if folder not in alone})),
+        studies=tuple(sorted({folder.parent for folder in run_folders if folder not in single})),
     )
 
 
 def check_folder(folder: Path) -> None:
-    """Raise BadInput unless a folder is there and may be opened."""
+    """Raise BadInput unless a folder exists and may be opened."""
     try:
         os.scandir(folder).close()
     except (FileNotFoundError, NotADirectoryError):
@@ -89,9 +82,9 @@ def check_folder(folder: Path) -> None:
 
 
 def _runs_under(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield the runs' folders among `folder` and what lies up to `depth` under it.
+    """Yield the runs' folders among `folder` and its subfolders down to `depth`.
 
-    What is closed to us is none, unless its name is a run's.
+    A folder that may not be opened counts as a run's where its name is one.
     """
     try:
         with os.scandir(folder) as entries:
@@ -108,12 +101,12 @@ def _runs_under(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _runs_under((folder / name).resolve(), depth - 1)
 
 
-def _read_or_say(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run | str:
-    """Read one run, or say what is wrong with it."""
-    # What a damaged file raises depends on which byte is wrong, so anything may come; it is told.
+def _read_or_reason(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run | str:
+    """Read one run, or return why it cannot be read."""
+    # A damaged file raises errors of many classes, depending on which byte is wrong.
     try:
         return read_run(folder, configs)
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
     except Exception as error:
-        return said(error)
+        return describe(error)

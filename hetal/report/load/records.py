@@ -1,4 +1,4 @@
-"""One record as the report reads it: checked, and no more of it than the report needs."""
+"""One run's record, checked, as far as the report needs it."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from hetal.record.identity import hash_of, what_counts
 from hetal.record.redact import of_secrets
 from hetal.record.seal import check_seal
 from hetal.report.load.plain import plain
-from hetal.report.load.schema import ABOUT, MOST, OVERRIDES, ROWS, SUMMARY
-from hetal.report.load.untrusted import content, yaml_of
+from hetal.report.load.schema import LARGEST, OVERRIDES, PROVENANCE, ROWS, SUMMARY
+from hetal.report.load.untrusted import parse_yaml, read_bytes
 
 
 @dataclass(frozen=True)
 class Run:
-    """One record; its text is plain, see `hetal.report.load.plain`, but for `folder`.
+    """One run's record; its text is plain, see `hetal.report.load.plain`, except `folder`.
 
     Attributes:
-        folder: where it is.
+        folder: of the record.
         choices: the option chosen in each config group.
-        config: everything that can change the result but the seed, flat: "train.lr" to its value. `n_end`, too.
+        config: every setting that can change the result except the seed, flat: "train.lr" to its value; and `n_end`.
         seed: of the run.
         rounds: finished rounds, as in rounds.jsonl.
         summary: None where the run is not finished.
         made_by: versions and code that computed it.
         commit: of hetal's checkout, and a hash of uncommitted changes; None where there was none.
-        machine: what the last session ran on.
+        machine: of the last session.
         overrides: of the command line.
-        label: its strategy, told apart from the others of its setting.
-        setting: its data, noise, factor and model.
+        label: name of its strategy, unique within the setting; see `hetal.report.load.labelling`.
+        setting: name of its setting: data, noise, factor and model.
         data: fingerprint of its pool and test set.
-        root, name: where the config says that it is.
+        root, name: the folder of studies and the study, as the config has them.
     """
 
     folder: Path
@@ -59,19 +59,23 @@ class Run:
 
 
 def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
-    """Read one record; `configs` remembers what was parsed of configs but for seeds.
+    """Read one record.
 
-    A record that holds its settings carries digests of itself too, by which it is checked; older ones have neither.
+    A record with settings also has digests of itself, by which it is checked; older records have neither.
+
+    Args:
+        folder: of the record.
+        configs: cache of parsed configs without their seeds; extended here.
 
     Raises:
-        Exception: it is damaged, or was changed after it was written; of which kind depends on which byte is wrong.
+        Exception: the record is damaged, or was changed after it was written; its class depends on which byte is wrong.
     """
-    written = content(folder / "provenance.json")
-    about = ABOUT.validate_json(written)
-    settings = about.get("settings")
+    written = read_bytes(folder / "provenance.json")
+    provenance = PROVENANCE.validate_json(written)
+    settings = provenance.get("settings")
     if settings is not None:
         _check(written, "", "provenance.json")
-    text = content(folder / ".hydra" / "config.yaml").decode()
+    text = read_bytes(folder / ".hydra" / "config.yaml").decode()
     seed = re.search(r"^seed: (-?\d{1,18})$", text, re.MULTILINE)
     if seed is None:
         raise BadInput(".hydra/config.yaml holds no seed")
@@ -86,16 +90,16 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
     rounds, last = _rounds(folder / "rounds.jsonl", None if settings is None else hash_of(settings))
     return Run(
         folder=folder,
-        choices={plain(k, None): plain(v, None) for k, v in about["choices"].items()},
+        choices={plain(k, None): plain(v, None) for k, v in provenance["choices"].items()},
         config=config,
         seed=int(seed[1]),
         rounds=rounds,
         summary=_summary(folder / "summary.json", len(rounds), last),
-        made_by={plain(k): plain(v, None) for k, v in about.get("made_by", {}).items()},
-        commit=_commit(about.get("source", {})),
-        machine={plain(k): plain(v) for k, v in _machine(about).items()},
+        made_by={plain(k): plain(v, None) for k, v in provenance.get("made_by", {}).items()},
+        commit=_commit(provenance.get("source", {})),
+        machine={plain(k): plain(v) for k, v in _machine(provenance).items()},
         overrides=overrides(folder),
-        data=plain(about.get("data", ""), None),
+        data=plain(provenance.get("data", ""), None),
         root=root,
         name=name,
     )
@@ -109,41 +113,42 @@ def _commit(source: Mapping[str, Any]) -> str | None:
     return f"{plain(commit)} with changes {changes}"
 
 
-def _machine(about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the last session said of its machine, if there was one."""
-    return next((session.get("machine", {}) for session in reversed(about.get("sessions", ()))), {})
+def _machine(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the machine of the last session, if there was one."""
+    return next((session.get("machine", {}) for session in reversed(provenance.get("sessions", ()))), {})
 
 
 def overrides(folder: Path) -> list[str]:
-    """Return the overrides that a run was started with, but for those of secrets, which older records may hold.
+    """Return the overrides that a run was started with, except secrets, which older records may hold.
 
-    Fails in any way where they cannot be read.
+    Raises:
+        Exception: they cannot be read.
     """
-    text = content(folder / ".hydra" / "overrides.yaml").decode()
-    given = OVERRIDES.validate_python(yaml_of(text, ".hydra/overrides.yaml"))
+    text = read_bytes(folder / ".hydra" / "overrides.yaml").decode()
+    given = OVERRIDES.validate_python(parse_yaml(text, ".hydra/overrides.yaml"))
     return [plain(override, None) for override in given if not of_secrets([override])]
 
 
 def _config(text: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
-    """Return the flat settings of a config, its root and name; the settings are those on record where there are any."""
-    loaded = yaml_of(text, ".hydra/config.yaml")
+    """Return the flat settings of a config, its root and its name; settings on record take precedence."""
+    loaded = parse_yaml(text, ".hydra/config.yaml")
     if not isinstance(loaded, dict) or not isinstance(loaded.get("alg"), dict):
         raise BadInput(".hydra/config.yaml is no config")
-    # The same run may be read up to a later end, which is another form of its strategy to a reader.
+    # Not part of a run's identity, but runs to another end are compared as another form of the strategy.
     counts = {**(settings or what_counts(loaded)), "n_end": loaded.get("n_end")}
     root, name = (plain(loaded.get(key, ""), None) for key in ("root", "name"))
     return dict(_flat(counts)), root, name
 
 
 def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]], str | None]:
-    """Return the whole lines of a rounds.jsonl and the digest of the last; one that is being written does not count.
+    """Return the complete lines of a rounds.jsonl and the digest of the last; a line being written is ignored.
 
     Args:
-        path: the file.
-        first: what the chain of digests begins with; None where the record has none.
+        path: of the file.
+        first: the start of the chain of digests; None where the record has none.
     """
     try:
-        lines = content(path).split(b"\n")[:-1]
+        lines = read_bytes(path).split(b"\n")[:-1]
     except FileNotFoundError:
         return (), first
     rows = ROWS.validate_json(b"[" + b",".join(lines) + b"]")
@@ -160,15 +165,15 @@ def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]],
 
 
 def _summary(path: Path, n_rounds: int, last: str | None) -> Mapping[str, Any] | None:
-    """Return a summary that fits the rounds; the run makes any other again, and until then it is not finished.
+    """Return the summary; None where there is none for these rounds, so that the run is not finished.
 
     Args:
-        path: the file.
+        path: of the file.
         n_rounds: in rounds.jsonl.
-        last: the digest of the last; None where the record has none.
+        last: digest of the last round; None where the record has none.
     """
     try:
-        written = content(path)
+        written = read_bytes(path)
         summary: Mapping[str, Any] = SUMMARY.validate_json(written)
     except (OSError, ValueError, BadInput):
         return None
@@ -180,10 +185,10 @@ def _summary(path: Path, n_rounds: int, last: str | None) -> Mapping[str, Any] |
 
 
 def _check(written: bytes, previous: str, what: str) -> str:
-    """Return the digest of what carries one.
+    """Return the digest that `written` carries.
 
     Raises:
-        BadInput: it was changed after it was written.
+        BadInput: `written` was changed after it was written.
     """
     try:
         return check_seal(written, previous)
@@ -200,9 +205,9 @@ def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _value(node: Any) -> str | int | float | None:
-    """Return a value that can be compared, written and drawn: of what is no plain number or text, its text."""
+    """Return a value that can be compared and written: a plain number or text, or the JSON text of anything else."""
     if isinstance(node, str):
         return plain(node, None)
-    if node is None or (isinstance(node, (int, float)) and math.isfinite(node) and abs(node) <= MOST):
+    if node is None or (isinstance(node, (int, float)) and math.isfinite(node) and abs(node) <= LARGEST):
         return node
     return plain(json.dumps(node), None)

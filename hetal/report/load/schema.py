@@ -1,7 +1,7 @@
-"""What a record's files must hold for the report: checked as they are parsed, so that all that follows may trust it.
+"""Schema of the record files that the report reads; checked while parsing.
 
-Less is asked than by a run that goes on with its record (`hetal.record.reader`): fields that no number is made of may
-be absent or new.
+It is laxer than that of a run that continues its record (`hetal.record.reader`): fields that the report does not use
+may be absent or new.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hetal.record.schema import Share
 
 STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
-# The largest number that is taken for one: as floats, whole numbers are exact up to here.
-MOST = 2**53
+# The largest integer accepted: floats represent integers exactly up to here.
+LARGEST = 2**53
 
-Count = Annotated[int, Field(ge=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Amount = Annotated[float, Field(ge=0, le=1e12)]
-# Of a phase of a round: it stands at the head of a table.
+# The name of a phase of a round; it becomes the heading of a column.
 Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
 
 
@@ -29,7 +29,7 @@ class Row(TypedDict):
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     round: Count
-    n_labelled: Annotated[int, Field(ge=1, le=MOST)]
+    n_labelled: Annotated[int, Field(ge=1, le=LARGEST)]
     accuracy: Share
     seconds: NotRequired[Annotated[dict[Phase, Amount], Field(max_length=20)]]
     n_asked: NotRequired[Count]
@@ -46,7 +46,7 @@ class Row(TypedDict):
 
 
 class Choices(TypedDict):
-    """The options chosen; others than these too."""
+    """The option chosen in each config group; other groups are allowed."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
     alg: str
@@ -62,8 +62,8 @@ class Session(TypedDict):
     machine: NotRequired[dict[str, Any]]
 
 
-class About(TypedDict):
-    """What provenance.json holds."""
+class Provenance(TypedDict):
+    """The fields of provenance.json."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     choices: Choices
@@ -75,7 +75,7 @@ class About(TypedDict):
 
 
 class Summary(TypedDict):
-    """What summary.json holds."""
+    """The fields of summary.json."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     n_rounds: int
@@ -86,6 +86,6 @@ class Summary(TypedDict):
 
 
 ROWS: TypeAdapter[Any] = TypeAdapter(list[Row])
-ABOUT: TypeAdapter[Any] = TypeAdapter(About)
+PROVENANCE: TypeAdapter[Any] = TypeAdapter(Provenance)
 SUMMARY: TypeAdapter[Any] = TypeAdapter(Summary)
 OVERRIDES: TypeAdapter[list[str]] = TypeAdapter(Annotated[list[str], Field(max_length=1000)])

@@ -1,8 +1,8 @@
-"""A record's files as a stranger's: so many bytes and no more, nothing that waits, nothing that is built or run.
+"""Readers of untrusted files: bounded size, no blocking, nothing built or run.
 
-Records come from other people and other machines. A file that is a pipe would be waited for without end, a small one
-can unfold to more than memory holds, and what is nested deeply enough ends the process that parses it. Each of these is
-refused by a `BadInput` that names the file.
+Records come from other people and other machines. Reading a pipe would block for ever, a small archive can unpack to
+more than memory holds, and deep enough nesting ends the process that parses it. Each of these is refused by a
+`BadInput` that names the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hetal.report.load.plain import plain
 Array = npt.NDArray[Any]
 
 MIB = 2**20
-# The most that is read of a file, in bytes: many times what the longest runs leave.
+# The largest file that is read, in bytes: many times what the longest runs leave.
 MOST = {
     "provenance.json": 32 * MIB,  # which holds a diff
     "rounds.jsonl": 64 * MIB,
@@ -47,14 +47,14 @@ OTHER = MIB
 DEEPEST = 50
 # Characters of a number in YAML, where 1:2:3 counts in sixties, in a time that grows with the square of its length.
 LONGEST_NUMBER = 400
-# Bytes of the list of contents of an .npz file, which holds a handful of arrays.
-CONTENTS = 2**16
+# Bytes of an .npz file's directory; it holds a handful of arrays.
+DIRECTORY = 2**16
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
-def content(path: Path, holds: int | None = None) -> bytes:
+def read_bytes(path: Path, holds: int | None = None) -> bytes:
     """Return the bytes of a regular file, of at most `MOST` bytes for one of its name.
 
     Args:
@@ -66,39 +66,39 @@ def content(path: Path, holds: int | None = None) -> bytes:
         BadInput: it is a folder, pipe, socket or device, or too large.
     """
     most = holds or MOST.get(path.name, OTHER)
-    # Before it is opened, since some devices do something when they are; and after, since it may have been replaced.
+    # Checked before opening, since opening some devices has effects; and after, since the path may have been replaced.
     _check_kind(os.stat(path), path)
     descriptor = os.open(path, os.O_RDONLY | WITHOUT_WAITING)
     try:
-        found = os.fstat(descriptor)
-        _check_kind(found, path)
+        status = os.fstat(descriptor)
+        _check_kind(status, path)
         parts, left = [], most + 1
-        while left > 0 and found.st_size <= most and (part := os.read(descriptor, min(left, MIB))):
+        while left > 0 and status.st_size <= most and (part := os.read(descriptor, min(left, MIB))):
             parts.append(part)
             left -= len(part)
     finally:
         os.close(descriptor)
-    if found.st_size > most or left <= 0:
+    if status.st_size > most or left <= 0:
         raise BadInput(f"{UNREADABLE}: {path.name} is larger than the {most:,} bytes that are read of it")
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def json_of(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        OSError, BadInput: as `content` does; and where it is no JSON or nested too deeply.
+        OSError, BadInput: as `read_bytes` does; and where it is no JSON or nested too deeply.
     """
-    data = content(path)
+    data = read_bytes(path)
     if data.count(b"[") + data.count(b"{") > DEEPEST and _depth(data) > DEEPEST:
         raise BadInput(f"{path.name} is nested too deeply")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path.name} is no JSON: {said(error)}") from None
+        raise BadInput(f"{path.name} is no JSON: {describe(error)}") from None
 
 
-def yaml_of(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str) -> Any:
     """Return what a YAML text holds: plain values, an interpolation as its text.
 
     Args:
@@ -125,26 +125,26 @@ def yaml_of(text: str, name: str) -> Any:
                 raise BadInput(f"{name} holds a number of {len(event.value):,} digits")
         return yaml.load(text, Loader=LOADER)
     except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise BadInput(f"{name} is no YAML: {said(error)}") from None
+        raise BadInput(f"{name} is no YAML: {describe(error)}") from None
 
 
-def arrays_of(path: Path, names: Iterable[str]) -> dict[str, Array]:
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, Array]:
     """Return arrays of numbers or truth values from an .npz file, those of `names` that it has; nothing is unpickled.
 
     Raises:
-        OSError, BadInput: as `content` does; and where it is damaged, unfolds to more than may be read, or
+        OSError, BadInput: as `read_bytes` does; and where it is damaged, unfolds to more than may be read, or
             holds other things.
     """
-    data = content(path)
+    data = read_bytes(path)
     most = MOST.get(path.name, OTHER)
-    # The end of a zip archive says how long its list of contents is; numpy adds no comment to it.
+    # The end of a zip archive holds the length of its directory; numpy adds no comment to it.
     end = data[-22:]
     if len(end) < 22 or end[:4] != b"PK\5\6" or data[-42:-38] == b"PK\6\7":
         raise BadInput(f"{path.name} is no .npz file, or is torn")
-    if struct.unpack("<L", end[12:16])[0] > CONTENTS:
+    if struct.unpack("<L", end[12:16])[0] > DIRECTORY:
         raise BadInput(f"{path.name} holds too many arrays")
-    found = {}
-    # What zipfile and numpy raise depends on which byte is wrong, so anything may come.
+    arrays = {}
+    # zipfile and numpy raise errors of many classes, depending on which byte is wrong.
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             inside = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -152,18 +152,18 @@ def arrays_of(path: Path, names: Iterable[str]) -> dict[str, Array]:
                 most -= inside[name].file_size
                 if most < 0:
                     raise BadInput("unfolds to more bytes than are read")
-                found[name] = _array(archive.read(inside[name]))
+                arrays[name] = _array(archive.read(inside[name]))
     except Exception as error:
-        raise BadInput(f"{path.name}, as .npz: {said(error)}") from None
-    return found
+        raise BadInput(f"{path.name}, as .npz: {describe(error)}") from None
+    return arrays
 
 
-# What is said of a file that may be whole: nobody is to replace it for that.
+# How the reason begins where a file may be whole, so that nobody is told to make it again.
 UNREADABLE = "cannot be read"
 
 
-def said(error: Exception) -> str:
-    """Say in a line what an error means, without what the file holds: that may be anybody's."""
+def describe(error: Exception) -> str:
+    """Describe an error in one line, without quoting the file: its content is untrusted."""
     if isinstance(error, BadInput):
         return plain(error)
     if isinstance(error, ValidationError):
@@ -181,9 +181,9 @@ def said(error: Exception) -> str:
     return plain(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def _check_kind(found: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+def _check_kind(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise BadInput(f"{UNREADABLE}: {path.name} is {kind}")
 
 
@@ -214,7 +214,7 @@ def _depth(data: bytes) -> int:
 
 
 def _array(data: bytes) -> Array:
-    """Return one .npy file's array; its shape is believed only where the bytes are there."""
+    """Return one .npy file's array; its shape is trusted only where it fits the number of bytes."""
     file = io.BytesIO(data)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     shape, by_column, kind = read[np.lib.format.read_magic(file)](file)

@@ -1,15 +1,16 @@
-"""Strategies ranked over settings: Friedman's test, and how far apart ranks must be (Demsar, JMLR 2006)."""
+"""Mean ranks of strategies over settings, Friedman's test and critical differences (Demsar, JMLR 2006)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
 
 from hetal.report.stats.intervals import DIGITS, Floats
-from hetal.report.stats.significance import critical_difference
+from hetal.report.stats.significance import ALPHA
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,10 @@ class Ranking:
 
     Attributes:
         ranks: by strategy, best first.
-        n_settings: that were ranked.
-        p: of Friedman's test that all strategies are alike; NaN for fewer than three strategies or two settings.
-        critical_difference: by how much mean ranks must differ at 0.05 (Nemenyi).
-        groups: the largest sets of neighbours that do not differ, each of two or more.
+        n_settings: number of settings ranked.
+        p: of Friedman's test that all strategies are equal; NaN for fewer than three strategies or two settings.
+        critical_difference: of mean ranks at 0.05, see `critical_difference`.
+        groups: maximal sets of two or more neighbours that do not differ significantly.
     """
 
     ranks: dict[str, float]
@@ -32,7 +33,7 @@ class Ranking:
 
 
 def rank(labels: Sequence[str], values_PL: Floats) -> Ranking:
-    """Rank strategies.
+    """Rank strategies in every setting and average the ranks.
 
     Args:
         labels: of the L strategies.
@@ -46,6 +47,13 @@ def rank(labels: Sequence[str], values_PL: Floats) -> Ranking:
     return Ranking(ranks, n, _friedman(values_PL), most, _groups(ranks, most))
 
 
+@lru_cache(maxsize=64)
+def critical_difference(n_strategies: int, n_settings: int) -> float:
+    """Return the smallest significant difference of mean ranks at 0.05 (Nemenyi; Demsar, JMLR 2006, section 3.2.2)."""
+    q = stats.studentized_range.ppf(1 - ALPHA, n_strategies, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(n_strategies * (n_strategies + 1) / (6 * n_settings)))
+
+
 def _friedman(values_PL: Floats) -> float:
     n, k = values_PL.shape
     if k < 3 or n < 2:
@@ -57,9 +65,9 @@ def _friedman(values_PL: Floats) -> float:
 
 def _groups(ranks: dict[str, float], most: float) -> tuple[tuple[str, ...], ...]:
     names = list(ranks)
-    found: list[tuple[str, ...]] = []
+    groups: list[tuple[str, ...]] = []
     for i, name in enumerate(names):
         group = tuple(other for other in names[i:] if ranks[other] - ranks[name] <= most)
-        if len(group) > 1 and not (found and set(group) <= set(found[-1])):
-            found.append(group)
-    return tuple(found)
+        if len(group) > 1 and not (groups and set(group) <= set(groups[-1])):
+            groups.append(group)
+    return tuple(groups)

@@ -1,7 +1,7 @@
-"""The tests of the report, paired by seed.
+"""Paired significance tests, Holm's correction and effect size.
 
-At one seed all strategies see the same pool, noise, start set and first network, and what these do to all alike cancels
-in the difference. So all tests here take differences. K of them are tested at once, since a report asks for thousands.
+At one seed all strategies see the same pool, noise, start set and first network, whose common effect cancels in the
+difference. So all tests take paired differences: K samples at once, since a report needs thousands of tests.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from hetal.report.stats.intervals import DIGITS, Floats
 
-# What a p-value must be under for the report to call it more than chance.
-SURE = 0.05
+# Significance level of all tests.
+ALPHA = 0.05
 
 
 def paired_t(differences_KS: Floats) -> Floats:
     """Return two-sided p-values (K,) of Student's paired test; NaN for fewer than two seeds.
 
-    1 where all differences are 0; 0 where they are all alike and not 0, which have no spread.
+    1 where all differences are 0; 0 where they are equal and not 0, so that they have no spread.
     """
     d = np.round(differences_KS, DIGITS)
     n = d.shape[1]
@@ -37,8 +37,8 @@ def paired_t(differences_KS: Floats) -> Floats:
 def wilcoxon(differences_KS: Floats) -> Floats:
     """Return two-sided p-values (K,) of Wilcoxon's signed-rank test; NaN for fewer than two seeds.
 
-    Exact, ties included: the null distribution gives every rank a random sign. Zeros are dropped, as Wilcoxon did; 1
-    where all are 0. With n seeds it cannot be less than 2 / 2^n: under six seeds nothing is significant at 0.05.
+    Exact, also with ties: under the null hypothesis every rank has a random sign. Zeros are dropped, as by Wilcoxon; 1
+    where all are 0. With n seeds p is at least 2 / 2^n: with fewer than six, nothing is significant at 0.05.
     """
     d = np.round(differences_KS, DIGITS)
     if d.shape[1] < 2:
@@ -49,9 +49,9 @@ def wilcoxon(differences_KS: Floats) -> Floats:
 def _signed_rank(d_S: Floats) -> float:
     if not len(d_S):
         return 1.0
-    _, place, count = np.unique(np.abs(d_S), return_inverse=True, return_counts=True)
-    # Twice the mean ranks, so that those of ties are whole too.
-    ranks_S = (2 * np.cumsum(count) - count + 1)[place]
+    _, rank_of, count = np.unique(np.abs(d_S), return_inverse=True, return_counts=True)
+    # Twice the mean ranks, so that those of ties are integers too.
+    ranks_S = (2 * np.cumsum(count) - count + 1)[rank_of]
     below = _null(tuple(sorted(ranks_S.tolist())))
     won = int(ranks_S[d_S > 0].sum())
     least = min(won, int(ranks_S.sum()) - won)  # the distribution is symmetric
@@ -68,10 +68,10 @@ def _null(ranks: tuple[int, ...]) -> Floats:
 
 
 def holm(p_values: Sequence[float] | Floats) -> list[float]:
-    """Return p-values adjusted for their number (Holm, Scand. J. Statist. 1979); NaN stays NaN and does not count."""
+    """Return p-values adjusted for their number (Holm, Scand. J. Statist. 1979); NaN stays NaN and is not counted."""
     p = np.asarray(p_values, float)
-    there = np.flatnonzero(~np.isnan(p))
-    order = there[np.argsort(p[there], kind="stable")]
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
     adjusted = np.full(len(p), np.nan)
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else []
@@ -81,16 +81,9 @@ def holm(p_values: Sequence[float] | Floats) -> list[float]:
 def effect_size(differences_S: Floats) -> float:
     """Return Cohen's d of paired differences, mean over standard deviation.
 
-    0 where all differences are 0; NaN where they are alike and not 0, and for a single one.
+    0 where all differences are 0; NaN where they are equal and not 0, and for a single one.
     """
     d = np.round(differences_S, DIGITS)
     if len(d) < 2 or np.ptp(d) == 0:
         return 0.0 if len(d) > 1 and d[0] == 0 else np.nan
     return float(d.mean() / d.std(ddof=1))
-
-
-@lru_cache(maxsize=64)
-def critical_difference(n_strategies: int, n_settings: int) -> float:
-    """Return by how much mean ranks must differ at 0.05 (Nemenyi; Demsar, JMLR 2006, section 3.2.2)."""
-    q = stats.studentized_range.ppf(0.95, n_strategies, np.inf) / np.sqrt(2)
-    return float(q * np.sqrt(n_strategies * (n_strategies + 1) / (6 * n_settings)))
