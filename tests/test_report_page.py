@@ -74,32 +74,32 @@ def test_it_carries_every_curve_as_it_was_computed(html, study):
     assert len(carried["digits blank x4 mlp"]["time"]["badge"]["seeds"]) == 5
 
 
-def test_the_summary_names_the_winner_the_margin_and_how_sure_that_is(html):
+def test_the_summary_names_the_leader_the_margin_and_its_significance(html):
     said = text_of(html)
-    assert "badge leads 2 of 2 settings (2 clearly)" in said
-    assert "best mean rank is badge 's, 1.00 of 3; next comes coreset with 2.00" in said
+    assert "badge leads 2 of 2 settings (2 significantly)" in said
+    assert "Over all settings badge has the best mean rank, 1.00 of 3; next is coreset with 2.00" in said
     cards = re.findall(r"<article.*?</article>", html, re.DOTALL)
     assert len(cards) == len(NOISES)
     for card in cards:
-        assert "clear lead, 5 seeds" in text_of(card)
+        assert "significant lead, 5 seeds" in text_of(card)
         assert re.search(r"\+\d+\.\d \[.*\] points over coreset", text_of(card))
         order = re.findall(r"<li data-labels='(\w+)'", card)
         assert order == ["badge", "coreset", "random"]
-    assert "Not to be trusted" not in said
+    assert "Unreliable" not in said
 
 
-def test_fewer_than_five_seeds_are_not_to_be_trusted(tmp_path):
+def test_fewer_than_five_seeds_are_called_unreliable(tmp_path):
     study = write_study(tmp_path, range(4))
     write_study(tmp_path, [4], noises=["blank"])
     said = text_of(report(study))
-    assert "Not to be trusted in 1 of 2 settings: as few as 4 seeds" in said
-    assert "not to be trusted: 4 seeds" in said
-    assert "clear lead, 5 seeds" in said
+    assert "Unreliable in 1 of 2 settings: as few as 4 common seeds" in said
+    assert "unreliable, 4 seeds" in said
+    assert "significant lead, 5 seeds" in said
 
 
 def test_one_seed_has_no_intervals_and_the_page_says_so(tmp_path):
     html = report(write_study(tmp_path, [0], noises=["blank"]))
-    said = r"badge leads by \d+\.\d points over coreset , but too few seeds were run to trust it"
+    said = r"badge leads by \d+\.\d points over coreset , but on too few seeds to be reliable"
     assert re.search(said, text_of(html))
     (setting,) = data_of(html)["settings"]
     assert set(setting["series"]["accuracy"]["badge"]["low"]) == {None}
@@ -140,7 +140,7 @@ def test_settings_that_differ_along_with_the_strategy_are_flagged(tmp_path):
         write_run(tmp_path, "alg=badge", "name=study", seed=seed)
         write_run(tmp_path, "alg=coreset", "train.lr=0.01", "name=study", seed=seed)
     said = text_of(report(tmp_path / "study"))
-    assert "Not only the strategy differs" in said
+    assert "Confounds (1): settings that differ other than the strategy" in said.replace(" :", ":")
     assert "train.lr" in said.split("Summary", 2)[1]
 
 
@@ -178,7 +178,7 @@ def test_numbers_are_written_alike():
     assert [p_value(p) for p in (0.0004, 0.04, np.nan)] == ["<\u00a00.001", "0.040", ""]
 
 
-def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
+def test_acquired_rows_are_counted_by_noise_and_class(tmp_path):
     columns = {
         "round": [-1, 0, 0, 0, 1, 1],
         "labels": [0, 0, 2, 2, 1, 2],
@@ -210,7 +210,7 @@ def test_purchases_that_were_changed_are_not_counted_and_that_is_said(tmp_path):
     write_queries(write_run(tmp_path, "alg=random"))
     html = report(tmp_path)
     assert told in html
-    assert "random" in html.split("<section id='budget'")[1].split("</section>")[0]
+    assert "random" in html.split("<section id='acquired'")[1].split("</section>")[0]
 
 
 def test_damaged_queries_cost_their_bars_and_no_more(tmp_path):
@@ -302,9 +302,9 @@ def test_damaged_pictures_are_said_to_be(tmp_path):
 
 
 def test_every_strategy_is_named_in_every_section(html):
-    for section in ("summary", "noise", "budget", "numbers", "contests", "cost"):
+    for section in ("summary", "noise", "acquired", "numbers", "pairs", "cost"):
         assert f"<section id='{section}'" in html
-    for name in ("numbers", "budget", "cost"):
+    for name in ("numbers", "acquired", "cost"):
         part = html.split(f"<section id='{name}'")[1].split("</section>")[0]
         for label in ALGORITHMS:
             assert part.count(f"data-labels='{label}'") == len(NOISES)
@@ -320,7 +320,7 @@ def test_many_settings_are_a_table_with_the_cards_folded_away():
     html = page(Reading(tuple(runs)))
     league = html.split("<div class='league'>")[1].split("</table>")[0]
     assert league.count("<tr data-setting=") == 7
-    assert text_of(league).count("clear lead, 5 seeds") == 7
+    assert text_of(league).count("significant lead, 5 seeds") == 7
     folded = html.split("Every setting with intervals</summary>")[1].split("</details>")[0]
     assert folded.count("<article") == 7
 
@@ -345,20 +345,18 @@ def test_where_wilcoxon_cannot_come_out_the_page_says_so():
     def of(n_strategies, n):
         return page_of({f"s{i}": {s: i / 10 + s / 1000 for s in range(n)} for i in range(n_strategies)})
 
-    assert "With 5 seeds Wilcoxon's smallest possible p is 0.0625, so it cannot come out." in of(2, 5)
-    assert "cannot come out" not in of(2, 6)
+    assert "With 5 seeds Wilcoxon's smallest possible p is 0.0625, so it cannot be significant." in of(2, 5)
+    assert "cannot be significant" not in of(2, 6)
     # 2 / 2^7 would do for one pair, but Holm counts six of them.
-    said = (
-        "With 7 seeds and 6 pairs Wilcoxon's smallest possible p, adjusted, is 0.0938, so it cannot come out."
-    )
+    said = "With 7 seeds and 6 pairs Wilcoxon's smallest possible p, adjusted, is 0.0938, so it cannot be significant."
     assert said in of(4, 7)
-    assert "cannot come out" not in of(4, 8)
+    assert "cannot be significant" not in of(4, 8)
 
 
 def test_where_no_two_seeds_are_shared_the_page_claims_no_test():
     said = page_of({"a": {0: 0.9}, "b": {0: 0.8}})
     assert "No two strategies share two seeds yet, so nothing is tested." in said
-    for claim in ("cannot come out", "Penalties", "is won by anybody", "0 of 1 other"):
+    for claim in ("cannot be significant", "Penalties", "wins at any checkpoint", "significantly ahead of"):
         assert claim not in said
     assert "+5.0" in said
     assert "Penalties" in page_of({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.7}})
@@ -369,7 +367,7 @@ def test_the_page_leads_nobody_who_has_nobody_to_lead():
     assert "Only a has finished enough seeds to be compared." in said
     assert "a leads" not in said
     said = page_of({"a": {0: 0.9, 1: 0.8}, "b": {2: 0.7, 3: 0.6}})
-    assert "a leads, but too few seeds" in said.replace(" ,", ",")
+    assert "a leads, but on too few seeds" in said.replace(" ,", ",")
     assert "no seed yet that all have finished" in said
     assert "points over" not in said
 

@@ -17,7 +17,8 @@ class Measure:
     """One measure.
 
     Attributes:
-        key: in rounds.jsonl, summary.json and trackers; "seconds/train" is the phase "train" of `seconds`.
+        key: in rounds.jsonl, summary.json and trackers; "seconds/train" is the phase "train" of `seconds`, and
+            "seconds/score+select" the sum of two phases.
         name: in words, for axes and captions.
         unit: of its values; a share is in [0, 1] and written in percent.
         better: which direction is better; None where neither is.
@@ -53,10 +54,11 @@ class Measure:
         Args:
             row: a line of rounds.jsonl, `vars` of a `Round`, or a summary.
         """
-        group, _, phase = self.key.partition("/")
-        value = row.get(group)
-        if phase and value is not None:
-            value = value.get(phase)
+        field, _, phases = self.key.partition("/")
+        value = row.get(field)
+        if phases and value is not None:
+            known = [value[phase] for phase in phases.split("+") if phase in value]
+            value = sum(known) if known else None
         return None if value is None else float(value)
 
     def written(self, value: float | None) -> str:
@@ -115,6 +117,9 @@ def _of_a_round() -> Iterator[Measure]:
     )  # fmt: skip
     yield Measure("seconds/score", "seconds of scoring", "seconds", "lower", ("tracker",), digits=2)
     yield Measure("seconds/select", "seconds of selection", "seconds", "lower", ("tracker",), digits=2)
+    yield Measure(
+        "seconds/score+select", "seconds of a query", "seconds", "lower", ("display",), "query s", 2
+    )
     yield Measure("seconds/test", "seconds of testing", "seconds", "lower", ("tracker",), digits=2)
     yield Measure("peak_memory_mb", "peak memory", "MiB", "lower", ("table", "tracker"), "peak memory MiB")
 
@@ -122,7 +127,7 @@ def _of_a_round() -> Iterator[Measure]:
 def _derived_from_rounds() -> Iterator[Measure]:
     """Yield measures that are computed from several fields or rounds, by the report or the tracker."""
     yield Measure("seconds_so_far", "seconds", "seconds", "lower", ("chart",))
-    yield Measure("clean_labels_so_far", "clean labels bought", "count", "higher", ("chart",))
+    yield Measure("clean_labels_so_far", "clean labels acquired", "count", "higher", ("chart",))
     yield Measure(
         "clean_share_so_far", "clean rows so far", "share", "higher", ("chart", "tracker", "dashboard"),
         title="Clean share of all queries so far",

@@ -76,13 +76,15 @@ def _parser() -> Parser:
     parser.add_argument("folders", nargs="+", type=Path, help="runs, studies, or folders of studies")
     parser.add_argument("--out", type=Path, help="where to write; FIRST/report unless given")
     parser.add_argument("--title", help="of the page; the folders' names unless given")
-    parser.add_argument("--no-pictures", action="store_true", help="leave out what was bought first")
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="leave out the pictures of acquired examples"
+    )
     parser.add_argument(
         "--target", type=float, metavar="ACCURACY",
         help="count labels to this accuracy, in [0, 1]; random's final one at the same seed unless given",
     )  # fmt: skip
     parser.add_argument(
-        "--watch", type=float, metavar="SECONDS", help="make it again every so often, until Ctrl-C"
+        "--watch", type=float, metavar="SECONDS", help="make the report again every so often, until Ctrl-C"
     )
     parser.add_argument(
         "--diff", action="store_true", help="compare two folders run by run; 0 only where they are equal"

@@ -80,7 +80,7 @@ def _not_comparable(members: Sequence[Run]) -> list[str]:
         if len(set(values.values())) > 1 or "several" in values.values():
             sentences.append(_sentence(key, values))
     sentences += [
-        f"{run.label} stopped early at seed {run.seed}, at {run.rounds[-1]['n_labelled']} labels, which its mean is of"
+        f"{run.label} stopped early at seed {run.seed}, at {run.rounds[-1]['n_labelled']} labels: its mean ends there"
         for run in members
         if any(row.get("n_asked", 0) > row.get("n_bought", 0) for row in run.rounds)
     ]

@@ -127,4 +127,4 @@ def _check_rows(arrays: Mapping[str, Array], rows: Mapping[str, Array]) -> None:
     for name in ("labels", "is_noisy"):
         recorded = rows[name][queried][: len(arrays[name])]
         if not np.array_equal(arrays[name][: len(recorded)], recorded):
-            raise BadInput("pictures.npz is damaged: it shows other rows than were bought")
+            raise BadInput("pictures.npz is damaged: it shows other rows than were acquired")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from hetal.record.measures import MEASURES
 from hetal.report.analyse.results import Numbers
 from hetal.report.stats.intervals import Interval
 
@@ -12,7 +13,7 @@ from hetal.report.stats.intervals import Interval
 COLUMNS = 4
 
 # Attribute of `Numbers` and what it is.
-TABLES = (("aulc", "mean accuracy over labels"), ("final", "final accuracy"))
+TABLES = (("aulc", MEASURES["area_under_curve"].name), ("final", MEASURES["final_accuracy"].name))
 
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",

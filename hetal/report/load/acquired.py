@@ -57,7 +57,7 @@ def acquired_rows(run: Run) -> Mapping[str, Array]:
     columns = read_queries(run.folder / "queries.npz", ["round", *names])
     round_ = columns["round"]
     if (round_[1:] < round_[:-1]).any():
-        raise BadInput("queries.npz is damaged: its rows are not in the order of buying")
+        raise BadInput("queries.npz is damaged: its rows are not in the order of acquisition")
     if run.rounds and (digest := run.rounds[-1].get("queries_digest")):  # older records have none
         ends = np.searchsorted(round_, np.arange(START, len(run.rounds) + 1)).tolist()
         arrays: Mapping[str, Any] = columns  # which serve as tensors here
@@ -108,7 +108,7 @@ def _check_images(arrays: Mapping[str, Array]) -> None:
         or images.dtype != np.uint8
         or not all(0 < n <= MOST_PIXELS for n in images.shape[1:3])
     ):
-        raise BadInput("its images are none")
+        raise BadInput("its images have the wrong shape or type")
     if not len(image) or image.min() < 0 or image.max() >= len(images):
         raise BadInput("it shows images that it does not hold")
 
@@ -118,14 +118,14 @@ def _points(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
     for name in ("points", "test"):
         at = kept[name]
         if at.ndim != 2 or at.shape[1] != 2 or not len(at) or not _are_drawable(at):
-            raise BadInput(f"its {name} are none of the plane")
+            raise BadInput(f"its {name} are not points of the plane")
     if len(kept["points"]) != len(kept["labels"]):
         raise BadInput("its arrays differ in length")
     if "classes" not in arrays:
         return kept
     grid = {name: arrays.get(name, np.empty(0)) for name in ("x", "y", "classes")}
     if not _is_grid(**grid):
-        raise BadInput("its decision regions are no grid")
+        raise BadInput("its decision regions are not a grid")
     return kept if len(np.unique(grid["classes"])) > MOST_REGIONS else {**kept, **grid}
 
 
@@ -136,10 +136,10 @@ def _columns(arrays: Mapping[str, Array]) -> None:
     if any(
         (a.dtype != bool) if name == "is_noisy" else (a.dtype.kind not in "iu") for name, a in arrays.items()
     ):
-        raise BadInput("its arrays are of other kinds")
+        raise BadInput("its arrays are of the wrong type")
     labels = arrays.get("labels")
     if labels is not None and len(labels) and not (labels.min() >= 0 and labels.max() < MOST_CLASSES):
-        raise BadInput("its labels are none")
+        raise BadInput("its labels are out of range")
 
 
 def _is_grid(x: Array, y: Array, classes: Array) -> bool:

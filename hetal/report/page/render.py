@@ -11,6 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from hetal.record.measures import MEASURES
 from hetal.report.analyse.acquired import MOST_SEEDS
 from hetal.report.analyse.analysis import Analysis
 from hetal.report.analyse.curves import CHARTS
@@ -30,8 +31,8 @@ from hetal.report.stats.intervals import ENOUGH_SEEDS
 MOST_MISSING, MOST_UNCOUNTED, MOST_PHASES = 500, 5, 12
 
 CONTENTS = (
-    ("summary", "Summary"), ("curves", "Learning curves"), ("noise", "Noise"), ("budget", "Budget"),
-    ("numbers", "Numbers"), ("contests", "Who beats whom"), ("bought", "Pictures"), ("cost", "Cost"),
+    ("summary", "Summary"), ("curves", "Learning curves"), ("noise", "Noise"), ("acquired", "Acquired labels"),
+    ("numbers", "Numbers"), ("pairs", "Pairwise comparisons"), ("pictures", "Acquired examples"), ("cost", "Cost"),
     ("completeness", "Completeness"), ("provenance", "Provenance"),
 )  # fmt: skip
 
@@ -74,7 +75,7 @@ def render(
             target=study.target,
             runs=study.reading.runs,
             finished=sum(run.summary is not None for run in study.reading.runs),
-            contents=[item for item in CONTENTS if item[0] != "bought" or pictures is not None],
+            contents=[item for item in CONTENTS if item[0] != "pictures" or pictures is not None],
             summary=summary_of(analysis),
             facets={
                 key: sorted({s.facets[key] for s in study.settings}) for key in ("data", "noise", "network")
@@ -136,7 +137,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"markers": MARKERS, "nan": math.nan, "random": RANDOM}
+    environment.globals |= {
+        "markers": MARKERS,
+        "nan": math.nan,
+        "random": RANDOM,
+        "aulc": MEASURES["area_under_curve"],
+        "final": MEASURES["final_accuracy"],
+        "clean": MEASURES["queried_clean_share"],
+        "saved": MEASURES["labels_saved"],
+        "memory": MEASURES["peak_memory_mb"],
+    }
     environment.filters |= {
         "many": text.many,
         "mean": text.mean,
