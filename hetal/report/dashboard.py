@@ -147,7 +147,7 @@ def _panels(wr: Any) -> list[Any]:
             title_y=" ",
             smoothing_factor=0,
             **mean,
-        )  # fmt: skip
+        )
         for key in CURVES
     ]
     panels += [wr.BarPlot(title=MEASURES[key].title, metrics=[key], **mean) for key in BARS]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,14 +13,12 @@ from typing import Any
 
 from hetal.errors import BadInput
 from hetal.record.redact import of_secrets
+from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of
 from hetal.report.analyse.setting import Setting
 from hetal.report.load.plain import plain
 from hetal.report.load.reading import Reading
-from hetal.report.load.records import Run, overrides
+from hetal.report.load.records import Run
 from hetal.report.load.untrusted import UNREADABLE, read_json
-
-# Overrides about how to run, not what: the command of a missing run needs none of them.
-HOW = ("force", "dry_run", "fail_fast")
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,14 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
     """Return the runs that are missing from the records, and from the sweeps that made them."""
     jobs: dict[frozenset[str], dict[str, Any]] = {}
     for job in _jobs(reading.studies):
-        key = _key(job["overrides"])
+        key = key_of(job["overrides"])
         if job["state"] == "not started" and jobs.get(key, job)["state"] == "failed":
             continue  # the reason of the failure is more useful
         jobs[key] = job
     lost = [
         Missing(plain(folder, None), reason, "")
         if reason.startswith(UNREADABLE)
-        else Missing(plain(folder, None), f"damaged: {reason}", _again(folder))
+        else Missing(plain(folder, None), f"damaged: {reason}", command_again(folder))
         for folder, reason in reading.problems
     ]
     lost += [
@@ -67,65 +64,17 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
         for runs in setting.runs.values():
             example = next(iter(runs.values()))
             for seed in (seed for seed in seeds if seed not in runs):
-                state = _job_state(jobs.get(_key([*_kept(example.overrides), f"seed={seed}"]))) or "not run"
+                state = _job_state(jobs.get(key_of([*kept(example.overrides), f"seed={seed}"]))) or "not run"
                 lost.append(Missing(_name(example, seed), state, command(example, seed)))
-    known = {_key(run.overrides) for run in (*reading.runs, *reading.begun)}
-    listed = {_key(shlex.split(m.command)[2:]) for m in lost}
+    known = {key_of(run.overrides) for run in (*reading.runs, *reading.begun)}
+    listed = {key_of(shlex.split(m.command)[2:]) for m in lost}
     for key, job in jobs.items():
         state = _job_state(job)
         if state and key not in known | listed:
-            lost.append(Missing(" ".join(job["overrides"]), state, _line(_kept(job["overrides"], "seed"))))
+            lost.append(
+                Missing(" ".join(job["overrides"]), state, command_line(kept(job["overrides"], "seed")))
+            )
     return lost
-
-
-def command(run: Run, seed: int | None = None) -> str:
-    """Return the command that continues a run, or runs the same at another seed, with its record where it is now."""
-    given = _kept(run.overrides, *(["seed"] if seed is None else []))
-    if seed is not None:
-        given.append(f"seed={seed}")
-    study = run.folder.parent
-    if run.name and study.name != run.name:
-        given = [*(o for o in given if not o.startswith("name=")), f"name={study.name}"]
-    if run.root and str(study.parent) != _whole(run.root):
-        root = os.path.relpath(study.parent) if study.parent.is_relative_to(Path.cwd()) else str(study.parent)
-        given = [*(o for o in given if not o.startswith("root=")), f"root={_quoted(root)}"]
-    return _line(given)
-
-
-def _whole(root: str) -> str:
-    """Return the absolute path of a record's root, without access to it."""
-    return os.path.abspath(os.path.expanduser(root) if root.split("/", 1)[0] == "~" else root)
-
-
-def _line(given: Sequence[str]) -> str:
-    return plain(shlex.join(["python", "launch.py", *given]), None)
-
-
-def _kept(given: Sequence[str], *keep: str) -> list[str]:
-    """Return overrides without those in `HOW`, and without the seed unless `keep` names it."""
-    dropped = {*HOW, *({"seed"} - set(keep))}
-    return [o for o in given if o.split("=", 1)[0].lstrip("+") not in dropped]
-
-
-def _quoted(value: str) -> str:
-    """Return a value quoted for Hydra's grammar."""
-    if re.fullmatch(r"[\w./+-]+", value):
-        return value
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    return f"'{escaped}'"
-
-
-def _again(folder: Path) -> str:
-    """Return the command that makes a damaged record again; empty where its overrides cannot be read either."""
-    try:
-        return _line([*_kept(overrides(folder), "seed"), "force=true"])
-    except Exception:  # a damaged file raises errors of many classes
-        return ""
-
-
-def _key(given: Sequence[str]) -> frozenset[str]:
-    """Return the overrides by which two commands of one run are matched, also after its study has been moved."""
-    return frozenset(o for o in _kept(given, "seed") if not o.startswith("root="))
 
 
 def _name(run: Run, seed: int) -> str:
@@ -145,7 +94,7 @@ def _is_finished_elsewhere(run: Run, settings: Sequence[Setting]) -> bool:
 
 def _state(run: Run, jobs: dict[frozenset[str], dict[str, Any]], otherwise: str) -> str:
     """Return the state of a run that is not finished."""
-    return _holder(run.folder) or _job_state(jobs.get(_key(run.overrides)), of_record=True) or otherwise
+    return _holder(run.folder) or _job_state(jobs.get(key_of(run.overrides)), of_record=True) or otherwise
 
 
 def _job_state(job: dict[str, Any] | None, of_record: bool = False) -> str:

@@ -1,4 +1,4 @@
-// Filters, the choice of what is drawn, and tables that sort.
+// Filters, the choice of the charts' axes, and sortable tables.
 const off = new Set();
 const every = (selector, act, inside = document) => inside.querySelectorAll(selector).forEach(act);
 const settingOf = Object.fromEntries(data.settings.map((s) => [s.name, s]));
@@ -10,8 +10,8 @@ function chosen(name) {
 
 function refresh() {
   every("[data-setting], [data-labels]", (item) => {
-    const lost = (item.dataset.labels || "").split("|").some((l) => off.has(l));
-    item.hidden = lost || (item.dataset.setting !== undefined && !chosen(item.dataset.setting));
+    const isOff = (item.dataset.labels || "").split("|").some((l) => off.has(l));
+    item.hidden = isOff || (item.dataset.setting !== undefined && !chosen(item.dataset.setting));
   });
   every(".chip[data-label]", (chip) => chip.setAttribute("aria-pressed", String(!off.has(chip.dataset.label))));
   const labels = Object.keys(data.looks).filter((l) => !off.has(l));
@@ -63,7 +63,7 @@ addEventListener("resize", () => {
   clearTimeout(waiting);
   waiting = setTimeout(refresh, 100);
 });
-// On paper nothing can be opened.
+// Open everything for printing.
 let closed = [];
 addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach((d) => { d.open = true; }); });
 addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
