@@ -88,7 +88,7 @@ def draw_plane(acquired: Mapping[str, Points]) -> Figure:
         ax.set_title(f"{label}: {strategy.accuracy:.1%} accurate, {noisy.mean():.0%} noisy", fontsize=9)
         ax.set_aspect("equal")
     figure.legend(
-        marks, ["clean, acquired", "noisy, acquired", "test set"], loc="outside lower center", ncols=3, frameon=False,
+        marks, ["clean", "noisy", "test set"], loc="outside lower center", ncols=3, frameon=False,
         fontsize=8, markerscale=2,
     )  # fmt: skip
     return figure
