@@ -127,13 +127,13 @@ def blocks(wr: Any, runs: Sequence[Run], name: str, project: str, entity: str) -
     """
     facets = sorted({_facet(run) for run in runs})
     groupby = [f"config.{key}" for key in ("alg", *varied(runs))]
-    found: list[Any] = [wr.TableOfContents()]
+    made: list[Any] = [wr.TableOfContents()]
     for facet in facets:
         here = {"name": name, **{key: getattr(facet, key) for key in ("data", "model", "noise", "mult")}}
         filters = " and ".join(f"Config({key!r}) = {value!r}" for key, value in here.items())
         runset = wr.Runset(entity=entity, project=project, name=facet.title, filters=filters, groupby=groupby)
-        found += [wr.H2(facet.title), wr.PanelGrid(runsets=[runset], panels=_panels(wr))]
-    return found
+        made += [wr.H2(facet.title), wr.PanelGrid(runsets=[runset], panels=_panels(wr))]
+    return made
 
 
 def _panels(wr: Any) -> list[Any]:
@@ -171,13 +171,16 @@ def varied(runs: Sequence[Run]) -> list[str]:
     among runs of one facet, strategy and choice of each group.
     """
     groups = [key for key in GROUPS if len({run.choices[key] for run in runs}) > 1]
-    alike: dict[Any, list[Run]] = {}
+    comparable: dict[Any, list[Run]] = {}
     for run in runs:
-        alike.setdefault((_facet(run), *(run.choices[key] for key in ("alg", *GROUPS))), []).append(run)
+        comparable.setdefault((_facet(run), *(run.choices[key] for key in ("alg", *GROUPS))), []).append(run)
     keys = {key for run in runs for key in run.config if key in VALUES or key.startswith(SETTINGS)}
     keys = {key for key in keys if "._" not in key}  # which W&B is not told
     differ = {
-        key for key in keys for same in alike.values() if len({repr(run.config.get(key)) for run in same}) > 1
+        key
+        for key in keys
+        for same in comparable.values()
+        if len({repr(run.config.get(key)) for run in same}) > 1
     }
     return groups + sorted(key.replace(".", "/") for key in differ)
 
