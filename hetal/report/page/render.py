@@ -9,7 +9,6 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from hetal.record.measures import MEASURES
 from hetal.report.analyse.acquired import MOST_SEEDS
@@ -65,9 +64,9 @@ def render(
         .render(
             title=title,
             refresh=None if refresh is None else f"{refresh:g}",
-            css=Markup((assets / "page.css").read_text()),
-            js=Markup((assets / "charts.js").read_text() + (assets / "page.js").read_text()),
-            data=Markup(script_json(page_data(study))),
+            css=(assets / "page.css").read_text(),
+            js=(assets / "charts.js").read_text() + (assets / "page.js").read_text(),
+            data=script_json(page_data(study)),
             when=time.strftime("%F %H:%M"),
             analysis=analysis,
             settings=study.settings,
@@ -97,7 +96,7 @@ def render(
             matrices=matrices_of(analysis),
             no_cell=Cell(),
             pairs=[c for comparisons in analysis.comparisons.values() for c in comparisons],
-            ranks_svg=Markup(ranks_svg),
+            ranks_svg=ranks_svg,
             pictures=pictures,
             phases=phases,
             longest=max((sum(n.seconds.values()) for n in numbers), default=0.0),
