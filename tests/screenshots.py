@@ -1,6 +1,6 @@
 """Screenshots of a report for README: `python -m tests.screenshots multirun/digits/report/index.html docs/figures`.
 
-Writes report-summary.png (the top, on light paper) and report-noise.png (how the noise was met, on dark paper).
+Writes report-summary.png (the top, on light paper) and report-noise.png (noise in the acquired labels, on dark paper).
 """
 
 from __future__ import annotations

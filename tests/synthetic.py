@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hetal.app.command import resolved
 from hetal.record.identity import identify
 from hetal.record.schema import Round
-from hetal.report.records import Run
+from hetal.report.load.records import Run
 from tests.command_line import composed
 from tests.sealed import reseal
 

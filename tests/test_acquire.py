@@ -21,7 +21,8 @@ from hetal.errors import BadInput
 from hetal.guard.query import checked
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
-from hetal.report.reading import read
+from hetal.report.analyse.confounds import confounds_of
+from hetal.report.load.reading import read
 from hetal.rng import stream
 from tests.command_line import TOY, command, composed, only, records, run_here
 
@@ -129,7 +130,7 @@ def test_a_strategy_that_may_stop_ends_the_run_and_that_is_said(at, labels, tmp_
     assert [row["n_labelled"] for row in rounds] == labels
     assert rounds[-1]["n_bought"] == 0
     assert json.loads((only(tmp_path) / "summary.json").read_text())["n_labelled"] == labels[-1]
-    flags = read([tmp_path]).flags
+    flags = confounds_of(read([tmp_path]).runs)
     assert ("stopped early at seed 0, at" in str(flags)) == (at < 80)
     run_here(*line, root=tmp_path)
     assert "finished already" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hetal.report import dashboard
-from hetal.report.reading import read
+from hetal.report.load.reading import read
 from tests.command_line import REPOSITORY, TOY, run_here
 from tests.mock_wandb import serving
 from tests.test_tracking import without_service

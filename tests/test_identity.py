@@ -18,7 +18,7 @@ from hetal.record.digests import digest_of
 from hetal.record.identity import by_content, data_files, differences, hash_of, identify, what_counts
 from hetal.record.provenance import COMPUTES, made_by
 from hetal.record.seal import short_hash
-from hetal.report.reading import read
+from hetal.report.load.reading import read
 from tests import tiny_data
 from tests.command_line import REPOSITORY, TOY, command, environment, only, records, run_here
 

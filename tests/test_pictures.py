@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from hetal.report.reading import read
+from hetal.report.load.reading import read
 from tests.benchmarks.classes import setup_of
 from tests.command_line import TOY, only, run_here
 

@@ -109,7 +109,7 @@ def test_a_strategy_is_hidden_everywhere_and_comes_back(browser):
     assert chip(browser, "badge").get_attribute("aria-pressed") == "false"
     assert lines(browser) == len(ALGORITHMS) - 1
     assert column(browser, "#numbers", 1) == ["coreset", "random"] * 2
-    assert len(visible(browser, "#contests figure:first-child tbody tr")) == 2
+    assert len(visible(browser, "#pairs figure:first-child tbody tr")) == 2
     assert [e.text for e in visible(browser, ".forest .name")] == ["coreset", "random"] * 2
     find(browser, "#none").click()
     assert lines(browser) == 0
@@ -207,13 +207,13 @@ def test_it_is_dark_where_that_is_wanted(browser):
 
 
 def test_it_prints_and_folds_up_again(browser):
-    assert not visible(browser, "#contests details table")
+    assert not visible(browser, "#pairs details table")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
     assert base64.b64decode(printed["data"]).startswith(b"%PDF")
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
-    assert visible(browser, "#contests details table")
+    assert visible(browser, "#pairs details table")
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
-    assert not visible(browser, "#contests details table")
+    assert not visible(browser, "#pairs details table")
 
 
 def test_everything_that_can_be_operated_has_a_name(browser):

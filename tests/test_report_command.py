@@ -1,16 +1,18 @@
 """The command: its arguments, what it writes, how it waits and how it ends."""
 
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from hetal.report.__main__ import main
-from hetal.report.parallel import at_once
+from hetal.report.files.parallel import in_background
 from tests.command_line import REPOSITORY
 from tests.synthetic import write_run
 
@@ -139,24 +141,75 @@ def test_what_cannot_be_printed_changes_nothing(study, where):
 # Work in other processes.
 
 
-def test_all_tasks_are_done_beside_the_body(tmp_path):
-    tasks = [lambda i=i: (tmp_path / f"{i}").write_text(str(os.getpid())) for i in range(5)]
-    with at_once(tasks):
+def write_pid(path):
+    path.write_text(str(os.getpid()))
+
+
+def die_in_a_child(path, parent):
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    path.write_text("done")
+
+
+def wait(seconds, path):
+    try:
+        path.with_suffix(".begun").touch()
+        time.sleep(seconds)
+    except BaseException:
+        path.with_suffix(".ended").touch()
+        raise
+
+
+def cores(monkeypatch, n):
+    monkeypatch.setattr(os, "cpu_count", lambda: n)
+
+
+@pytest.mark.parametrize("n_cores", [1, 2, 8])
+def test_all_tasks_are_done_beside_the_body(tmp_path, monkeypatch, n_cores):
+    cores(monkeypatch, n_cores)
+    with in_background([partial(write_pid, tmp_path / f"{i}") for i in range(5)]):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "4"]
+    if sys.platform.startswith("linux"):
+        assert ({path.read_text() for path in tmp_path.iterdir()} == {str(os.getpid())}) == (n_cores == 1)
 
 
-def test_an_error_of_a_task_is_raised_here(capfd):
-    with pytest.raises(ZeroDivisionError), at_once([lambda: 1, lambda: 1 / 0]):
+def test_without_safe_forks_tasks_are_done_here(tmp_path, monkeypatch):
+    cores(monkeypatch, 2)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with in_background([partial(write_pid, tmp_path / f"{i}") for i in range(2)]):
+        assert not list(tmp_path.iterdir())
+    assert [path.read_text() for path in tmp_path.iterdir()] == [str(os.getpid())] * 2
+
+
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_an_error_of_a_task_is_raised_here(capfd, monkeypatch, n_cores):
+    cores(monkeypatch, n_cores)
+    with pytest.raises(ZeroDivisionError), in_background([partial(divmod, 1, 1), partial(divmod, 1, 0)]):
         pass
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_error_of_the_body_ends_the_tasks():
+def test_tasks_of_a_process_that_was_killed_are_done_here(tmp_path, monkeypatch):
+    cores(monkeypatch, 2)
+    with in_background([partial(die_in_a_child, tmp_path / f"{i}", os.getpid()) for i in range(3)]):
+        pass
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["done"] * 3
+
+
+def test_an_error_of_the_body_ends_the_tasks(tmp_path, monkeypatch):
+    cores(monkeypatch, 2)
     began = time.monotonic()
-    with pytest.raises(KeyError), at_once([lambda: time.sleep(60), lambda: time.sleep(60)]):
+    tasks = [partial(wait, 60, tmp_path / f"{i}") for i in range(8)]
+    with pytest.raises(KeyError), in_background(tasks):  # noqa: PT012
+        while len(list(tmp_path.glob("*.begun"))) < 2:
+            time.sleep(0.01)
         raise KeyError
     assert time.monotonic() - began < 50
+    assert len(list(tmp_path.glob("*.begun"))) == len(
+        list(tmp_path.glob("*.ended"))
+    )  # by an exception, not killed
+    assert not multiprocessing.active_children()
 
 
 def test_options_may_stand_between_the_folders(tmp_path, capsys):

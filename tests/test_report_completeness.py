@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
-from hetal.report import records
-from hetal.report.analysis import settings_of
-from hetal.report.completeness import command, missing
-from hetal.report.reading import read
+from hetal.report.analyse.completeness import command, missing
+from hetal.report.analyse.setting import settings_of
+from hetal.report.load import records
+from hetal.report.load.reading import read
 from tests.command_line import REPOSITORY, TOY, only, run_here
 from tests.synthetic import write_run
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_read_is_not_called_damaged_and_nobody_is_told_to_replace
         raise error
 
     folder = write_run(tmp_path, "alg=badge")
-    monkeypatch.setattr(records, "content", failing)
+    monkeypatch.setattr(records, "read_bytes", failing)
     (m,) = missing(read([folder]), [])
     assert m.state.startswith("cannot be read: ")
     assert m.command == ""

@@ -8,8 +8,8 @@ import pytest
 
 from hetal.errors import BadInput
 from hetal.report.__main__ import main
-from hetal.report.diff import differences
-from hetal.report.reading import read
+from hetal.report.analyse.diff import differences
+from hetal.report.load.reading import read
 from tests.synthetic import write_queries, write_run
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -6,15 +7,18 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hetal.report import charts, figures
-from hetal.report.analysis import settings_of
-from hetal.report.ceiling import Ceiling, ceiling_of, set_apart
-from hetal.report.drawings import draw_bought, draw_plane
-from hetal.report.figures import COLOURS, REFERENCE, draw_ranks, looks, save
-from hetal.report.markup import MARKERS
-from hetal.report.page import curves
-from hetal.report.ranks import Ranking
-from hetal.report.statistics import Interval
+from hetal.report.analyse.analysis import study_of
+from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
+from hetal.report.analyse.looks import COLOURS, REFERENCE, looks_of
+from hetal.report.analyse.pictures import Images, Points
+from hetal.report.analyse.setting import settings_of
+from hetal.report.files import charts, figures
+from hetal.report.files.figures import draw_ranks, save
+from hetal.report.files.pictures import draw_images, draw_plane
+from hetal.report.load.reading import Reading
+from hetal.report.page.glyphs import MARKERS
+from hetal.report.stats.intervals import Interval
+from hetal.report.stats.ranks import Ranking
 from tests.synthetic import make_run
 
 LABELS = [f"alg{i}" for i in range(12)]
@@ -35,7 +39,7 @@ def drawn(monkeypatch):
 
 
 def test_every_strategy_looks_like_no_other():
-    found = looks([*LABELS, "random"])
+    found = looks_of([*LABELS, "random"])
     assert len(set(found.values())) == len(found)
     assert len({(dash, colour) for colour, dash, _ in found.values()}) == len(found)
     assert found["random"][0] == REFERENCE
@@ -43,11 +47,11 @@ def test_every_strategy_looks_like_no_other():
 
 
 def test_looks_do_not_depend_on_random_being_there():
-    assert looks(["a", "b", "random"])["b"] == looks(["a", "b"])["b"]
+    assert looks_of(["a", "b", "random"])["b"] == looks_of(["a", "b"])["b"]
 
 
 def test_every_marker_can_be_drawn_on_the_page():
-    assert {marker for *_, marker in looks(LABELS).values()} <= set(MARKERS)
+    assert {marker for *_, marker in looks_of(LABELS).values()} <= set(MARKERS)
 
 
 def brightness(colour):
@@ -62,28 +66,27 @@ def test_colours_can_be_seen_on_both_papers(paper):
         assert (light + 0.05) / (dark + 0.05) > 2.2, colour
 
 
-def settings_with_two_strategies():
+def two_strategies():
     runs = [make_run("badge", seed, [0.5, 0.7 + 0.01 * seed, 0.8]) for seed in range(3)]
-    runs += [make_run("random", seed, [0.5, 0.6, 0.7]) for seed in range(3)]
-    return settings_of(runs)
+    return study([*runs, *(make_run("random", seed, [0.5, 0.6, 0.7]) for seed in range(3))])
 
 
-def draw(settings, path, base_rate=False, ceiling=None):
-    found = curves(settings)
-    facets = [
-        charts.facet(s, {label: found[s.name, label, "accuracy"] for label in s.runs}, base_rate, ceiling)
-        for s in settings
-    ]
-    charts.draw(charts.Chart(facets, "labels", "test accuracy (%)", path), looks(["badge", "random"]))
-    return found
+def study(runs):
+    return study_of(Reading(tuple(runs)))
+
+
+def draw(found, path, chart="accuracy"):
+    """Draw one chart of a study to `path`, which ends in the name of its file."""
+    (figure,) = (f for f in charts.chart_figures(found, path.parent) if f.path.name == chart)
+    charts.draw(dataclasses.replace(figure, path=path), looks_of(["badge", "random"]))
+    return found.curves
 
 
 def test_a_figure_shows_means_intervals_and_n(tmp_path, drawn):
-    settings = settings_with_two_strategies()
-    found = draw(settings, tmp_path / "accuracy")
+    found = draw(two_strategies(), tmp_path / "accuracy")
     (ax,) = drawn["accuracy"].axes
     lines = {line.get_color(): line for line in ax.get_lines()}
-    badge = lines[looks(["badge", "random"])["badge"][0]]
+    badge = lines[looks_of(["badge", "random"])["badge"][0]]
     assert badge.get_xydata() == pytest.approx(np.array([[10, 50], [20, 71], [30, 80]]))
     band = ax.collections[-1].get_paths()[0].vertices
     curve = found["d n m", "badge", "accuracy"]
@@ -95,20 +98,23 @@ def test_a_figure_shows_means_intervals_and_n(tmp_path, drawn):
 
 
 def test_a_figure_shows_its_references(tmp_path, drawn):
-    settings = settings_with_two_strategies()
     ceiling = Ceiling(1297, Interval(0.95, 0.94, 0.96), 5)
-    draw(settings, tmp_path / "accuracy", base_rate=True, ceiling=ceiling)
-    heights = {tuple(line.get_ydata()) for line in drawn["accuracy"].axes[0].get_lines()}
-    assert (20.0, 20.0) in heights
-    assert (95.0, 95.0) in heights
+    found = dataclasses.replace(two_strategies(), ceilings={"d n m": ceiling})
+    draw(found, tmp_path / "accuracy")
+    draw(found, tmp_path / "clean-share", "clean-share")
+    heights = {
+        name: {tuple(line.get_ydata()) for line in drawn[name].axes[0].get_lines()}
+        for name in ("accuracy", "clean-share")
+    }
+    assert (95.0, 95.0) in heights["accuracy"] - heights["clean-share"]
+    assert (20.0, 20.0) in heights["clean-share"] - heights["accuracy"]
     said = [text.get_text() for text in drawn["accuracy"].legends[0].texts]
     assert said[-1] == "all 1,297 clean labels"
 
 
 def test_files_are_whole_and_made_alike_each_time(tmp_path):
-    settings = settings_with_two_strategies()
     for name in ("one", "two"):
-        draw(settings, tmp_path / name)
+        draw(two_strategies(), tmp_path / name)
     assert ET.parse(tmp_path / "one.svg").getroot().tag.endswith("svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     with Image.open(tmp_path / "one.png") as image:
@@ -126,7 +132,7 @@ def test_ranks_join_what_is_not_told_apart(tmp_path, drawn):
 
 def test_bought_images_are_marked_where_noisy():
     pictures = np.stack([np.full((8, 8), 20 * i, np.uint8) for i in range(2)])
-    figure = draw_bought({"badge": {"pictures": pictures, "is_noisy": np.array([True, False])}})
+    figure = draw_images({"badge": Images(pictures, np.array([3, 4]), np.array([True, False]))})
     noisy, clean = figure.axes
     assert len(noisy.get_lines()) == 1
     assert not clean.get_lines()
@@ -135,19 +141,21 @@ def test_bought_images_are_marked_where_noisy():
 
 def test_the_plane_shows_all_that_was_bought_and_the_regions():
     points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.5]])
-    bought = {"badge": {"points": points, "is_noisy": np.array([True, False, False])}}
     x, y = np.linspace(0, 2, 5), np.linspace(0, 1, 4)
-    regions = {"badge": (x, y, (np.add.outer(y, x) > 1.5).astype(int))}
-    figure = draw_plane(bought, {"badge": "badge: 80%"}, points, regions)
+    regions = (x, y, (np.add.outer(y, x) > 1.5).astype(int))
+    acquired = Points(points, np.array([True, False, False]), points, 0.8, regions)
+    figure = draw_plane({"badge": acquired})
     (ax,) = figure.axes
-    assert ax.get_title() == "badge: 80%"
+    assert ax.get_title() == "badge: 80.0% accurate, 33% noisy"
     offsets = [
         len(c.get_offsets())
         for c in ax.collections
         if c.get_offsets().shape[1] == 2 and len(c.get_offsets()) > 0
     ]
     assert {1, 2, 3} <= set(offsets)
-    assert len(draw_plane(bought, {"badge": ""}, points, {}).axes[0].collections) < len(ax.collections)
+    assert len(draw_plane({"badge": dataclasses.replace(acquired, regions=None)}).axes[0].collections) < len(
+        ax.collections
+    )
 
 
 def whole_run(seed, n, accuracy, **changes):
@@ -182,15 +190,14 @@ def test_a_run_that_is_unfinished_or_on_other_data_is_no_ceiling(changes):
 
 
 def test_an_interval_of_two_seeds_does_not_set_the_scale(tmp_path, drawn):
-    settings = settings_of([make_run("badge", seed, [0.5, 0.5 + 0.2 * seed]) for seed in range(2)])
-    found = draw(settings, tmp_path / "accuracy")
+    runs = [make_run("badge", seed, [0.5, 0.5 + 0.2 * seed]) for seed in range(2)]
+    found = draw(study(runs), tmp_path / "accuracy")
     assert found["d n m", "badge", "accuracy"].high[1] > 1.5
     assert drawn["accuracy"].axes[0].get_ylim()[1] < 65
 
 
 def test_a_report_has_six_figures(tmp_path):
-    settings = settings_with_two_strategies()
-    found = charts.charts_of(settings, curves(settings), {}, tmp_path)
+    found = charts.chart_figures(two_strategies(), tmp_path)
     assert [chart.path.name for chart in found] == [
         "accuracy", "time", "clean-share", "cumulative", "clean-labels", "distinct",
     ]  # fmt: skip

@@ -12,10 +12,10 @@ import pytest
 
 from hetal.errors import BadInput
 from hetal.report.__main__ import main
-from hetal.report.bounds import _depth, arrays_of, content, json_of, yaml_of
-from hetal.report.plain import plain
-from hetal.report.reading import read
-from hetal.report.tables import write_csv
+from hetal.report.files.tables import write_csv
+from hetal.report.load.plain import plain
+from hetal.report.load.reading import read
+from hetal.report.load.untrusted import _depth, parse_yaml, read_arrays, read_bytes, read_json
 from tests.command_line import REPOSITORY
 from tests.hostile import CANARY, PAYLOADS, check_files, check_report, good_study, hostile_study, unseal
 from tests.synthetic import write_queries, write_run
@@ -147,18 +147,18 @@ def test_what_is_no_regular_file_is_neither_opened_nor_waited_for(tmp_path):
     (tmp_path / "device").symlink_to("/dev/zero")
     for name in ("pipe", "link", "device"):
         with pytest.raises(BadInput, match=f"{name} is no regular file"):
-            content(tmp_path / name)
+            read_bytes(tmp_path / name)
 
 
 def test_a_file_is_read_up_to_what_it_may_hold(tmp_path):
     (tmp_path / "x").write_bytes(b"12345")
-    assert content(tmp_path / "x", 5) == b"12345"
+    assert read_bytes(tmp_path / "x", 5) == b"12345"
     with pytest.raises(BadInput, match="x is larger than the 4 bytes"):
-        content(tmp_path / "x", 4)
+        read_bytes(tmp_path / "x", 4)
     with open(tmp_path / "summary.json", "wb") as file:
         file.truncate(2**40)  # takes no room
     with pytest.raises(BadInput, match="larger than the 1,048,576 bytes"):
-        content(tmp_path / "summary.json")
+        read_bytes(tmp_path / "summary.json")
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_a_file_is_read_up_to_what_it_may_hold(tmp_path):
 )  # fmt: skip
 def test_yaml_is_plain(text, said):
     with pytest.raises(BadInput, match=said):
-        yaml_of(text, "x")
+        parse_yaml(text, "x")
 
 
 def test_yaml_that_hetal_writes_is_read():
-    assert yaml_of("a: '&x *x'\nb: ${oc.env:HOME}\nc: [1, 2.5, null]\nd: '" + "1" * 500 + "'", "x") == {
+    assert parse_yaml("a: '&x *x'\nb: ${oc.env:HOME}\nc: [1, 2.5, null]\nd: '" + "1" * 500 + "'", "x") == {
         "a": "&x *x", "b": "${oc.env:HOME}", "c": [1, 2.5, None], "d": "1" * 500
     }  # fmt: skip
 
@@ -184,14 +184,14 @@ def test_json_is_not_deep(tmp_path):
     for n, is_read in ((50, True), (51, False)):
         (tmp_path / "x.json").write_text('["[[\\"[[", ' + "[" * (n - 1) + "]" * (n - 1) + "]")
         if is_read:
-            assert json_of(tmp_path / "x.json")
+            assert read_json(tmp_path / "x.json")
         else:
             with pytest.raises(BadInput, match="nested too deeply"):
-                json_of(tmp_path / "x.json")
+                read_json(tmp_path / "x.json")
     assert _depth(b'{"a": [{"[": "\\\\"}, []]}') == 3
     (tmp_path / "x.json").write_text("[1")
     with pytest.raises(BadInput, match=r"x\.json is no JSON"):
-        json_of(tmp_path / "x.json")
+        read_json(tmp_path / "x.json")
 
 
 def test_arrays_unfold_to_no_more_than_may_be_read(tmp_path):
@@ -200,11 +200,11 @@ def test_arrays_unfold_to_no_more_than_may_be_read(tmp_path):
     np.savez_compressed(tmp_path / "small.npz", a=np.zeros(2**21, bool))
     assert (tmp_path / "small.npz").stat().st_size < 2**13
     with pytest.raises(BadInput, match="unfolds to more bytes"):
-        arrays_of(tmp_path / "small.npz", ("a",))
+        read_arrays(tmp_path / "small.npz", ("a",))
     np.savez(tmp_path / "small.npz", a=np.array([{}]), b=np.arange(6).reshape(2, 3).T)
     with pytest.raises(BadInput, match="holds no numbers"):
-        arrays_of(tmp_path / "small.npz", ("a",))
-    assert arrays_of(tmp_path / "small.npz", ("b", "c"))["b"].tolist() == [[0, 3], [1, 4], [2, 5]]
+        read_arrays(tmp_path / "small.npz", ("a",))
+    assert read_arrays(tmp_path / "small.npz", ("b", "c"))["b"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
 def test_what_a_file_holds_is_not_repeated(tmp_path):

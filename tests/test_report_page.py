@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from hetal.report.__main__ import main
-from hetal.report.analysis import settings_of
-from hetal.report.ceiling import ceiling_of, set_apart
-from hetal.report.figures import looks
-from hetal.report.markup import Row, p_value, percent, table, written
-from hetal.report.page import curves, page
-from hetal.report.reading import Reading, read
-from hetal.report.spending import budget, spent
-from hetal.report.statistics import Interval
+from hetal.report.analyse.acquired import acquired_by, count_rows
+from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.analyse.looks import looks_of
+from hetal.report.analyse.setting import settings_of
+from hetal.report.load.reading import Reading, read
+from hetal.report.page.render import render
+from hetal.report.page.text import interval, p_value, percent
+from hetal.report.stats.intervals import Interval
 from tests.command_line import TOY, only, run_here
 from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study
 from tests.sealed import change_queries
@@ -23,12 +23,11 @@ from tests.synthetic import make_run, write_queries, write_run
 
 def report(study):
     """Return the page without its pictures; the figures beside it are not drawn."""
-    reading = read([study])
-    buying, whole = set_apart(reading.runs)
-    settings = settings_of(buying)
-    ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole))}
-    look = looks(sorted({run.label for run in buying}))
-    return page("study", reading, settings, curves(settings), look, "", "", ceilings)
+    return page(read([study]))
+
+
+def page(reading, title="study"):
+    return render(analyse(study_of(reading)), title)
 
 
 def data_of(html):
@@ -61,7 +60,7 @@ def test_the_page_needs_nothing_else(html):
 
 def test_it_carries_every_curve_as_it_was_computed(html, study):
     reading = read([study])
-    drawn = curves(settings_of(reading.runs))
+    drawn = study_of(reading).curves
     carried = {s["name"]: s["series"] for s in data_of(html)["settings"]}
     for (setting, label, measure), curve in drawn.items():
         series = carried[setting][measure][label]
@@ -75,32 +74,32 @@ def test_it_carries_every_curve_as_it_was_computed(html, study):
     assert len(carried["digits blank x4 mlp"]["time"]["badge"]["seeds"]) == 5
 
 
-def test_the_summary_names_the_winner_the_margin_and_how_sure_that_is(html):
+def test_the_summary_names_the_leader_the_margin_and_its_significance(html):
     said = text_of(html)
-    assert "badge leads 2 of 2 settings (2 clearly)" in said
-    assert "best mean rank is badge 's, 1.00 of 3; next comes coreset with 2.00" in said
+    assert "badge leads 2 of 2 settings (2 significantly)" in said
+    assert "Over all settings badge has the best mean rank, 1.00 of 3; next is coreset with 2.00" in said
     cards = re.findall(r"<article.*?</article>", html, re.DOTALL)
     assert len(cards) == len(NOISES)
     for card in cards:
-        assert "clear lead, 5 seeds" in text_of(card)
+        assert "significant lead, 5 seeds" in text_of(card)
         assert re.search(r"\+\d+\.\d \[.*\] points over coreset", text_of(card))
         order = re.findall(r"<li data-labels='(\w+)'", card)
         assert order == ["badge", "coreset", "random"]
-    assert "Not to be trusted" not in said
+    assert "Unreliable" not in said
 
 
-def test_fewer_than_five_seeds_are_not_to_be_trusted(tmp_path):
+def test_fewer_than_five_seeds_are_called_unreliable(tmp_path):
     study = write_study(tmp_path, range(4))
     write_study(tmp_path, [4], noises=["blank"])
     said = text_of(report(study))
-    assert "Not to be trusted in 1 of 2 settings: as few as 4 seeds" in said
-    assert "not to be trusted: 4 seeds" in said
-    assert "clear lead, 5 seeds" in said
+    assert "Unreliable in 1 of 2 settings: as few as 4 common seeds" in said
+    assert "unreliable, 4 seeds" in said
+    assert "significant lead, 5 seeds" in said
 
 
 def test_one_seed_has_no_intervals_and_the_page_says_so(tmp_path):
     html = report(write_study(tmp_path, [0], noises=["blank"]))
-    said = r"badge leads by \d+\.\d points over coreset , but too few seeds were run to trust it"
+    said = r"badge leads by \d+\.\d points over coreset , but on too few seeds to be reliable"
     assert re.search(said, text_of(html))
     (setting,) = data_of(html)["settings"]
     assert set(setting["series"]["accuracy"]["badge"]["low"]) == {None}
@@ -141,7 +140,7 @@ def test_settings_that_differ_along_with_the_strategy_are_flagged(tmp_path):
         write_run(tmp_path, "alg=badge", "name=study", seed=seed)
         write_run(tmp_path, "alg=coreset", "train.lr=0.01", "name=study", seed=seed)
     said = text_of(report(tmp_path / "study"))
-    assert "Not only the strategy differs" in said
+    assert "Confounds (1): settings that differ other than the strategy" in said.replace(" :", ":")
     assert "train.lr" in said.split("Summary", 2)[1]
 
 
@@ -152,30 +151,34 @@ def test_names_cannot_become_markup():
         for label in (evil, "random")
         for seed in range(3)
     ]
-    settings = settings_of(runs)
-    labels = looks([evil, "random"])
-    html = page(evil, Reading(tuple(runs)), settings, curves(settings), labels, "", "")
+    html = page(Reading(tuple(runs)), evil)
     assert "<script>alert" not in html
     assert [s["name"] for s in data_of(html)["settings"]] == [evil]
     assert len(re.findall(r"<script", html)) == 2
 
 
-def test_a_table_says_what_it_can_be_filtered_and_sorted_by():
-    html = table(["a"], [Row(["<td>1</td>"], "s", ["x", "y"], best=True)], "caption")
-    assert "<tr data-setting='s' data-labels='x|y' class=best><td>1</td></tr>" in html
-    assert "<caption>caption</caption>" in html
+def test_a_table_says_what_it_can_be_filtered_and_sorted_by(html):
+    pair = "<tr data-setting='digits blank x4 mlp' data-labels='badge|coreset'>"
+    assert f"{pair}<td class='setting'>digits blank x4 mlp</td><td>badge</td>" in html
+    best = "<tr data-setting='digits blank x4 mlp' data-labels='badge' class=best>"
+    numbers = html.split("<section id='numbers'")[1].split("</section>")[0]
+    assert best in numbers
+    assert numbers.count(" class=best>") == len(NOISES)
+    values = re.findall(r"data-value='([^']*)'>(\S+) <small>", numbers)
+    assert values
+    assert all(float(shown) == pytest.approx(float(value), abs=0.5) for value, shown in values)
 
 
 def test_numbers_are_written_alike():
-    assert written(Interval(81.25, 80.0, 82.5), 1) == "81.2 [80.0, 82.5]"
-    assert written(Interval(-1.0, -2.0, 0.5), 1, sign=True) == "\u22121.0 [\u22122.0, +0.5]"
-    assert written(Interval(1200.0, np.nan, np.nan), 0) == "1,200"
-    assert written(Interval(np.nan, np.nan, np.nan), 1) == ""
+    assert interval(Interval(81.25, 80.0, 82.5), 1) == "81.2 [80.0, 82.5]"
+    assert interval(Interval(-1.0, -2.0, 0.5), 1, sign=True) == "\u22121.0 [\u22122.0, +0.5]"
+    assert interval(Interval(1200.0, np.nan, np.nan), 0) == "1,200"
+    assert interval(Interval(np.nan, np.nan, np.nan), 1) == ""
     assert percent(Interval(0.5, 0.25, 0.75)) == (50, 25, 75)
-    assert [p_value(p) for p in (0.0004, 0.04, np.nan)] == ["&lt;&nbsp;0.001", "0.040", ""]
+    assert [p_value(p) for p in (0.0004, 0.04, np.nan)] == ["<\u00a00.001", "0.040", ""]
 
 
-def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
+def test_acquired_rows_are_counted_by_noise_and_class(tmp_path):
     columns = {
         "round": [-1, 0, 0, 0, 1, 1],
         "labels": [0, 0, 2, 2, 1, 2],
@@ -186,27 +189,28 @@ def test_where_the_budget_went_is_counted_by_noise_and_class(tmp_path):
     np.savez(tmp_path / "queries.npz", **{name: np.array(values) for name, values in columns.items()})
     run = make_run("badge", 0, [0.5, 0.6, 0.7], folder=tmp_path)
     rounds = tuple({**row, "bought_per_class": [0, 0, 0, 0]} for row in run.rounds)
-    assert spent(dataclasses.replace(run, rounds=rounds)).tolist() == [[1, 1, 1, 0], [0, 0, 2, 0]]
-    assert spent(dataclasses.replace(run, rounds=rounds[:1])).tolist() == [[1, 0, 0, 0], [0, 0, 2, 0]]
+    assert count_rows(dataclasses.replace(run, rounds=rounds)).tolist() == [[1, 1, 1, 0], [0, 0, 2, 0]]
+    assert count_rows(dataclasses.replace(run, rounds=rounds[:1])).tolist() == [[1, 0, 0, 0], [0, 0, 2, 0]]
 
 
 def test_purchases_that_were_changed_are_not_counted_and_that_is_said(tmp_path):
     run_here("alg=badge", *TOY, root=tmp_path)
     (run,) = read([tmp_path]).runs
-    assert spent(run).sum() == 40
-    assert "Not counted" not in budget(settings_of([run]), looks([run.label]))
+    assert count_rows(run).sum() == 40
+    assert acquired_by(settings_of([run]), looks_of([run.label]))[1] == []
+    assert "Not counted" not in report(tmp_path)
     change_queries(
         run.folder, lambda arrays: arrays["labels"].__setitem__(45, (arrays["labels"][45] + 1) % 10)
     )
     (run,) = read([tmp_path]).runs
-    assert spent(run) is None
+    assert count_rows(run) is None
     told = f"Not counted, since queries.npz is missing, damaged or was changed after it was written: {run.folder.name}."
-    assert told in budget(settings_of([run]), looks([run.label]))
+    assert acquired_by(settings_of([run]), looks_of([run.label])) == ([], [run.folder.name])
+    assert told in report(tmp_path)
     write_queries(write_run(tmp_path, "alg=random"))
-    runs = read([tmp_path]).runs
-    said = budget(settings_of(runs), looks([run.label for run in runs]))
-    assert told in said
-    assert "random" in said
+    html = report(tmp_path)
+    assert told in html
+    assert "random" in html.split("<section id='acquired'")[1].split("</section>")[0]
 
 
 def test_damaged_queries_cost_their_bars_and_no_more(tmp_path):
@@ -298,9 +302,9 @@ def test_damaged_pictures_are_said_to_be(tmp_path):
 
 
 def test_every_strategy_is_named_in_every_section(html):
-    for section in ("summary", "noise", "budget", "numbers", "contests", "cost"):
+    for section in ("summary", "noise", "acquired", "numbers", "pairs", "cost"):
         assert f"<section id='{section}'" in html
-    for name in ("numbers", "budget", "cost"):
+    for name in ("numbers", "acquired", "cost"):
         part = html.split(f"<section id='{name}'")[1].split("</section>")[0]
         for label in ALGORITHMS:
             assert part.count(f"data-labels='{label}'") == len(NOISES)
@@ -313,12 +317,10 @@ def test_many_settings_are_a_table_with_the_cards_folded_away():
         for label, end in (("badge", 0.8), ("random", 0.6))
         for seed in range(5)
     ]
-    settings = settings_of(runs)
-    look = looks(["badge", "random"])
-    html = page("many", Reading(tuple(runs)), settings, curves(settings), look, "", "")
+    html = page(Reading(tuple(runs)))
     league = html.split("<div class='league'>")[1].split("</table>")[0]
     assert league.count("<tr data-setting=") == 7
-    assert text_of(league).count("clear lead, 5 seeds") == 7
+    assert text_of(league).count("significant lead, 5 seeds") == 7
     folded = html.split("Every setting with intervals</summary>")[1].split("</details>")[0]
     assert folded.count("<article") == 7
 
@@ -336,28 +338,25 @@ def test_every_line_of_a_table_has_as_many_cells_as_it_has_columns(html):
 def page_of(arms):
     """Return what the page says of final accuracies by strategy and seed, in one setting."""
     runs = [make_run(label, s, [0.5, end]) for label, ends in arms.items() for s, end in ends.items()]
-    settings = settings_of(runs)
-    return text_of(page("p", Reading(tuple(runs)), settings, curves(settings), looks(sorted(arms)), "", ""))
+    return text_of(page(Reading(tuple(runs))))
 
 
 def test_where_wilcoxon_cannot_come_out_the_page_says_so():
     def of(n_strategies, n):
         return page_of({f"s{i}": {s: i / 10 + s / 1000 for s in range(n)} for i in range(n_strategies)})
 
-    assert "With 5 seeds Wilcoxon's smallest possible p is 0.0625, so it cannot come out." in of(2, 5)
-    assert "cannot come out" not in of(2, 6)
+    assert "With 5 seeds Wilcoxon's smallest possible p is 0.0625, so it cannot be significant." in of(2, 5)
+    assert "cannot be significant" not in of(2, 6)
     # 2 / 2^7 would do for one pair, but Holm counts six of them.
-    said = (
-        "With 7 seeds and 6 pairs Wilcoxon's smallest possible p, adjusted, is 0.0938, so it cannot come out."
-    )
+    said = "With 7 seeds and 6 pairs Wilcoxon's smallest possible p, adjusted, is 0.0938, so it cannot be significant."
     assert said in of(4, 7)
-    assert "cannot come out" not in of(4, 8)
+    assert "cannot be significant" not in of(4, 8)
 
 
 def test_where_no_two_seeds_are_shared_the_page_claims_no_test():
     said = page_of({"a": {0: 0.9}, "b": {0: 0.8}})
     assert "No two strategies share two seeds yet, so nothing is tested." in said
-    for claim in ("cannot come out", "Penalties", "is won by anybody", "0 of 1 other"):
+    for claim in ("cannot be significant", "Penalties", "wins at any checkpoint", "significantly ahead of"):
         assert claim not in said
     assert "+5.0" in said
     assert "Penalties" in page_of({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.7}})
@@ -368,14 +367,14 @@ def test_the_page_leads_nobody_who_has_nobody_to_lead():
     assert "Only a has finished enough seeds to be compared." in said
     assert "a leads" not in said
     said = page_of({"a": {0: 0.9, 1: 0.8}, "b": {2: 0.7, 3: 0.6}})
-    assert "a leads, but too few seeds" in said.replace(" ,", ",")
+    assert "a leads, but on too few seeds" in said.replace(" ,", ",")
     assert "no seed yet that all have finished" in said
     assert "points over" not in said
 
 
 def test_a_zero_has_no_sign_that_rounding_left_it():
-    assert written(Interval(0.035, -1e-14, 0.12), 1) == "0.0 [0.0, 0.1]"
-    assert written(Interval(-0.02, -0.3, 0.04), 1, sign=True) == "+0.0 [\u22120.3, +0.0]"
+    assert interval(Interval(0.035, -1e-14, 0.12), 1) == "0.0 [0.0, 0.1]"
+    assert interval(Interval(-0.02, -0.3, 0.04), 1, sign=True) == "+0.0 [\u22120.3, +0.0]"
 
 
 def test_two_seeds_are_not_said_to_be_covered_as_often_as_many():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hetal.report.ranks import rank
+from hetal.report.stats.ranks import rank
 
 
 def test_ranks_by_hand():

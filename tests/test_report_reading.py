@@ -11,10 +11,13 @@ import pytest
 
 from hetal.errors import BadInput
 from hetal.record.schema import MEASURED
-from hetal.report.analysis import settings_of
-from hetal.report.besides import beyond
+from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.analyse.comparisons import comparisons_of
+from hetal.report.analyse.confounds import confounds_of, confounds_of_pair
+from hetal.report.analyse.numbers import numbers_of
+from hetal.report.analyse.setting import settings_of
+from hetal.report.load.reading import read
 from hetal.report.make import report
-from hetal.report.reading import read
 from tests.command_line import TOY, only, run_here
 from tests.synthetic import write_queries, write_run
 
@@ -75,7 +78,7 @@ def test_a_run_that_was_begun_is_not_a_problem(tmp_path):
     folder = write_run(tmp_path, "alg=badge", finished=False)
     (folder / "rounds.jsonl").unlink()
     found = read([folder])
-    assert found.empty == (folder,)
+    assert [run.folder for run in found.begun] == [folder]
     assert found.begun[0].overrides[0] == "alg=badge"
     assert not found.problems
 
@@ -129,11 +132,7 @@ def test_no_damage_to_a_file_is_fatal(tmp_path, name):
         assert known == {good, bad}
         assert any(run.folder == good for run in found.runs)
         assert all("\n" not in reason and reason for _, reason in found.problems)
-        for setting in settings_of(found.runs):
-            setting.comparisons()
-            setting.penalties()
-            for label in setting.finished:
-                setting.numbers(label)
+        analyse(study_of(found))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -296,8 +295,8 @@ def test_code_of_a_users_own_is_no_alarm_beside_other_strategies(tmp_path):
         folder = write_run(tmp_path, "alg=random", seed=seed)
         _change(folder, made_by={"hetal": "0.1.0 (0)", "device": "cpu", "code of mine": digest * 16})
         if seed == 1:
-            assert read([tmp_path]).flags == ()
-    assert any("code of mine is several" in flag for flag in read([tmp_path]).flags)
+            assert confounds_of(read([tmp_path]).runs) == []
+    assert any("code of mine is several" in flag for flag in confounds_of(read([tmp_path]).runs))
 
 
 # Names.
@@ -373,29 +372,29 @@ def test_what_goes_along_with_the_strategy_is_flagged(tmp_path):
     write_run(tmp_path, "alg=badge", "train.lr=0.1")
     write_run(tmp_path, "alg=random", "train.lr=0.2")
     found = read([tmp_path])
-    assert any("train.lr" in flag for flag in found.flags)
+    assert any("train.lr" in flag for flag in confounds_of(found.runs))
     (setting,) = settings_of(found.runs)
-    assert setting.comparisons()[0].beyond == ("train.lr",)
+    assert comparisons_of(setting)[0].confounds == ("train.lr",)
 
 
 def test_a_strategy_in_two_forms_differs_in_nothing_beyond(tmp_path):
     write_run(tmp_path, "alg=badge", "train=paper")
     write_run(tmp_path, "alg=badge", "train=fast")
     (setting,) = settings_of(read([tmp_path]).runs)
-    assert setting.comparisons()[0].beyond == ()
+    assert comparisons_of(setting)[0].confounds == ()
     write_run(tmp_path, "alg=badge", "train=fast", "n_query=7")
     (setting,) = settings_of(read([tmp_path]).runs)
-    assert sorted(len(c.beyond) > 0 for c in setting.comparisons()) == [False, False, True]
+    assert sorted(len(c.confounds) > 0 for c in comparisons_of(setting)) == [False, False, True]
 
 
 def test_nothing_is_beyond_where_only_the_strategy_differs(tmp_path):
     write_run(tmp_path, "alg=badge")
     write_run(tmp_path, "alg=random")
     found = read([tmp_path])
-    assert found.flags == ()
+    assert confounds_of(found.runs) == []
     (setting,) = settings_of(found.runs)
-    assert setting.comparisons()[0].beyond == ()
-    assert beyond({}, {}) == ()
+    assert comparisons_of(setting)[0].confounds == ()
+    assert confounds_of_pair({}, {}) == ()
 
 
 def _change(folder, **changes):
@@ -407,7 +406,7 @@ def test_other_code_versions_and_data_are_flagged(tmp_path):
     write_run(tmp_path, "alg=badge")
     folder = write_run(tmp_path, "alg=random")
     _change(folder, made_by={"hetal": "0.1.0 (1)", "device": "cpu"}, data="f" * 16)
-    said = " ".join(read([tmp_path]).flags)
+    said = " ".join(confounds_of(read([tmp_path]).runs))
     assert "hetal is 0.1.0 (0), but 0.1.0 (1) with random" in said
     assert "not all runs had the same data at seed 0" in said
 
@@ -417,9 +416,9 @@ def test_what_a_strategys_own_yaml_brings_with_it_is_part_of_the_strategy(tmp_pa
     write_run(tmp_path, "alg=lhd", "device=auto")
     found = read([tmp_path])
     assert len({run.config["train.own_ema"] for run in found.runs}) == 2
-    assert found.flags == ()
+    assert confounds_of(found.runs) == []
     (setting,) = settings_of(found.runs)
-    assert setting.comparisons()[0].beyond == ()
+    assert comparisons_of(setting)[0].confounds == ()
 
 
 @pytest.mark.parametrize("given", ["train.own_ema=true", "train=published", "+experiment=paper"])
@@ -428,8 +427,9 @@ def test_what_was_chosen_along_with_the_strategy_is_not(tmp_path, given):
     write_run(tmp_path, "alg=badge", "name=study", "data=digits", "model=mlp", "mult=4", given)
     found = read([tmp_path])
     (setting,) = settings_of(found.runs)
-    assert set(setting.comparisons()[0].beyond) == {flag.split(": ")[1].split(" ")[0] for flag in found.flags}
-    assert found.flags
+    sentences = confounds_of(found.runs)
+    assert sentences
+    assert set(comparisons_of(setting)[0].confounds) == {s.split(": ")[1].split(" ")[0] for s in sentences}
 
 
 def test_other_commits_may_have_other_yamls_so_they_are_flagged(tmp_path):
@@ -437,7 +437,7 @@ def test_other_commits_may_have_other_yamls_so_they_are_flagged(tmp_path):
     folder = write_run(tmp_path, "alg=lhd")
     _change(folder, source={"commit": "0" * 40, "diff": "+own_ema: true", "untracked": ""})
     found = read([tmp_path])
-    assert any("train.own_ema" in flag for flag in found.flags)
+    assert any("train.own_ema" in flag for flag in confounds_of(found.runs))
     assert {run.commit for run in found.runs} == {
         "0" * 40,
         f"{'0' * 40} with changes {sha256(b'+own_ema: true').hexdigest()[:8]}",
@@ -450,8 +450,8 @@ def test_merged_experiments_pair_by_seed(tmp_path):
         write_run(tmp_path / "there", "alg=random", "name=other", seed=seed)
     found = read([tmp_path / "here", tmp_path / "there"])
     (setting,) = settings_of(found.runs)
-    assert setting.comparisons()[0].n == 3
-    assert found.flags == ()
+    assert comparisons_of(setting)[0].n == 3
+    assert confounds_of(found.runs) == []
 
 
 def test_the_same_run_twice_counts_once(tmp_path):
@@ -460,7 +460,7 @@ def test_the_same_run_twice_counts_once(tmp_path):
     found = read([study, tmp_path / "copy"])
     assert len(found.runs) == 2
     (setting,) = settings_of(found.runs)
-    assert setting.numbers("badge").n == 1
+    assert numbers_of(setting)["badge"].n == 1
 
 
 def close(monkeypatch, *names):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hetal.report.significance import critical_difference, effect_size, holm, paired_t, wilcoxon
-from hetal.report.statistics import bca_interval, bca_intervals, t_interval, t_intervals, widened
+from hetal.report.stats.intervals import bca_interval, bca_intervals, t_interval, t_intervals, widened
+from hetal.report.stats.ranks import critical_difference
+from hetal.report.stats.significance import effect_size, holm, paired_t, wilcoxon
 
 accuracies = st.integers(0, 1000).map(lambda n: n / 1000)
 samples = st.lists(accuracies, min_size=2, max_size=12)

@@ -6,12 +6,14 @@ import re
 
 import numpy as np
 
-from hetal.report.analysis import Setting
-from hetal.report.completeness import Missing
-from hetal.report.make import write_tables
-from hetal.report.page import curves
-from hetal.report.reading import Reading
-from hetal.report.tables import COLUMNS_OF, latex, write_csv
+from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.analyse.comparisons import comparisons_of
+from hetal.report.analyse.completeness import Missing
+from hetal.report.analyse.numbers import numbers_of
+from hetal.report.analyse.setting import setting_of
+from hetal.report.files.latex import latex
+from hetal.report.files.tables import COLUMNS_OF, write_csv, write_tables
+from hetal.report.load.reading import Reading
 from tests.synthetic import make_run
 
 EVIL = r"a_b & 50% #1 $x$ {y} \z ^~ <|>"
@@ -19,14 +21,16 @@ EVIL = r"a_b & 50% #1 $x$ {y} \z ^~ <|>"
 
 def settings(*names, label="b"):
     return [
-        Setting(name, [make_run(x, s, [0.5, a + s / 100], setting=name) for x, a in arms for s in range(3)])
+        setting_of(
+            name, [make_run(x, s, [0.5, a + s / 100], setting=name) for x, a in arms for s in range(3)]
+        )
         for name in names
         for arms in [(("random", 0.6), (label, 0.7))]
     ]
 
 
 def tex(*names, label="b"):
-    return latex([s.numbers(x) for s in settings(*names, label=label) for x in s.finished])
+    return latex([n for s in settings(*names, label=label) for n in numbers_of(s).values()])
 
 
 def read_csv(path):
@@ -47,7 +51,7 @@ def test_csv_has_all_columns_and_empty_fields_for_what_is_not_there(tmp_path):
 def test_an_empty_table_has_the_columns_of_a_full_one(tmp_path):
     found = settings("one", "two")
     runs = tuple(run for s in found for seeds in s.runs.values() for run in seeds.values())
-    write_tables(Reading(runs), found, curves(found), tmp_path)
+    write_tables(analyse(study_of(Reading(runs))), tmp_path)
     for name in ("comparisons", "penalties", "ranks"):
         full = (tmp_path / f"{name}.csv").read_text().splitlines()
         assert len(full) > 1
@@ -60,14 +64,14 @@ def test_an_empty_table_has_the_columns_of_a_full_one(tmp_path):
 def test_every_number_is_in_a_table(tmp_path):
     found = settings("one", "two")
     runs = tuple(run for s in found for seeds in s.runs.values() for run in seeds.values())
-    write_tables(Reading(runs), found, curves(found), tmp_path)
+    write_tables(analyse(study_of(Reading(runs))), tmp_path)
     numbers = read_csv(tmp_path / "numbers.csv")
     (b,) = (row for row in numbers if (row["setting"], row["strategy"]) == ("one", "b"))
-    mine = found[0].numbers("b")
-    assert [float(b[f"area{end}"]) for end in ("", "_low", "_high")] == list(mine.area)
-    assert (float(b["saving"]), b["n"], b["reached"]) == (mine.saving.mean, "3", "3")
+    expected = numbers_of(found[0])["b"]
+    assert [float(b[f"area{end}"]) for end in ("", "_low", "_high")] == list(expected.aulc)
+    assert (float(b["saving"]), b["n"], b["reached"]) == (expected.saving.mean, "3", "3")
     (pair,) = (row for row in read_csv(tmp_path / "comparisons.csv") if row["setting"] == "one")
-    (c,) = found[0].comparisons()
+    (c,) = comparisons_of(found[0])
     assert float(pair["difference"]) == c.difference.mean
     assert float(pair["t_holm"]) == c.t_holm
     assert pair["trusted"] == "False"
@@ -120,5 +124,5 @@ def test_latex_escapes_names():
 
 def test_latex_of_nothing():
     assert latex([]) == ""
-    unfinished = Setting("s", [make_run("b", 0, [0.1], summary=None)])
-    assert "--" in latex([unfinished.numbers("b")])
+    unfinished = setting_of("s", [make_run("b", 0, [0.1], summary=None)])
+    assert "--" in latex([*numbers_of(unfinished).values()])

@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from hetal.report.tables import write_csv
+from hetal.report.files.tables import write_csv
 from tests.benchmarks import results
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from hetal.app.resolvers import sweep_folder
 from hetal.machine.files import write_json
-from hetal.report.analysis import settings_of
-from hetal.report.completeness import missing
-from hetal.report.reading import read
+from hetal.report.analyse.completeness import missing
+from hetal.report.analyse.setting import settings_of
+from hetal.report.load.reading import read
 from hetal.sweep.jobs import read_jobs, write_job
 from hetal.sweep.launchers import is_there
 from tests.command_line import REPOSITORY, TOY, command, records, start

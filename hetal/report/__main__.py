@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from hetal.errors import BadInput
-from hetal.report.plain import plain
+from hetal.report.load.plain import plain
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         """End with status 2."""
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _parser().parse_intermixed_args(arguments)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # which may lack the letters of a name
+        if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack letters of a name
             stream.reconfigure(errors="backslashreplace")
-    warnings.simplefilter("ignore", UserWarning)  # matplotlib's, of names with letters that its font lacks
-    gc.disable()  # records are many and hold no cycles, yet to look for some takes a fifth of the time
+    warnings.simplefilter("ignore", UserWarning)  # matplotlib's, about letters that its font lacks
+    gc.disable()  # records are many and hold no cycles, yet the search for some takes a fifth of the time
     try:
         _check(options)
         if options.diff:
@@ -58,13 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(line: str, where: TextIO | None = None) -> None:
-    """Print a line, in which a name from a record cannot move the cursor."""
+    """Print a line; names from records in it cannot move the cursor."""
     stream = where or sys.stdout
     try:
         print(plain(line, None), file=stream, flush=True)
-    except (
-        OSError
-    ):  # nobody reads on, or the disk is full: what was made is there, and the status says how it ended
+    except OSError:
+        # Nobody reads on, or the disk is full: the report is there, and the status tells how it ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -77,13 +76,15 @@ def _parser() -> Parser:
     parser.add_argument("folders", nargs="+", type=Path, help="runs, studies, or folders of studies")
     parser.add_argument("--out", type=Path, help="where to write; FIRST/report unless given")
     parser.add_argument("--title", help="of the page; the folders' names unless given")
-    parser.add_argument("--no-pictures", action="store_true", help="leave out what was bought first")
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="leave out the pictures of acquired examples"
+    )
     parser.add_argument(
         "--target", type=float, metavar="ACCURACY",
         help="count labels to this accuracy, in [0, 1]; random's final one at the same seed unless given",
     )  # fmt: skip
     parser.add_argument(
-        "--watch", type=float, metavar="SECONDS", help="make it again every so often, until Ctrl-C"
+        "--watch", type=float, metavar="SECONDS", help="make the report again every so often, until Ctrl-C"
     )
     parser.add_argument(
         "--diff", action="store_true", help="compare two folders run by run; 0 only where they are equal"
@@ -108,24 +109,26 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    # Here, since --help, a mistyped option and --diff need not wait for what draws.
-    from hetal.report.make import report, seconds_since
-    from hetal.report.markup import many
+    # Imported here, since --help, a mistyped option and --diff need not wait for matplotlib.
+    from hetal.report.make import report
+    from hetal.report.page.text import many
 
     began = time.monotonic()
     folders = options.folders
     made = report(
-        folders, options.out or _beside(folders[0]), options.title or _title(folders), not options.no_pictures,
+        folders, options.out or _default_out(folders[0]), options.title or _title(folders), not options.no_pictures,
         options.watch, options.target,
     )  # fmt: skip
     n = len(made.reading.runs)
-    _say(f"{many(n, 'run')} in {many(made.n_settings, 'setting')}, {seconds_since(began)}: {made.page}")
+    _say(
+        f"{many(n, 'run')} in {many(made.n_settings, 'setting')}, {time.monotonic() - began:.1f} s: {made.page}"
+    )
     for folder, reason in made.reading.problems:
         _say(f"not readable: {folder}: {reason}", sys.stderr)
 
 
-def _beside(folder: Path) -> Path:
-    """Return where the report is written unless `--out` says: in the study, whatever a link in it says."""
+def _default_out(folder: Path) -> Path:
+    """Return where the report is written unless `--out` is given: in the study, also where that holds a link."""
     out = folder / "report"
     if not out.resolve().is_relative_to(folder.resolve()):
         raise BadInput(f"{out} is a link that leaves {folder}; --out says where to write")
@@ -133,36 +136,38 @@ def _beside(folder: Path) -> Path:
 
 
 def _title(folders: Sequence[Path]) -> str:
-    """Return the folders' names, with their parents' where they are alike."""
+    """Return the folders' names, with their parents' where two are equal."""
     whole = list(dict.fromkeys(folder.resolve() for folder in folders))
-    alike = len({folder.name for folder in whole}) < len(whole)
-    return " and ".join(f"{folder.parent.name}/{folder.name}" if alike else folder.name for folder in whole)
+    are_equal = len({folder.name for folder in whole}) < len(whole)
+    return " and ".join(
+        f"{folder.parent.name}/{folder.name}" if are_equal else folder.name for folder in whole
+    )
 
 
 def _watch(options: argparse.Namespace) -> int:
-    """Make the report again and again, until Ctrl-C; what is not there yet is waited for."""
+    """Make the report again and again, until Ctrl-C; also while there is nothing to report on yet."""
     from hetal.machine.files import make_folder
-    from hetal.report.reading import check_folder
+    from hetal.report.load.reading import check_folder
 
     for folder in options.folders:
         check_folder(folder)
-    make_folder(options.out or _beside(options.folders[0]))
+    make_folder(options.out or _default_out(options.folders[0]))
     try:
         while True:
             try:
                 _report(options)
             except BadInput as error:
                 _say(f"not yet: {error}", sys.stderr)
-            gc.collect()  # figures hold on to themselves
+            gc.collect()  # figures hold cycles
             time.sleep(options.watch)
     except KeyboardInterrupt:
         return 0
 
 
 def _diff(folders: Sequence[Path]) -> int:
-    from hetal.report.diff import differences
-    from hetal.report.markup import many
-    from hetal.report.reading import read
+    from hetal.report.analyse.diff import differences
+    from hetal.report.load.reading import read
+    from hetal.report.page.text import many
 
     one, other = (read([folder]) for folder in folders)
     lines = differences(one, other)

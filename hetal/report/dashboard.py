@@ -17,27 +17,18 @@ from typing import Any
 
 from hetal.app.resolvers import wandb_says
 from hetal.errors import BadInput
+from hetal.record.measures import MEASURES
 from hetal.record.redact import redacted
-from hetal.report.reading import read
-from hetal.report.records import Run
+from hetal.report.load.reading import read
+from hetal.report.load.records import Run
 
-# What is drawn of every setting against the number of labels: the title, and what of the history.
-CURVES = {
-    "Test accuracy": ["accuracy"],
-    "Clean share of each query": ["clean_share", "base_rate"],
-    "Clean share of all queries so far": ["clean_share_so_far", "base_rate"],
-    "Balanced accuracy": ["balanced_accuracy"],
-    "Calibration error": ["ece"],
-    "Negative log likelihood": ["nll"],
-    "Distinct images bought so far": ["n_distinct_so_far"],
-    "Seconds of training": ["seconds/train"],
-    "Epochs": ["epochs"],
-}
-BARS = {
-    "Area under the curve": "area_under_curve",
-    "Final accuracy": "final_accuracy",
-    "Labels to reach the end of random choice": "labels_to_reach_random",
-}
+# What is drawn of every setting, in this order: measures of rounds against the number of labels, and of runs as bars.
+CURVES = (
+    "accuracy", "clean_share", "clean_share_so_far", "balanced_accuracy", "ece", "nll", "n_distinct_so_far",
+    "seconds/train", "epochs",
+)  # fmt: skip
+WITH_BASE_RATE = ("clean_share", "clean_share_so_far")
+BARS = ("area_under_curve", "final_accuracy", "labels_to_reach_random")
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3  # of a panel; a report is 24 wide
 
 # What may be swept beside strategies: a curve is a mean over seeds only if runs are told apart by what of it varies.
@@ -136,24 +127,30 @@ def blocks(wr: Any, runs: Sequence[Run], name: str, project: str, entity: str) -
     """
     facets = sorted({_facet(run) for run in runs})
     groupby = [f"config.{key}" for key in ("alg", *varied(runs))]
-    found: list[Any] = [wr.TableOfContents()]
+    made: list[Any] = [wr.TableOfContents()]
     for facet in facets:
         here = {"name": name, **{key: getattr(facet, key) for key in ("data", "model", "noise", "mult")}}
         filters = " and ".join(f"Config({key!r}) = {value!r}" for key, value in here.items())
         runset = wr.Runset(entity=entity, project=project, name=facet.title, filters=filters, groupby=groupby)
-        found += [wr.H2(facet.title), wr.PanelGrid(runsets=[runset], panels=_panels(wr))]
-    return found
+        made += [wr.H2(facet.title), wr.PanelGrid(runsets=[runset], panels=_panels(wr))]
+    return made
 
 
 def _panels(wr: Any) -> list[Any]:
     mean = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}
     panels = [
         wr.LinePlot(
-            title=title, x="n_labelled", y=y, title_x="labels", title_y=" ", smoothing_factor=0, **mean
+            title=MEASURES[key].title,
+            x="n_labelled",
+            y=[key, *(["base_rate"] if key in WITH_BASE_RATE else [])],
+            title_x="labels",
+            title_y=" ",
+            smoothing_factor=0,
+            **mean,
         )
-        for title, y in CURVES.items()
+        for key in CURVES
     ]
-    panels += [wr.BarPlot(title=title, metrics=[metric], **mean) for title, metric in BARS.items()]
+    panels += [wr.BarPlot(title=MEASURES[key].title, metrics=[key], **mean) for key in BARS]
     panels.append(wr.MediaBrowser(title="Bought: blue is clean, orange is noise", media_keys=["bought"]))
     for i, panel in enumerate(panels):
         row, column = divmod(i, COLUMNS)
@@ -174,13 +171,16 @@ def varied(runs: Sequence[Run]) -> list[str]:
     among runs of one facet, strategy and choice of each group.
     """
     groups = [key for key in GROUPS if len({run.choices[key] for run in runs}) > 1]
-    alike: dict[Any, list[Run]] = {}
+    comparable: dict[Any, list[Run]] = {}
     for run in runs:
-        alike.setdefault((_facet(run), *(run.choices[key] for key in ("alg", *GROUPS))), []).append(run)
+        comparable.setdefault((_facet(run), *(run.choices[key] for key in ("alg", *GROUPS))), []).append(run)
     keys = {key for run in runs for key in run.config if key in VALUES or key.startswith(SETTINGS)}
     keys = {key for key in keys if "._" not in key}  # which W&B is not told
     differ = {
-        key for key in keys for same in alike.values() if len({repr(run.config.get(key)) for run in same}) > 1
+        key
+        for key in keys
+        for same in comparable.values()
+        if len({repr(run.config.get(key)) for run in same}) > 1
     }
     return groups + sorted(key.replace(".", "/") for key in differ)
 

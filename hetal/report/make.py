@@ -1,35 +1,30 @@
-"""The report as a folder: the page, its figures, and every number in tables."""
+"""The report as a folder: the page, its figures, and all numbers in tables."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
-from hetal.report import tables
-from hetal.report.analysis import Setting, settings_of
-from hetal.report.ceiling import ceiling_of, set_apart
-from hetal.report.charts import charts_of, draw
-from hetal.report.completeness import missing
-from hetal.report.figures import draw_ranks, looks
-from hetal.report.matches import TESTS, ranking
-from hetal.report.page import curves, page
-from hetal.report.parallel import Task, at_once
-from hetal.report.pictures import pictures
-from hetal.report.plain import plain
-from hetal.report.reading import Reading, read
-from hetal.report.results import Curve
-
-Curves = Mapping[tuple[str, str, str], Curve]
+from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.analyse.pictures import pictures_of
+from hetal.report.files.charts import chart_figures, draw
+from hetal.report.files.figures import draw_ranks
+from hetal.report.files.parallel import Task, in_background
+from hetal.report.files.pictures import save_pictures
+from hetal.report.files.tables import write_tables
+from hetal.report.load.plain import plain
+from hetal.report.load.reading import Reading, read
+from hetal.report.page.pictures import shown
+from hetal.report.page.render import render
 
 
 @dataclass(frozen=True)
 class Made:
-    """What was made: where the page is, and what it is made of."""
+    """A report: its page, and the number of settings and the records that it is of."""
 
     page: Path
     n_settings: int
@@ -41,88 +36,43 @@ def report(
     out: Path,
     title: str,
     with_pictures: bool = True,
-    again: float | None = None,
+    refresh: float | None = None,
     target: float | None = None,
 ) -> Made:
-    """Write the report of all runs under `folders` to `out`; the page last, so that what it names is there.
+    """Write the report of all runs under `folders` to `out`; the page last, so that the files it names exist.
 
     Args:
         folders: runs, studies, or folders of studies.
         out: made where it does not exist.
         title: of the page.
-        with_pictures: show what was bought first.
-        again: the page reloads itself every so many seconds.
+        with_pictures: show what was acquired first.
+        refresh: the page reloads itself every so many seconds.
         target: accuracy in [0, 1] that labels are counted to; random's final accuracy where None.
 
     Raises:
         BadInput: there is nothing to report on, or `out` cannot be written.
     """
     reading = read(folders)
-    buying, whole = set_apart(reading.runs)
-    settings = settings_of(buying, target)
-    if not settings:
+    study = study_of(reading, target)
+    if not study.settings:
         raise BadInput(_nothing(folders[0], reading))
     make_folder(out)
-    look = looks(sorted({run.label for run in buying}))
-    ceilings = {s.name: c for s in settings if (c := ceiling_of(s, whole)) is not None}
-    drawn = curves(settings)
-    charts: list[Task] = [partial(draw, chart, look) for chart in charts_of(settings, drawn, ceilings, out)]
-    with at_once(charts):
-        write_tables(reading, settings, drawn, out)
-        ranks_svg = _ranks(settings, out)
-        shown = pictures(settings, look, out) if with_pictures else ""
-        html = page(title, reading, settings, drawn, look, shown, ranks_svg, ceilings)
-    if again is not None:
-        refresh = f'<meta http-equiv="refresh" content="{again:g}">'
-        html = html.replace("<meta charset", f"{refresh}\n<meta charset", 1)
+    charts: list[Task] = [partial(draw, chart, study.looks) for chart in chart_figures(study, out)]
+    with in_background(charts):
+        analysis = analyse(study)
+        write_tables(analysis, out)
+        ranks_svg = draw_ranks(analysis.ranking, out / "ranks") if analysis.ranking else ""
+        pictures = None
+        if with_pictures:
+            pictures = [shown(p, save_pictures(p, out)) for p in pictures_of(study.settings, study.looks)]
+        html = render(analysis, title, pictures, ranks_svg, refresh)
     write_text(out / "index.html", html)
-    return Made(out / "index.html", len(settings), reading)
-
-
-def write_tables(reading: Reading, settings: Sequence[Setting], drawn: Curves, out: Path) -> None:
-    """Write every number of the report: CSV files, and numbers.tex."""
-    numbers = [s.numbers(label) for s in settings for label in s.finished]
-    tables.write_csv(out / "numbers.csv", map(tables.numbers_row, numbers))
-    tables.write_csv(
-        out / "comparisons.csv", (tables.comparison_row(c) for s in settings for c in s.comparisons())
-    )
-    by_test = [(test, s.name, s.penalties(test)) for test in TESTS for s in settings]
-    tables.write_csv(
-        out / "penalties.csv",
-        (
-            {"test": test, "setting": name, "winner": a, "loser": b, "penalty": value}
-            for test, name, penalties in by_test
-            for (a, b), value in penalties.items()
-        ),
-    )
-    ranks = ranking(settings)
-    tables.write_csv(out / "ranks.csv", tables.rank_rows(ranks) if ranks else [])
-    tables.write_csv(
-        out / "curves.csv", (row for key, c in drawn.items() for row in tables.curve_rows(key, c))
-    )
-    tables.write_csv(out / "runs.csv", map(tables.run_row, reading.runs))
-    tables.write_csv(out / "missing.csv", (vars(m) for m in missing(reading, settings)))
-    write_text(out / "numbers.tex", tables.latex(numbers))
-
-
-def seconds_since(began: float) -> str:
-    """Return how long something took, for people."""
-    return f"{time.monotonic() - began:.1f} s"
+    return Made(out / "index.html", len(study.settings), reading)
 
 
 def _nothing(folder: Path, reading: Reading) -> str:
-    said = f"{folder}: no run has finished a round yet"
+    reason = f"{folder}: no run has finished a round yet"
     if reading.problems:
-        damaged, reason = reading.problems[0]
-        said += f"; {len(reading.problems)} could not be read, such as {plain(damaged.name)}: {reason}"
-    return said
-
-
-def _ranks(settings: Sequence[Setting], out: Path) -> str:
-    found = ranking(settings)
-    if found is None or found.n_settings < 2 or len(found.ranks) < 3:
-        return ""
-    draw_ranks(found, out / "ranks")
-    svg = (out / "ranks.svg").read_text()
-    svg = svg[svg.index("<svg") :]
-    return svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
+        damaged, why = reading.problems[0]
+        reason += f"; {len(reading.problems)} could not be read, such as {plain(damaged.name)}: {why}"
+    return reason

@@ -19,7 +19,7 @@ from hetal.app.compose import build_experiment
 from hetal.errors import BadInput
 from hetal.experiment import Setup
 from hetal.machine.device import pick_device
-from hetal.report.records import Run
+from hetal.report.load.records import Run
 from tests.benchmarks.results import keep
 from tests.command_line import composed
 

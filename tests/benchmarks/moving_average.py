@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from hetal.report.records import Run
+from hetal.report.load.records import Run
 from tests.benchmarks.results import keep
 
 

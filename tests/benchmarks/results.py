@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from hetal.report.reading import read
-from hetal.report.records import Run
-from hetal.report.significance import holm, paired_t
-from hetal.report.statistics import bca_interval
-from hetal.report.tables import write_csv
+from hetal.report.files.tables import write_csv
+from hetal.report.load.reading import read
+from hetal.report.load.records import Run
+from hetal.report.stats.intervals import bca_interval
+from hetal.report.stats.significance import holm, paired_t
 from tests.command_line import REPOSITORY
 
 DOCS = REPOSITORY / "docs"

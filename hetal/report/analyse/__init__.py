@@ -1,0 +1,1 @@
+"""From records to numbers: settings, comparisons, rankings and what is missing."""

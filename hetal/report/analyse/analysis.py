@@ -1,0 +1,117 @@
+"""The analysis of all records of a report, computed once; page, figures and tables only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetal.report.analyse.acquired import Acquired, acquired_by
+from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
+from hetal.report.analyse.comparisons import comparisons_of, verdict_of
+from hetal.report.analyse.completeness import Missing, missing
+from hetal.report.analyse.confounds import confounds_of
+from hetal.report.analyse.curves import Curves, curves_of
+from hetal.report.analyse.looks import Looks, looks_of
+from hetal.report.analyse.numbers import numbers_of
+from hetal.report.analyse.penalties import checkpoints_of, penalties_of
+from hetal.report.analyse.ranking import ranking_of
+from hetal.report.analyse.results import Comparison, Numbers, Verdict
+from hetal.report.analyse.setting import Setting, settings_of
+from hetal.report.load.reading import Reading
+from hetal.report.stats.penalties import TESTS, Penalties, PenaltyMatrix, penalty_matrix
+from hetal.report.stats.ranks import Ranking
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The records of a report in settings, with their mean curves: all that charts show.
+
+    Attributes:
+        reading: the records.
+        settings: of the runs that make queries.
+        target: accuracy in [0, 1] that labels are counted to; None for random's final accuracy at the same seed.
+        looks: of every strategy, in the order in which they are shown.
+        curves: mean curves over seeds.
+        ceilings: by setting, where there is one.
+    """
+
+    reading: Reading
+    settings: tuple[Setting, ...]
+    target: float | None
+    looks: Looks
+    curves: Curves
+    ceilings: Mapping[str, Ceiling]
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """All numbers of a report.
+
+    Attributes:
+        study: the records in settings.
+        numbers: results by setting and strategy.
+        comparisons: of every pair of strategies, by setting.
+        verdicts: of the settings with a finished run.
+        penalties: by test, see `hetal.report.stats.penalties.TESTS`, and setting.
+        penalty_matrices: by test, over all settings.
+        ranking: over all settings; None where no strategy finished in all of them.
+        acquired: what queries acquired.
+        uncounted: folders of records whose acquired rows cannot be counted.
+        missing: runs that a complete comparison would have.
+        confounds: sentences on what differs along with the strategy.
+        left_out: sentences on records that are not compared.
+    """
+
+    study: Study
+    numbers: Mapping[str, Mapping[str, Numbers]]
+    comparisons: Mapping[str, tuple[Comparison, ...]]
+    verdicts: tuple[Verdict, ...]
+    penalties: Mapping[str, Mapping[str, Penalties]]
+    penalty_matrices: Mapping[str, PenaltyMatrix]
+    ranking: Ranking | None
+    acquired: tuple[Acquired, ...]
+    uncounted: tuple[str, ...]
+    missing: tuple[Missing, ...]
+    confounds: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def study_of(reading: Reading, target: float | None = None) -> Study:
+    """Group the records into settings; `target` as in `Study`."""
+    with_queries, ceilings = set_apart(reading.runs)
+    settings = settings_of(with_queries, target)
+    return Study(
+        reading=reading,
+        settings=tuple(settings),
+        target=target,
+        looks=looks_of(sorted({run.label for run in with_queries})),
+        curves=curves_of(settings),
+        ceilings={s.name: c for s in settings if (c := ceiling_of(s, ceilings)) is not None},
+    )
+
+
+def analyse(study: Study) -> Analysis:
+    """Compute all numbers of a report."""
+    settings = study.settings
+    comparisons = {s.name: tuple(comparisons_of(s)) for s in settings}
+    verdicts = (verdict_of(s, comparisons[s.name]) for s in settings)
+    penalties = {test: {s.name: penalties_of(s, test) for s in settings} for test in TESTS}
+    finished = sorted({label for s in settings for label in s.accuracy})
+    with_checkpoint = sum(bool(checkpoints_of(s)) for s in settings if s.accuracy)
+    acquired, uncounted = acquired_by(settings, study.looks)
+    return Analysis(
+        study=study,
+        numbers={s.name: numbers_of(s) for s in settings},
+        comparisons=comparisons,
+        verdicts=tuple(v for v in verdicts if v is not None),
+        penalties=penalties,
+        penalty_matrices={
+            test: penalty_matrix(list(penalties[test].values()), finished, with_checkpoint) for test in TESTS
+        },
+        ranking=ranking_of(settings),
+        acquired=tuple(acquired),
+        uncounted=tuple(uncounted),
+        missing=tuple(missing(study.reading, settings)),
+        confounds=tuple(confounds_of(study.reading.runs)),
+        left_out=tuple(sentence for s in settings for sentence in s.left_out),
+    )

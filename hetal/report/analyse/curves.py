@@ -1,0 +1,124 @@
+"""The charts of a report, and their mean curves over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetal.record.measures import MEASURES
+from hetal.report.analyse.results import Curve
+from hetal.report.analyse.series import SERIES
+from hetal.report.analyse.setting import Setting
+from hetal.report.stats.intervals import Floats, t_intervals
+
+# With more runs than this, single seeds are not kept: the page stays under a few megabytes.
+MOST_RUNS = 2000
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One measure against another.
+
+    Attributes:
+        key: of the chart, in curves.csv and on the page.
+        title: of the chart.
+        x, y: keys of the measures, see `hetal.record.measures`.
+        is_choice: whether the learning curves can show it.
+        of_noise: whether it is one of the charts of noise in the acquired labels.
+        is_file: whether it is a figure too.
+        base_rate: whether the pool's share of clean rows is drawn.
+        ceiling: whether the accuracy on all labels is drawn.
+        whole: whether the y axis goes from 0 to 100%.
+    """
+
+    key: str
+    title: str
+    x: str
+    y: str
+    is_choice: bool = False
+    of_noise: bool = False
+    is_file: bool = True
+    base_rate: bool = False
+    ceiling: bool = False
+    whole: bool = False
+
+    @property
+    def x_axis(self) -> str:
+        """Text of the x axis."""
+        return MEASURES[self.x].axis
+
+    @property
+    def y_axis(self) -> str:
+        """Text of the y axis."""
+        return MEASURES[self.y].axis
+
+
+# In the order in which they are shown.
+CHARTS = (
+    Chart("accuracy", "Accuracy against labels", "n_labelled", "accuracy", is_choice=True, ceiling=True),
+    Chart("time", "Accuracy against wall time", "seconds_so_far", "accuracy", is_choice=True, ceiling=True),
+    Chart("ece", "Calibration error", "n_labelled", "ece", is_choice=True, is_file=False),
+    Chart("clean_share", "Clean share of each query", "n_labelled", "clean_share", of_noise=True, base_rate=True,
+          whole=True),
+    Chart("cumulative", "Clean share of all queries so far", "n_labelled", "clean_share_so_far", of_noise=True,
+          base_rate=True, whole=True),
+    Chart("clean_labels", "Accuracy against clean labels", "clean_labels_so_far", "accuracy", of_noise=True,
+          ceiling=True),
+    Chart("distinct", "Distinct images of each query", "n_labelled", "distinct_share", of_noise=True, whole=True),
+    Chart("pseudo_clean", "Right pseudo-labels of clean rows", "n_labelled", "pseudo_accuracy_clean", is_choice=True,
+          whole=True),
+    Chart("pseudo_noisy", "Right pseudo-labels of noisy rows", "n_labelled", "pseudo_accuracy_noisy", is_choice=True,
+          whole=True),
+    Chart("pseudo_share", "Clean share of pseudo-labelled rows", "n_labelled", "pseudo_clean_share", is_choice=True,
+          whole=True),
+)  # fmt: skip
+
+# By setting, strategy and key of the chart.
+Curves = Mapping[tuple[str, str, str], Curve]
+
+
+def curves_of(settings: Sequence[Setting]) -> Curves:
+    """Return every mean curve; of at most `MOST_RUNS` runs, with single seeds."""
+    with_seeds = sum(len(runs) for s in settings for runs in s.runs.values()) <= MOST_RUNS
+    return {
+        (setting.name, label, chart.key): curve
+        for setting in settings
+        for label in setting.runs
+        for chart, curve in _curves(setting, label, with_seeds)
+    }
+
+
+def _curves(setting: Setting, label: str, with_seeds: bool) -> list[tuple[Chart, Curve]]:
+    runs = setting.runs[label].values()
+    series = {
+        key: [SERIES[key](run) for run in runs]
+        for key in dict.fromkeys(key for c in CHARTS for key in (c.x, c.y))
+    }
+    return [(chart, mean_curve(series[chart.x], series[chart.y], with_seeds)) for chart in CHARTS]
+
+
+def mean_curve(x: Sequence[Floats], y: Sequence[Floats], with_seeds: bool = True) -> Curve:
+    """Return the mean curve of runs, finished or not, over the rounds of each.
+
+    Args:
+        x: (R,) of each seed; R may differ, and NaN is not counted.
+        y: likewise.
+        with_seeds: keep the curve of every seed too.
+    """
+    x_SR, y_SR = (np.full((len(y), max(map(len, y))), np.nan) for _ in range(2))
+    for i, (a, b) in enumerate(zip(x, y, strict=True)):
+        known = ~(np.isnan(a) | np.isnan(b))
+        x_SR[i, : len(b)][known], y_SR[i, : len(b)][known] = a[known], b[known]
+    any_R = ~np.isnan(y_SR).all(0)
+    x_SR, y_SR = x_SR[:, any_R], y_SR[:, any_R]
+    mean, low, high, n = (column.tolist() for column in t_intervals(y_SR))
+    return Curve(
+        x=np.nanmean(x_SR, axis=0).tolist() if any_R.any() else [],
+        mean=mean, low=low, high=high, n=n,
+        seeds=[
+            [(p, q) for p, q in zip(a, b, strict=True) if q == q]
+            for a, b in zip(x_SR.tolist(), y_SR.tolist(), strict=True)
+        ] if with_seeds else [],
+    )  # fmt: skip

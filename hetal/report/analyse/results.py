@@ -1,0 +1,160 @@
+"""The results of an analysis as plain data: curves, numbers, comparisons and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hetal.report.stats.intervals import ENOUGH_SEEDS, NO_INTERVAL, Interval
+from hetal.report.stats.significance import ALPHA
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean over seeds against a mean x, with 95% t-intervals: parallel lists; and the curves of single seeds."""
+
+    x: list[float]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    n: list[int]
+    seeds: list[list[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The results of one strategy in one setting, over its finished runs.
+
+    Accuracies and shares are in [0, 1]. The target is random's final accuracy at the same seed, unless one is given.
+
+    Attributes:
+        setting: name of the setting.
+        label: the strategy.
+        n: finished runs, over which `aulc`, `final` and `clean_share` are taken.
+        aulc: area under the learning curve.
+        final: final accuracy.
+        clean_share: of all rows that queries acquired.
+        reach: fewest labels with which a network is as accurate as the target, over `paired` seeds. A run that never
+            was counts with all of its labels: where `reached` < `paired`, `reach` is a lower bound and `saving` an
+            upper one. NaN where no run reached it.
+        reached: seeds that reached the target.
+        saving: labels saved over random for the same target, over `paired_random` seeds, at which random reached it.
+        seconds: mean of a round, by phase.
+        peak_memory_mb: largest of any round, in MiB; NaN where not known.
+        paired: seeds that have a target: those that random has finished too, or all where a target is given.
+        paired_random: seeds that `saving` is over.
+    """
+
+    setting: str
+    label: str
+    n: int
+    aulc: Interval
+    final: Interval
+    clean_share: Interval
+    reach: Interval
+    reached: int
+    saving: Interval
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    paired: int = 0
+    paired_random: int = 0
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a seed did not reach the target, so that `reach` is too small and `saving` too large."""
+        return self.reached < self.paired
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two strategies in one setting, paired by seed: differences in AULC, first minus second.
+
+    Attributes:
+        setting: name of the setting.
+        first, second: the strategies.
+        n: common seeds.
+        difference: in AULC; over the `shared` numbers of labels where the two were trained on different ones.
+        effect: Cohen's d of the paired differences.
+        t, wilcoxon: two-sided p-values; `t_holm`, `wilcoxon_holm`: adjusted by Holm for all pairs of the setting.
+        wins, ties, losses: of the first, in seeds.
+        final: difference in final accuracy.
+        shared: the number of rounds with the same number of labels.
+        confounds: settings that differ other than the strategy.
+    """
+
+    setting: str
+    first: str
+    second: str
+    n: int
+    difference: Interval
+    effect: float
+    t: float
+    t_holm: float
+    wilcoxon: float
+    wilcoxon_holm: float
+    wins: int
+    ties: int
+    losses: int
+    final: Interval = NO_INTERVAL
+    shared: int = 0
+    confounds: tuple[str, ...] = field(default=())
+
+    @property
+    def has_enough_seeds(self) -> bool:
+        """Whether there are enough common seeds for a reliable comparison."""
+        return self.n >= ENOUGH_SEEDS
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The leader of a setting, and its lead over the others.
+
+    Attributes:
+        setting: name of the setting.
+        leader: the strategy with the largest mean AULC.
+        second: the next; None where only one strategy takes part.
+        aulc: mean of the leader, over the `n` seeds that all who take part have finished.
+        comparison: of the leader with the second, over these seeds.
+        rivals: comparisons of the leader with every other strategy that takes part.
+        n: common seeds.
+        waiting: strategies that have finished too few seeds to take part.
+    """
+
+    setting: str
+    leader: str
+    second: str | None
+    aulc: float
+    comparison: Comparison | None
+    rivals: tuple[Comparison, ...]
+    n: int
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def beaten(self) -> int:
+        """Number of rivals over which the lead is significant."""
+        return sum(c.t_holm < ALPHA and c.difference.mean > 0 for c in self.rivals)
+
+    @property
+    def has_enough_seeds(self) -> bool:
+        """Whether there are enough seeds for a reliable verdict."""
+        return self.n >= ENOUGH_SEEDS
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the lead over the second is significant."""
+        return self.comparison is not None and self.comparison.t_holm < ALPHA
+
+
+def turned(c: Comparison, first: str) -> Comparison:
+    """Return a comparison with `first` as its first strategy."""
+    if c.first == first:
+        return c
+    return replace(
+        c, first=c.second, second=c.first, difference=_negative(c.difference), final=_negative(c.final),
+        effect=-c.effect if c.effect else c.effect, wins=c.losses, losses=c.wins,
+    )  # fmt: skip
+
+
+def _negative(i: Interval) -> Interval:
+    return Interval(-i.mean, -i.high, -i.low) if not np.isnan(i.mean) else i

@@ -1,0 +1,64 @@
+"""Series over the rounds of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from hetal.report.load.records import Run
+from hetal.report.stats.intervals import Floats
+
+
+def column(run: Run, name: str) -> Floats:
+    """Return one field of every round; NaN where it is null or missing."""
+    return np.array([np.nan if row.get(name) is None else row[name] for row in run.rounds], float)
+
+
+def seconds_so_far(run: Run) -> Floats:
+    """Return the wall time in seconds up to the end of every round's training."""
+    phases = [row.get("seconds", {}) for row in run.rounds]
+    whole = np.array([sum(seconds.values()) if seconds else np.nan for seconds in phases], float)
+    train = np.array([seconds.get("train", 0.0) for seconds in phases])
+    return np.asarray(np.cumsum(whole) - whole + train, float)
+
+
+def clean_labels_so_far(run: Run) -> Floats:
+    """Return the number of clean labels that queries acquired before every round."""
+    clean = np.nan_to_num(column(run, "clean_share") * column(run, "n_bought"))
+    return np.concatenate([[0.0], np.cumsum(clean)[:-1]])
+
+
+def clean_share_so_far(run: Run) -> Floats:
+    """Return the share of clean rows among all that were queried up to and including every round."""
+    n = np.cumsum(np.nan_to_num(column(run, "n_bought")))
+    share = np.cumsum(np.nan_to_num(column(run, "clean_share") * column(run, "n_bought")))
+    return np.where(np.isnan(column(run, "clean_share")), np.nan, share / np.maximum(n, 1))
+
+
+def distinct_share(run: Run) -> Floats:
+    """Return the share of distinct images in every query."""
+    return column(run, "n_distinct") / np.maximum(column(run, "n_bought"), 1)
+
+
+def pseudo_clean_share(run: Run) -> Floats:
+    """Return the share of clean rows among those given a pseudo-label; NaN without fine-tuning."""
+    n = column(run, "n_pseudo")
+    return 1 - column(run, "n_pseudo_noisy") / np.where(n == 0, np.nan, n)
+
+
+# By the key of the measure, see `hetal.record.measures`.
+SERIES: Mapping[str, Callable[[Run], Floats]] = {
+    **{
+        key: partial(column, name=key)
+        for key in (
+            "n_labelled", "accuracy", "ece", "clean_share", "pseudo_accuracy_clean", "pseudo_accuracy_noisy",
+        )
+    },
+    "seconds_so_far": seconds_so_far,
+    "clean_labels_so_far": clean_labels_so_far,
+    "clean_share_so_far": clean_share_so_far,
+    "distinct_share": distinct_share,
+    "pseudo_clean_share": pseudo_clean_share,
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""The report as files beside the page: figures, CSV and LaTeX."""

@@ -1,0 +1,1 @@
+"""Records of runs, read and checked as files of strangers."""

@@ -1,0 +1,213 @@
+"""One run's record, checked, as far as the report needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetal.errors import BadInput
+from hetal.record.identity import hash_of, what_counts
+from hetal.record.redact import of_secrets
+from hetal.record.seal import check_seal
+from hetal.report.load.plain import plain
+from hetal.report.load.schema import LARGEST, OVERRIDES, PROVENANCE, ROWS, SUMMARY
+from hetal.report.load.untrusted import parse_yaml, read_bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's record; its text is plain, see `hetal.report.load.plain`, except `folder`.
+
+    Attributes:
+        folder: of the record.
+        choices: the option chosen in each config group.
+        config: every setting that can change the result except the seed, flat: "train.lr" to its value; and `n_end`.
+        seed: of the run.
+        rounds: finished rounds, as in rounds.jsonl.
+        summary: None where the run is not finished.
+        made_by: versions and code that computed it.
+        commit: of hetal's checkout, and a hash of uncommitted changes; None where there was none.
+        machine: of the last session.
+        overrides: of the command line.
+        label: name of its strategy, unique within the setting; see `hetal.report.load.labelling`.
+        setting: name of its setting: data, noise, factor and model.
+        data: fingerprint of its pool and test set.
+        root, name: the folder of studies and the study, as the config has them.
+    """
+
+    folder: Path
+    choices: Mapping[str, str]
+    config: Mapping[str, Any]
+    seed: int
+    rounds: Sequence[Mapping[str, Any]]
+    summary: Mapping[str, Any] | None
+    made_by: Mapping[str, str]
+    commit: str | None
+    machine: Mapping[str, Any]
+    overrides: Sequence[str]
+    label: str = ""
+    setting: str = ""
+    data: str = ""
+    root: str = ""
+    name: str = ""
+
+
+def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
+    """Read one record.
+
+    A record with settings also has digests of itself, by which it is checked; older records have neither.
+
+    Args:
+        folder: of the record.
+        configs: cache of parsed configs without their seeds; extended here.
+
+    Raises:
+        Exception: the record is damaged, or was changed after it was written; its class depends on which byte is wrong.
+    """
+    written = read_bytes(folder / "provenance.json")
+    provenance = PROVENANCE.validate_json(written)
+    settings = provenance.get("settings")
+    if settings is not None:
+        _check(written, "", "provenance.json")
+    text = read_bytes(folder / ".hydra" / "config.yaml").decode()
+    seed = re.search(r"^seed: (-?\d{1,18})$", text, re.MULTILINE)
+    if seed is None:
+        raise BadInput(".hydra/config.yaml holds no seed")
+    rest = text[: seed.start()] + text[seed.end() :]
+    but_seed = {key: value for key, value in (settings or {}).items() if key != "seed"}
+    known = rest + json.dumps(but_seed)
+    if known not in configs:
+        configs[known] = _config(rest, but_seed)
+    config, root, name = configs[known]
+    if settings is not None and str(settings.get("seed")) != seed[1]:
+        raise BadInput(f".hydra/config.yaml says seed {seed[1]}, provenance.json {settings.get('seed')}")
+    rounds, last = _rounds(folder / "rounds.jsonl", None if settings is None else hash_of(settings))
+    return Run(
+        folder=folder,
+        choices={plain(k, None): plain(v, None) for k, v in provenance["choices"].items()},
+        config=config,
+        seed=int(seed[1]),
+        rounds=rounds,
+        summary=_summary(folder / "summary.json", len(rounds), last),
+        made_by={plain(k): plain(v, None) for k, v in provenance.get("made_by", {}).items()},
+        commit=_commit(provenance.get("source", {})),
+        machine={plain(k): plain(v) for k, v in _machine(provenance).items()},
+        overrides=overrides(folder),
+        data=plain(provenance.get("data", ""), None),
+        root=root,
+        name=name,
+    )
+
+
+def _commit(source: Mapping[str, Any]) -> str | None:
+    commit, diff = source.get("commit"), source.get("diff")
+    if not diff or not isinstance(diff, str):
+        return None if commit is None else plain(commit)
+    changes = hashlib.sha256(diff.encode(errors="replace")).hexdigest()[:8]
+    return f"{plain(commit)} with changes {changes}"
+
+
+def _machine(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the machine of the last session, if there was one."""
+    return next((session.get("machine", {}) for session in reversed(provenance.get("sessions", ()))), {})
+
+
+def overrides(folder: Path) -> list[str]:
+    """Return the overrides that a run was started with, except secrets, which older records may hold.
+
+    Raises:
+        Exception: they cannot be read.
+    """
+    text = read_bytes(folder / ".hydra" / "overrides.yaml").decode()
+    given = OVERRIDES.validate_python(parse_yaml(text, ".hydra/overrides.yaml"))
+    return [plain(override, None) for override in given if not of_secrets([override])]
+
+
+def _config(text: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
+    """Return the flat settings of a config, its root and its name; settings on record take precedence."""
+    loaded = parse_yaml(text, ".hydra/config.yaml")
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("alg"), dict):
+        raise BadInput(".hydra/config.yaml is no config")
+    # Not part of a run's identity, but runs to another end are compared as another form of the strategy.
+    counts = {**(settings or what_counts(loaded)), "n_end": loaded.get("n_end")}
+    root, name = (plain(loaded.get(key, ""), None) for key in ("root", "name"))
+    return dict(_flat(counts)), root, name
+
+
+def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+    """Return the complete lines of a rounds.jsonl and the digest of the last; a line being written is ignored.
+
+    Args:
+        path: of the file.
+        first: the start of the chain of digests; None where the record has none.
+    """
+    try:
+        lines = read_bytes(path).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return (), first
+    rows = ROWS.validate_json(b"[" + b",".join(lines) + b"]")
+    if len(rows) != len(lines):
+        raise BadInput("rounds.jsonl does not hold one round a line")
+    for i, row in enumerate(rows):
+        if row["round"] != i:
+            raise BadInput(f"rounds.jsonl, line {i + 1} is not round {i}")
+        if i and row["n_labelled"] <= rows[i - 1]["n_labelled"]:
+            raise BadInput(f"rounds.jsonl, line {i + 1} has no more labels than the line before")
+        if first is not None:
+            first = _check(lines[i], first, f"rounds.jsonl, line {i + 1}")
+    return tuple(rows), first
+
+
+def _summary(path: Path, n_rounds: int, last: str | None) -> Mapping[str, Any] | None:
+    """Return the summary; None where there is none for these rounds, so that the run is not finished.
+
+    Args:
+        path: of the file.
+        n_rounds: in rounds.jsonl.
+        last: digest of the last round; None where the record has none.
+    """
+    try:
+        written = read_bytes(path)
+        summary: Mapping[str, Any] = SUMMARY.validate_json(written)
+    except (OSError, ValueError, BadInput):
+        return None
+    if summary["n_rounds"] != n_rounds or not n_rounds:
+        return None
+    if last is not None:
+        _check(written, last, "summary.json")
+    return summary
+
+
+def _check(written: bytes, previous: str, what: str) -> str:
+    """Return the digest that `written` carries.
+
+    Raises:
+        BadInput: `written` was changed after it was written.
+    """
+    try:
+        return check_seal(written, previous)
+    except BadInput as error:
+        raise BadInput(f"{what} {error}") from None
+
+
+def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _flat(value, f"{path}.{plain(key, None)}" if path else plain(key, None))
+    else:
+        yield path, _value(node)
+
+
+def _value(node: Any) -> str | int | float | None:
+    """Return a value that can be compared and written: a plain number or text, or the JSON text of anything else."""
+    if isinstance(node, str):
+        return plain(node, None)
+    if node is None or (isinstance(node, (int, float)) and math.isfinite(node) and abs(node) <= LARGEST):
+        return node
+    return plain(json.dumps(node), None)

@@ -1,0 +1,159 @@
+"""The page: an analysis rendered by the templates."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hetal.record.measures import MEASURES
+from hetal.report.analyse.acquired import MOST_SEEDS
+from hetal.report.analyse.analysis import Analysis
+from hetal.report.analyse.curves import CHARTS
+from hetal.report.analyse.results import Numbers
+from hetal.report.analyse.setting import RANDOM
+from hetal.report.page import text
+from hetal.report.page.acquired import bars_of
+from hetal.report.page.data import page_data, script_json
+from hetal.report.page.glyphs import MARKERS
+from hetal.report.page.matrices import Cell, matrices_of
+from hetal.report.page.pictures import Shown
+from hetal.report.page.provenance import provenance_of
+from hetal.report.page.summary import summary_of
+from hetal.report.stats.intervals import ENOUGH_SEEDS
+
+# More missing runs, records whose rows cannot be counted, and phases of a round than these are not listed.
+MOST_MISSING, MOST_UNCOUNTED, MOST_PHASES = 500, 5, 12
+
+CONTENTS = (
+    ("summary", "Summary"), ("curves", "Learning curves"), ("noise", "Noise"), ("acquired", "Acquired labels"),
+    ("numbers", "Numbers"), ("pairs", "Pairwise comparisons"), ("pictures", "Acquired examples"), ("cost", "Cost"),
+    ("completeness", "Completeness"), ("provenance", "Provenance"),
+)  # fmt: skip
+
+
+def render(
+    analysis: Analysis,
+    title: str,
+    pictures: Sequence[Shown] | None = None,
+    ranks_svg: str = "",
+    refresh: float | None = None,
+) -> str:
+    """Return the page.
+
+    Args:
+        analysis: all numbers.
+        title: of the page.
+        pictures: of what was acquired, a setting each; None leaves the section out.
+        ranks_svg: the critical-difference diagram, as part of HTML; empty where there is none.
+        refresh: the page reloads itself every so many seconds.
+    """
+    study = analysis.study
+    numbers = _numbers(analysis)
+    phases = list(dict.fromkeys(phase for n in numbers for phase in n.seconds))[:MOST_PHASES]
+    listed = analysis.missing[:MOST_MISSING]
+    assets = files("hetal.report.page") / "assets"
+    seeds = [len(runs) for s in study.settings for runs in s.runs.values()]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            refresh=None if refresh is None else f"{refresh:g}",
+            css=(assets / "page.css").read_text(),
+            js=(assets / "charts.js").read_text() + (assets / "page.js").read_text(),
+            data=script_json(page_data(study)),
+            when=time.strftime("%F %H:%M"),
+            analysis=analysis,
+            settings=study.settings,
+            looks=study.looks,
+            target=study.target,
+            runs=study.reading.runs,
+            finished=sum(run.summary is not None for run in study.reading.runs),
+            contents=[item for item in CONTENTS if item[0] != "pictures" or pictures is not None],
+            summary=summary_of(analysis),
+            facets={
+                key: sorted({s.facets[key] for s in study.settings}) for key in ("data", "noise", "network")
+            },
+            choices=[
+                c
+                for c in CHARTS
+                if c.is_choice and any(k[2] == c.key and v.x for k, v in study.curves.items())
+            ],
+            noise_charts=[chart for chart in CHARTS if chart.of_noise],
+            acquired=[(a, bars_of(a.counts_2C)) for a in analysis.acquired],
+            most_seeds=max(seeds, default=0),
+            counted_seeds=MOST_SEEDS,
+            most_uncounted=MOST_UNCOUNTED,
+            numbers=[n for n in numbers if n.n],
+            best=_best(numbers),
+            least_seeds=min((n.n for n in numbers if n.n > 1), default=ENOUGH_SEEDS),
+            enough_seeds=ENOUGH_SEEDS,
+            matrices=matrices_of(analysis),
+            no_cell=Cell(),
+            pairs=[c for comparisons in analysis.comparisons.values() for c in comparisons],
+            ranks_svg=ranks_svg,
+            pictures=pictures,
+            phases=phases,
+            longest=max((sum(n.seconds.values()) for n in numbers), default=0.0),
+            missing=analysis.missing,
+            most_missing=MOST_MISSING,
+            commands=list(dict.fromkeys(m.command for m in listed if m.command)),
+            provenance=provenance_of(study.reading.runs),
+        )
+    )
+
+
+def _numbers(analysis: Analysis) -> list[Numbers]:
+    """Return the results of every strategy in every setting, strategies in the order of their looks."""
+    return [
+        by_label[label]
+        for by_label in analysis.numbers.values()
+        for label in analysis.study.looks
+        if label in by_label
+    ]
+
+
+def _best(numbers: Sequence[Numbers]) -> dict[str, float]:
+    """Return the best mean AULC of every setting."""
+    best: dict[str, float] = {}
+    for n in numbers:
+        if n.n:
+            best[n.setting] = max(n.aulc.mean, best.get(n.setting, n.aulc.mean))
+    return best
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hetal.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "markers": MARKERS,
+        "nan": math.nan,
+        "random": RANDOM,
+        "aulc": MEASURES["area_under_curve"],
+        "final": MEASURES["final_accuracy"],
+        "clean": MEASURES["queried_clean_share"],
+        "saved": MEASURES["labels_saved"],
+        "memory": MEASURES["peak_memory_mb"],
+    }
+    environment.filters |= {
+        "many": text.many,
+        "mean": text.mean,
+        "ends": text.ends,
+        "percent": text.percent,
+        "interval_text": text.interval,
+        "number_text": text.number,
+        "p_value": text.p_value,
+        "sort_value": text.sort_value,
+    }
+    return environment

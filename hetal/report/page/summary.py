@@ -1,0 +1,134 @@
+"""The summary of the page: who leads each setting, by how much, and how reliable that is."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hetal.report.analyse.analysis import Analysis
+from hetal.report.analyse.results import Numbers, Verdict
+from hetal.report.analyse.setting import RANDOM
+from hetal.report.page import text
+from hetal.report.stats.intervals import ENOUGH_SEEDS
+from hetal.report.stats.significance import ALPHA
+
+# With more settings than this, a table says who leads, and the cards are folded away.
+MOST_CARDS = 6
+
+
+@dataclass(frozen=True)
+class ForestLine:
+    """The interval of one strategy in a card, drawn on the scale of the card.
+
+    Attributes:
+        label: the strategy.
+        title: its numbers in words.
+        value: its mean AULC in percent.
+        left, width, mean: of its interval, in percent of the scale.
+        is_apart: whether it differs significantly from the leader.
+    """
+
+    label: str
+    title: str
+    value: str
+    left: float
+    width: float
+    mean: float
+    is_apart: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """The summary of one setting.
+
+    Attributes:
+        verdict: of the setting.
+        state: "sure", "open" or "weak": a significant lead, none, or too few seeds.
+        lines: of every strategy, the best first.
+        random: where random's mean is, in percent of the scale; None without random.
+    """
+
+    verdict: Verdict
+    state: str
+    lines: Sequence[ForestLine]
+    random: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The summary of all settings.
+
+    Attributes:
+        cards: of the settings.
+        few: number of settings with too few seeds, and `least` the fewest seeds of these.
+        contested: number of settings with two strategies to compare.
+        leads: the strategies that lead most settings: their number, and in how many the lead is significant.
+        mean_ranks: of the best two strategies over all settings; empty for fewer than three strategies.
+        enough_seeds: seeds that a reliable comparison needs.
+        is_folded: whether the cards are folded away.
+    """
+
+    cards: Sequence[Card]
+    few: int
+    least: int
+    contested: int
+    leads: Sequence[tuple[str, int, int]]
+    mean_ranks: Sequence[tuple[str, float]]
+    enough_seeds: int
+    is_folded: bool
+
+
+def summary_of(analysis: Analysis) -> Summary:
+    """Return the summary of an analysis."""
+    verdicts = analysis.verdicts
+    contested = [v for v in verdicts if v.second]
+    lead = Counter(v.leader for v in contested).most_common()
+    significant = Counter(v.leader for v in contested if _state(v) == "sure")
+    few = [v.n for v in verdicts if not v.has_enough_seeds]
+    ranks = list(analysis.ranking.ranks.items()) if analysis.ranking else []
+    looks = analysis.study.looks
+    return Summary(
+        cards=[_card(v, analysis.numbers[v.setting], list(looks)) for v in verdicts],
+        few=len(few),
+        least=min(few, default=0),
+        contested=len(contested),
+        leads=[(label, n, significant[label]) for label, n in lead[:3]],
+        mean_ranks=ranks[:2] if len(ranks) > 2 else (),
+        enough_seeds=ENOUGH_SEEDS,
+        is_folded=len(verdicts) > MOST_CARDS,
+    )
+
+
+def _state(v: Verdict) -> str:
+    if not v.has_enough_seeds:
+        return "weak"
+    return "sure" if v.is_significant else "open"
+
+
+def _card(v: Verdict, by_label: Mapping[str, Numbers], order: Sequence[str]) -> Card:
+    numbers = [by_label[label] for label in order if label in by_label and by_label[label].n]
+    ends = [end for n in numbers for end in n.aulc if not math.isnan(end)]
+    low, high = min(ends), max(ends)
+    apart = {rival.second for rival in v.rivals if rival.t_holm < ALPHA}
+
+    def at(value: float) -> float:
+        return 100 * (value - low) / (high - low or 1)
+
+    lines = []
+    for n in sorted(numbers, key=lambda n: -n.aulc.mean):
+        mean, left, right = n.aulc if not math.isnan(n.aulc.low) else (n.aulc.mean,) * 3
+        lines.append(
+            ForestLine(
+                label=n.label,
+                title=f"{n.label}: {text.interval(text.percent(n.aulc), 1)}, {text.many(n.n, 'seed')}",
+                value=text.number(100 * n.aulc.mean, 1),
+                left=at(left),
+                width=at(right) - at(left),
+                mean=at(mean),
+                is_apart=n.label in apart,
+            )
+        )
+    random = by_label.get(RANDOM)
+    return Card(v, _state(v), lines, at(random.aulc.mean) if random and random.n else None)

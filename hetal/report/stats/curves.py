@@ -1,0 +1,47 @@
+"""Numbers that summarise a learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hetal.report.stats.intervals import Floats
+
+
+def aulc(n_labelled: Sequence[int], accuracy: Sequence[float] | Floats) -> Floats:
+    """Return the normalised area under learning curves (AULC): their mean height over labels, by trapezoids.
+
+    Args:
+        n_labelled: (R,), ascending.
+        accuracy: (..., R); of a single round, it is returned as it is.
+    """
+    x, y = np.asarray(n_labelled, float), np.asarray(accuracy, float)
+    if len(x) == 1:
+        return np.asarray(y[..., 0])
+    return np.asarray(((y[..., 1:] + y[..., :-1]) / 2 * np.diff(x)).sum(-1) / (x[-1] - x[0]))
+
+
+def labels_to_reach(n_labelled: Sequence[int], accuracy: Sequence[float] | Floats, target: float) -> float:
+    """Return the smallest number of labels with which the accuracy is at least `target`; NaN where it never is."""
+    return next((float(n) for n, a in zip(n_labelled, accuracy, strict=True) if a >= target), np.nan)
+
+
+def checkpoints(grid: Sequence[int], random_mean: Sequence[float] | Floats | None) -> list[int]:
+    """Return the numbers of labels at which BADGE compares strategies (Ash et al., ICLR 2020, section 5).
+
+    n_start + 2^k n_query for k = 0, 1, ..., until random has 99% of its final accuracy; to the end where random was not
+    run. There is at least one checkpoint, unless there is a single round.
+
+    Args:
+        grid: labels of every round, ascending, from n_start in steps of n_query.
+        random_mean: mean accuracy of random at each.
+    """
+    if len(grid) < 2:
+        return []
+    last = grid[-1]
+    if random_mean is not None:
+        last = next(n for n, a in zip(grid, random_mean, strict=True) if a >= 0.99 * random_mean[-1])
+    start, step = grid[0], grid[1] - grid[0]
+    wanted = [start + 2**k * step for k in range(len(grid).bit_length() + 1)]
+    return [n for n in wanted if n in grid and n <= max(last, wanted[0])]
