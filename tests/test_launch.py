@@ -171,6 +171,11 @@ MISTYPED = {
     "+train.device=cpu": "train.device: no such setting; ",
     "train.lr.x=3": "train.lr.x: no such setting; train.lr takes none",
     "+mult.fraction=2": "mult.fraction: no such setting; there is mult.factor",
+    "mult=x3": "mult=x3: no such choice; there are x1, x1.5, x2, x4, x8, and any number from 0",
+    "mult=": "mult=: no such choice; there are x1, x1.5, x2, x4, x8, and any number from 0",
+    "mult=null": "mult=null: must be one of the choices of mult, or a number",
+    "mult=true": "mult=true: must be one of the choices of mult, or a number",
+    "mult=range(": "mult=range(: cannot be read (it ends before it is complete)",
     "~data.n_train": "~data.n_train: is null, which cannot be deleted",
     "~algg": "algg: no such setting; did you mean alg?",
     "~alg": "alg: must be one of its choices, alg=NAME",
@@ -190,6 +195,7 @@ MISTYPED = {
     "a b": "a b: must be KEY=VALUE",
     "root=${": "root=${: cannot be read (",
     "name=${nope}": "name: Interpolation key 'nope' not found",
+    "+hydra.sweeper.params.seed=1": "+hydra.sweeper.params.seed=1: cannot be set (",
     "hydra.run.dir=null": "hydra.run.dir=null: field 'hydra.run.dir' is not Optional",
 }
 

@@ -21,6 +21,7 @@ from hetal.machine.output import plain_console, protect
 from hetal.machine.signals import Watched
 from hetal.record.redact import check_arguments, check_settings, redacted
 from hetal.sweep.jobs import Outcome, given, has_failed, place_in_sweep, reason, run_job
+from hetal.sweep.mult import as_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +40,7 @@ def command(main: Callable[[], None], conf: Path) -> None:
     protect()
     try:
         check_arguments(sys.argv[1:])  # before Hydra repeats a key in a message or a file
+        sys.argv[1:] = as_options(sys.argv[1:])
         answered(main, conf)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -98,14 +100,19 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         BadInput: a value is missing or refers to one that does not exist.
     """
+    from hetal.app.annotations import shown
+
     try:
+        # Before noise settings, which refer to its factor, are found to refer to nothing.
+        if not OmegaConf.is_dict(mult := OmegaConf.select(cfg, "mult")):
+            raise BadInput(
+                f"mult={shown(mult)}: must be one of the choices of mult, or a number; --help lists them"
+            )
         config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         said = f"{error.full_key}: " if error.full_key else ""
         raise BadInput(said + str(error).split("\n")[0]) from None
     assert isinstance(config, dict)
-    if not isinstance(config.get("mult"), dict):
-        config["mult"] = {"factor": config.get("mult")}
     _check_resolved(config)
     return {str(key): value for key, value in config.items()}
 
@@ -130,7 +137,7 @@ def launch(cfg: DictConfig) -> Outcome:
         Stopped: a signal asked for it; all finished rounds are on record.
     """
     # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
-    from hetal.app.compose import build_experiment, build_part, check_config
+    from hetal.app.compose import GROUPS, build_experiment, build_part, check_config
     from hetal.app.single_run import run_on_record
     from hetal.budget import Budget
     from hetal.machine.device import pick_device
@@ -145,9 +152,7 @@ def launch(cfg: DictConfig) -> Outcome:
     hydra = HydraConfig.get()
     check_config(config, hydra.runtime.choices)
     in_sweep = hydra.mode == RunMode.MULTIRUN
-    choices = {
-        k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
-    }
+    choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in GROUPS}
     record = Record(config, choices, given(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     progress = f"{place_in_sweep(hydra)} checked  " if config["dry_run"] and in_sweep else ""

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hetal.errors import BadInput
+from hetal.sweep.mult import GROUP
 
 # Where it is 1, Hydra raises its errors instead of printing them.
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -108,10 +109,10 @@ def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | 
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         said = _composition(error, arguments, conf)
     elif isinstance(error, (TypeError, ValueError)) and (typed := _no_choice(arguments, conf)):
-        said = f"{typed}: must be one of the choices of {typed.partition('=')[0]}; --help lists them"
-    elif isinstance(error, (TypeError, ValueError)) and (
-        override := _local(error, "_apply_overrides_to_config", "override")
-    ):
+        group = typed.partition("=")[0]
+        numbers = ", or a number" * (group == GROUP)
+        said = f"{typed}: must be one of the choices of {group}{numbers}; --help lists them"
+    elif override := _local(error, "_apply_overrides_to_config", "override"):
         said = f"{override.input_line}: cannot be set ({_first_line(error)})"
     else:
         return None
@@ -126,7 +127,8 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         options = _loader_options(group, arguments, conf)
         near = difflib.get_close_matches(name, options, n=2, cutoff=0.6)
         mean = f"did you mean {' or '.join(near)}? " if near else ""
-        there = f"there are {', '.join(options)}" if options else f"there is no group {group}"
+        numbers = ", and any number from 0" * (group == GROUP)
+        there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
         return f"{group}={name}: no such choice; {mean}{there}"
     deleted = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
     if found := deleted or re.match(r"Could not override '([^']+)'", text):

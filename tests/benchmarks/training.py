@@ -204,7 +204,7 @@ def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads:
 
 
 def scoring(name: str, n: int, threads: int) -> Line:
-    """Score a pool of n clean images with class noise at mult=4."""
+    """Score a pool of n clean images with class noise at mult=x4."""
     task = made_up(n, (3, 32, 32))
     noisy = class_noise(task.train, 10, stream(0, "noise"), factor=4, noisy_class=1, n_templates=100)
     rows = Rows(noisy.images_M[noisy.source_N], noisy.labels_N, (128.0,) * 3, (64.0,) * 3)
