@@ -24,14 +24,14 @@ from rich.table import Table
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment
+from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.loop import run
-from hetal.machine.configs import CONF
 from hetal.machine.device import pick_device
 from hetal.machine.files import write_json
+from hetal.machine.installation import CONF
 from hetal.pool import Pool
 from hetal.record.writer import Record
 from hetal.rng import stream

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from hetal.app.command import launch
+from hetal.app.launch import launch
 from hetal.record.schema import MEASURED
 from hetal.sweep.mult import as_options
 from tests.processes import REPOSITORY, Launched

@@ -23,7 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hetal.app.command import launch
+from hetal.app.launch import launch
 from hetal.app.messages import answer
 from hetal.errors import BadInput
 from hetal.sweep.mult import as_options

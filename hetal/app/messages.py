@@ -9,12 +9,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -224,14 +224,13 @@ def _names(node: DictConfig, above: str = "") -> Iterator[str]:
 
 def _loader_options(group: str, arguments: Sequence[str], conf: Path) -> list[str]:
     """Return the choices of a config group, those of `hydra.searchpath` and --config-dir included."""
-    folders = [word for flag, word in pairwise(arguments) if flag in ("--config-dir", "-cd")]
-    paths = [str(Path(folder).absolute()) for folder in folders]
+    folder = get_args_parser().parse_known_args(arguments)[0].config_dir
     searched = [str(one.input_line) for one in _parsed(arguments) if one.key_or_group == "hydra.searchpath"]
     with initialize_config_dir(str(conf.absolute()), version_base="1.3"), suppress(HydraException):
         compose("config", searched, return_hydra_config=True)
         options = GlobalHydra.instance().config_loader().get_group_options(group)
-        also = [path.stem for folder in paths for path in Path(folder, group).glob("*.yaml")]
-        return sorted({*options, *also})
+        own = [path.stem for path in Path(folder, group).glob("*.yaml")] if folder else []
+        return sorted({*options, *own})
     return []
 
 

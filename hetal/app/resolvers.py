@@ -1,9 +1,10 @@
-"""Values that configs compute: `${sweep_folder:...}` `${jobs_at_once:...}`, `${wandb:...}`."""
+"""Values that configs compute: `${sweep_folder:...}`, `${jobs_at_once:...}`, `${wandb:...}`, `${command:}`."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,12 @@ def wandb_says(setting: str, otherwise: str | None) -> str | None:
     return said or otherwise
 
 
+def command() -> str:
+    """Return how hetal was started, as it is typed."""
+    return "python launch.py" if Path(sys.argv[0]).name == "launch.py" else "hetal"
+
+
+OmegaConf.register_new_resolver("command", command, replace=True)
 OmegaConf.register_new_resolver("sweep_folder", sweep_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
+from hetal.machine.installation import COMMAND
 from hetal.record.redact import of_secrets
 from hetal.report.analysis import Setting
 from hetal.report.bounds import UNREADABLE, json_of
@@ -71,7 +72,7 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
                 state = _job_state(jobs.get(_key([*_kept(example.overrides), f"seed={seed}"]))) or "not run"
                 found.append(Missing(_name(example, seed), state, command(example, seed)))
     known = {_key(run.overrides) for run in (*reading.runs, *reading.begun)}
-    listed = {_key(shlex.split(m.command)[2:]) for m in found}
+    listed = {_key(shlex.split(m.command)[len(COMMAND) :]) for m in found}
     for key, job in jobs.items():
         state = _job_state(job)
         if state and key not in known | listed:
@@ -99,7 +100,7 @@ def _whole(root: str) -> str:
 
 
 def _line(given: Sequence[str]) -> str:
-    return plain(shlex.join(["python", "launch.py", *given]), None)
+    return plain(shlex.join([*COMMAND, *given]), None)
 
 
 def _kept(given: Sequence[str], *also: str) -> list[str]:

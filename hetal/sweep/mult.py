@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSw
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from hetal.machine.configs import CONF
+from hetal.machine.installation import CONF
 
 GROUP = "mult"
 FACTOR = "mult.factor"

@@ -30,8 +30,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment
+from hetal.app.launch import resolved
 from hetal.bench import learner, limits, made_up
 from hetal.experiment import Setup
 from hetal.noise import class_noise
