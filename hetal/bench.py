@@ -24,14 +24,14 @@ from rich.table import Table
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
-import hetal
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment
+from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.loop import run
 from hetal.machine.device import pick_device
 from hetal.machine.files import write_json
+from hetal.machine.installation import CONF
 from hetal.pool import Pool
 from hetal.record.writer import Record
 from hetal.rng import stream
@@ -43,7 +43,6 @@ from hetal.watch.console import Display
 from hetal.watch.watcher import Watchers
 
 NETWORKS = ("mlp", "resnet", "resnet18", "vgg")
-CONF = Path(hetal.__file__).parent.parent / "conf"
 
 # Epochs are timed one after the other, so that no rule may end them.
 ENDLESS = ("train.max_epochs=1000000000", "train.restart_below=0", "train.stop.accuracy=2")
@@ -127,7 +126,7 @@ def speed(
 
 
 def standard_run(device: torch.device) -> dict[str, float]:
-    """Time a run of the size of Fashion-MNIST with 4,000 clean images, class noise, mult=4, MLP, BADGE, six queries.
+    """Time a run of the size of Fashion-MNIST with 4,000 clean images, class noise, mult=x4, MLP, BADGE, six queries.
 
     Returns:
         Seconds by phase; `rest` is what no phase counts: data, record, display.

@@ -12,8 +12,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from hetal.app.command import launch
+from hetal.app.launch import launch
 from hetal.record.schema import MEASURED
+from hetal.sweep.mult import as_options
 from tests.processes import REPOSITORY, Launched
 
 CONF = REPOSITORY / "conf"
@@ -38,7 +39,8 @@ def options(group: str) -> list[str]:
 def composed(*overrides: object, root: Path) -> DictConfig:
     """Compose the real configs, as Hydra does for a single run."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", [f"root={root}", *map(str, overrides)], return_hydra_config=True)
+        words = as_options([f"root={root}", *map(str, overrides)])
+        cfg = compose("config", words, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]

@@ -45,7 +45,7 @@ import hetal.machine.files
 import hetal.noise.diverse
 import hetal.train.finetune
 import hetal.watch.console
-from hetal.app.command import launch, plainly
+from hetal.app.command import task
 from hetal.record.schema import MEASURED
 from tests.command_line import command, composed
 from tests.killers import install
@@ -100,7 +100,7 @@ class Process:
                 os.dup2(out, 1)
                 os.dup2(out, 2)
                 fault()
-                plainly(launch)(composed(*SMALL, *line.split(), root=root))
+                task(composed(*SMALL, *line.split(), root=root))
                 code = 0
             except SystemExit as error:
                 code = int(error.code or 0)

@@ -23,12 +23,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hetal.app.command import launch
+from hetal.app.launch import launch
 from hetal.app.messages import answer
 from hetal.errors import BadInput
+from hetal.sweep.mult import as_options
 from tests.command_line import CONF, options
 
-GROUPS = ("alg", "data", "noise", "model", "train", "finetune", "tracker")
+GROUPS = ("alg", "data", "noise", "mult", "model", "train", "finetune", "tracker")
 
 # What a group's options need of the others to be a valid run.
 BESIDE = {
@@ -134,6 +135,7 @@ def tried(pair: Pair, root: Path) -> Answer:
     overrides = [*pair.beside, pair.typed]
     if not pair.key.startswith("root"):
         overrides.insert(0, f"root={root}")
+    overrides = as_options(overrides)
     try:
         launch(put_in(overrides))
     except Reached:

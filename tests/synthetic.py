@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from hetal.app.command import resolved
+from hetal.app.launch import resolved
 from hetal.record.identity import identify
 from hetal.record.schema import Round
 from hetal.report.load.records import Run

@@ -15,8 +15,8 @@ import torch
 import tests.elsewhere
 from hetal.algs import QueryStrategy
 from hetal.algs.random import Random
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment
+from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.guard.query import checked
 from hetal.models.mlp import MLP

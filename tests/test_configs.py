@@ -70,9 +70,12 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["mult=much"], "mult=much: must be a number"),
         (["mult=-1"], "mult=-1: must be"),
-        (["mult=null"], "mult=null: must be a number"),
+        (["mult.factor=much"], "mult=much: must be a number"),
+        (["mult.factor=null"], "mult=null: must be a number"),
+        (["~mult"], "mult=null: must be one of the choices of mult, or a number"),
+        (["mult=[x1,x2]"], "mult: must be one of its choices, mult=NAME"),
+        (["noise=clean", "~mult.factor"], "mult.factor is not set; it must be a number"),
         (["n_query=0"], "n_query=0"),
         (["n_start=1.5"], "n_start=1.5"),
         (["n_end=100000"], r"n_end=100000: must be in 40\.\.1000"),

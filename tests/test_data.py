@@ -13,6 +13,7 @@ from hetal.data.npz import mean_and_std
 from hetal.errors import BadInput
 from hetal.rng import stream
 from hetal.task import stratified
+from tests.command_line import composed
 from tests.tiny_data import CONF, load
 
 # ---- all YAML files
@@ -131,12 +132,10 @@ def test_four_moons_are_the_same_points_at_every_seed():
     assert torch.bincount(one.train.labels).tolist() == [100] * 4
 
 
-def test_four_moons_with_its_noise_is_the_published_pool():
+def test_four_moons_with_its_noise_is_the_published_pool(tmp_path):
     task = load("four_moons")
-    published = OmegaConf.load(CONF / "experiment" / "four_moons.yaml")
-    noise = OmegaConf.load(CONF / "noise" / "copies.yaml")
-    noise.factor = published.mult.factor
-    pool = instantiate(noise)(task.train, task.n_classes, stream(0, "noise"))
+    published = composed("+experiment=four_moons", root=tmp_path)
+    pool = instantiate(published.noise)(task.train, task.n_classes, stream(0, "noise"))
     assert len(pool) == 30_000
     assert len(pool.images_M) == 12_000
     assert int(pool.is_noisy_N.sum()) == 21_000

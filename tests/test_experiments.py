@@ -12,8 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment, build_part, check_config
+from hetal.app.launch import resolved
 from hetal.record.identity import identify
 from tests.command_line import CONF, REPOSITORY, TOY, command, composed, options, records
 
@@ -65,14 +65,17 @@ def test_a_study_runs_scaled_down_by_overrides_of_what_it_sweeps(tmp_path):
     assert all(json.loads(path.read_text())["n_rounds"] == 3 for path in folders)
 
 
-def test_tab_completes_names_of_options():
-    line = "python launch.py +experiment=ab"
+@pytest.mark.parametrize(
+    ("group", "begun", "completed"), [("+experiment", "ab", ["ablation"]), ("mult", "x1", ["x1", "x1.5"])]
+)
+def test_tab_completes_names_of_options(group, begun, completed):
+    line = f"python launch.py {group}={begun}"
     script = f"""
         eval "$(python launch.py -sc install=bash)"
-        COMP_LINE="{line}" COMP_POINT={len(line)} COMP_WORDS=(python launch.py +experiment = ab) COMP_CWORD=4
+        COMP_LINE="{line}" COMP_POINT={len(line)} COMP_WORDS=(python launch.py {group} = {begun}) COMP_CWORD=4
         hydra_bash_completion
         echo "${{COMPREPLY[@]}}"
     """
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], cwd=REPOSITORY, env=env, capture_output=True, text=True)
-    assert done.stdout.split() == ["+experiment=ablation"], done.stderr
+    assert done.stdout.split() == [f"{group}={name}" for name in completed], done.stderr

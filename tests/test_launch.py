@@ -1,6 +1,7 @@
 """The command lines people type."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from hetal.app.command import arranged
 from hetal.errors import BadInput
 from hetal.models.mlp import MLP
 from hetal.rng import stream
 from tests import tiny_data
-from tests.command_line import REPOSITORY, TOY, command, only, records, run_here
+from tests.command_line import REPOSITORY, TOY, command, only, options, records, run_here
 
 QUICK = ["device=cpu", "tracker=none", "train.max_epochs=2"]
 
@@ -171,6 +173,11 @@ MISTYPED = {
     "+train.device=cpu": "train.device: no such setting; ",
     "train.lr.x=3": "train.lr.x: no such setting; train.lr takes none",
     "+mult.fraction=2": "mult.fraction: no such setting; there is mult.factor",
+    "mult=x3": "mult=x3: no such choice; there are x1, x1.5, x2, x4, x8, and any number from 0",
+    "mult=": "mult=: no such choice; there are x1, x1.5, x2, x4, x8, and any number from 0",
+    "mult=null": "mult=null: must be one of the choices of mult, or a number",
+    "mult=true": "mult=true: must be one of the choices of mult, or a number",
+    "mult=range(": "mult=range(: cannot be read (it ends before it is complete)",
     "~data.n_train": "~data.n_train: is null, which cannot be deleted",
     "~algg": "algg: no such setting; did you mean alg?",
     "~alg": "alg: must be one of its choices, alg=NAME",
@@ -190,6 +197,7 @@ MISTYPED = {
     "a b": "a b: must be KEY=VALUE",
     "root=${": "root=${: cannot be read (",
     "name=${nope}": "name: Interpolation key 'nope' not found",
+    "+hydra.sweeper.params.seed=1": "+hydra.sweeper.params.seed=1: cannot be set (",
     "hydra.run.dir=null": "hydra.run.dir=null: field 'hydra.run.dir' is not Optional",
 }
 
@@ -245,6 +253,52 @@ def test_choices_beside_the_configs_are_offered_too(tmp_path):
     (tmp_path / "alg").mkdir()
     (tmp_path / "alg" / "longest.yaml").write_text("_target_: mine.Longest\n")
     assert "did you mean longest?" in answer_of("--config-dir", str(tmp_path), "alg=longst")
+
+
+@pytest.mark.parametrize(
+    ("words", "arranged_words"),
+    [
+        ("-m alg=a --config-dir x seed=1", "-m --config-dir x alg=a seed=1"),
+        ("alg=a -m seed=1,2 --config-dir=x", "-m --config-dir=x alg=a seed=1,2"),
+        ("--config-dir x -m alg=a mult=4", "--config-dir x -m alg=a mult=x4"),
+        ("mult=3 --cfg job ~seed --resolve", "--cfg job --resolve mult.factor=3 ~seed"),
+        ("-sc install=bash", "-sc install=bash"),
+        ("", ""),
+    ],
+)
+def test_options_may_stand_anywhere(words, arranged_words):
+    assert arranged(words.split()) == arranged_words.split()
+
+
+@pytest.mark.parametrize(
+    "line", ["-m alg=longest --config-dir {}", "alg=longest -m seed=0,1 --config-dir={}"]
+)
+def test_a_folder_of_configs_may_be_named_anywhere(line, tmp_path):
+    (tmp_path / "alg").mkdir()
+    (tmp_path / "alg" / "longest.yaml").write_text("_target_: hetal.algs.Random\n")
+    words = line.format(tmp_path).split()
+    done = command(*words, "dry_run=true", *TOY, f"root={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert "longest-digits" in done.stdout
+    assert "did you mean longest?" in answer_of(*[word.replace("=longest", "=longst") for word in words])
+
+
+def test_an_option_that_does_not_exist_is_refused(tmp_path):
+    done = command("--bogus", *under(tmp_path))
+    assert done.returncode == 2
+    assert "unrecognized arguments: --bogus" in done.stderr
+
+
+def test_the_version_is_told():
+    assert re.fullmatch(r"hetal \d+\.\d+\.\d+, Hydra 1\.3\.\d+\n", command("--version").stdout)
+
+
+def test_help_lists_every_group_and_its_options():
+    said = command("--help").stdout
+    for group in ("alg", "data", "experiment", "finetune", "model", "mult", "noise", "tracker", "train"):
+        assert f"\n{group}: {', '.join(options(group))}\n" in said
+    assert "mult=2.5" in said
+    assert "  python launch.py -m alg=badge,lhd" in said
 
 
 def test_hydras_own_traceback_is_to_be_had(tmp_path):

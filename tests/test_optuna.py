@@ -28,3 +28,16 @@ def test_tuning_finds_the_largest_area_and_survives_a_failed_trial(tmp_path):
     assert 0 < len(areas) < 4
     assert f"{len(areas)} done" in done.stdout
     assert f"{4 - len(areas)} failed" in done.stdout
+
+
+def test_numbers_for_mult_are_searched_too(tmp_path):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      mult: choice(1,2.5)\n"
+    (tmp_path / "conf" / "experiment" / "noisy.yaml").write_text(text)
+    done = command(
+        "-m", "hydra/sweeper=tune", "+experiment=noisy", "--config-dir", tmp_path / "conf", "hydra.sweeper.n_trials=3",
+        *TOY, f"root={tmp_path}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (results,) = tmp_path.glob(".sweeps/*/optimization_results.yaml")
+    assert OmegaConf.load(results).best_params["mult.factor"] in (1, 2.5)

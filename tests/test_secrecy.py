@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from hetal.app.command import resolved
+from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.record import provenance
 from hetal.record.redact import check_settings, names_secret, of_secrets, redacted

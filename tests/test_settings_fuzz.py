@@ -61,12 +61,14 @@ def makes_sense(pair: Pair) -> bool:
         return number if value else OmegaConf.is_dict(default)
     if holds_no_number(value):
         return False
+    if pair.key == "mult" and not isinstance(value, dict):  # a number of its own, or the name of an option
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is None or default is None:
         return value is default or pair.key in NULLABLE
     if pair.key in ("name", "root"):
         return isinstance(value, (int, str)) and not isinstance(value, bool)
     if OmegaConf.is_dict(default):
-        return pair.key in ("mult", "tracker.settings") or (isinstance(value, dict) and "_target_" in value)
+        return pair.key == "tracker.settings" or (isinstance(value, dict) and "_target_" in value)
     if OmegaConf.is_list(default):
         return isinstance(value, list)
     kinds = {float: (int, float), int: (int, float) if "factor" in pair.key else int}

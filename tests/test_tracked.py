@@ -8,7 +8,7 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from hetal.app.command import resolved
+from hetal.app.launch import resolved
 from hetal.record.schema import Bought
 from hetal.record.writer import Record
 from hetal.watch.wandb_media import (

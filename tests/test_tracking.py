@@ -14,8 +14,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from hetal.app.command import resolved
 from hetal.app.compose import build_part
+from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.watch.wandb import WandbTracker
 from hetal.watch.wandb_media import CLEAN, NOISY

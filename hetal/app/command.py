@@ -1,45 +1,49 @@
-"""The command line's side of a run: find the record, build the parts, run, show where everything is."""
+"""The command `hetal`, also `python -m hetal` and `python launch.py`: from the words typed to one run or a sweep."""
 
 from __future__ import annotations
 
-import functools
+import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
+import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-import hetal.app.resolvers  # noqa: F401  # that configs refer to
+import hetal
+from hetal.app.launch import launch
 from hetal.app.messages import answered
-from hetal.errors import BadInput, RecordLocked
-from hetal.machine.output import plain_console, protect
+from hetal.errors import BadInput
+from hetal.machine.installation import CONF
+from hetal.machine.output import protect
 from hetal.machine.signals import Watched
-from hetal.record.redact import check_arguments, check_settings, redacted
-from hetal.sweep.jobs import Outcome, given, has_failed, place_in_sweep, reason, run_job
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hetal.record.schema import Round
-    from hetal.record.writer import Record
+from hetal.record.redact import check_arguments, redacted
+from hetal.sweep.jobs import reason, run_job
+from hetal.sweep.mult import as_options
 
 
-def command(main: Callable[[], None], conf: Path) -> None:
-    """Run `main`, a Hydra application, as a command whose output and end are plain whatever happens to them.
+def main() -> None:
+    """Run hetal on the words of the command line; its output and its end are plain whatever happens to it.
 
-    Args:
-        main: reads `sys.argv`.
-        conf: the folder of configs.
+    Modules of the folder that it is started in can be named in configs, after all that is installed.
+
+    Raises:
+        SystemExit: a mistake of the user's, status 1; or it was stopped, 128 and the signal's number.
     """
     protect()
+    if "--version" in sys.argv[1:]:
+        print(f"hetal {hetal.__version__}, Hydra {hydra.__version__}")
+        return
     try:
         check_arguments(sys.argv[1:])  # before Hydra repeats a key in a message or a file
-        answered(main, conf)
+        sys.argv[1:] = arranged(sys.argv[1:])
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        answered(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task), CONF)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
@@ -47,38 +51,47 @@ def command(main: Callable[[], None], conf: Path) -> None:
         stopped(error)
 
 
-def plainly(main: Callable[[DictConfig], Outcome]) -> Callable[[DictConfig], float | None]:
-    """Make a Hydra task of `main`: its objective is the area under the curve, its errors are one line.
+def arranged(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line as Hydra takes them: options such as --config-dir before all overrides.
 
-    A mistake of the user ends a single run with status 1; in a sweep it ends one job. An interrupted run ends with
-    the status that shells expect, 128 and the signal's number.
+    Hydra's own parser does not take overrides from more than one place between options.
+
+    Raises:
+        SystemExit: status 2, an option that Hydra does not have.
     """
+    overrides = get_args_parser().parse_intermixed_args(words).overrides
+    return [*(word for word in words if word not in overrides), *as_options(overrides)]
 
-    @functools.wraps(main)
-    def wrapped(cfg: DictConfig) -> float | None:
-        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        try:
-            if in_sweep:
-                return run_job(lambda: main(cfg), cfg)
-            return main(cfg).area_under_curve
-        except BadInput as error:
-            if in_sweep:
-                raise
-            print(f"error: {redacted(str(error))}", file=sys.stderr)
-            raise SystemExit(1) from None
-        except KeyboardInterrupt as error:
-            if in_sweep and Watched.by_another:
-                raise
-            stopped(error)
-        # Nothing that a run consists of may end it, least of all as if it were done.
-        except SystemExit as error:
-            if in_sweep:
-                raise
-            print(f"error: {reason(error)}, and the run is not done", file=sys.stderr)
-            raise SystemExit(1) from None
 
-    wrapped.is_task = True  # type: ignore[attr-defined]
-    return wrapped
+def task(cfg: DictConfig) -> float | None:
+    """Run one experiment as Hydra's task, and return its objective, the area under the learning curve.
+
+    It stands here by its own name so that launchers can pickle it.
+
+    Raises:
+        SystemExit: of a single run, in one line: a mistake of the user's, status 1; or it was stopped, the status that
+            shells expect, 128 and the signal's number. In a sweep a mistake ends one job.
+    """
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    try:
+        if in_sweep:
+            return run_job(lambda: launch(cfg), cfg)
+        return launch(cfg).area_under_curve
+    except BadInput as error:
+        if in_sweep:
+            raise
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt as error:
+        if in_sweep and Watched.by_another:
+            raise
+        stopped(error)
+    # Nothing that a run consists of may end it, least of all as if it were done.
+    except SystemExit as error:
+        if in_sweep:
+            raise
+        print(f"error: {reason(error)}, and the run is not done", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def stopped(error: KeyboardInterrupt) -> NoReturn:
@@ -90,134 +103,3 @@ def stopped(error: KeyboardInterrupt) -> NoReturn:
     number = getattr(error, "signal", None) or signal.SIGINT
     print("stopped; the same command continues", file=sys.stderr)
     raise SystemExit(128 + number) from None
-
-
-def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return `cfg` as plain values, all interpolations resolved.
-
-    Raises:
-        BadInput: a value is missing or refers to one that does not exist.
-    """
-    try:
-        config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        said = f"{error.full_key}: " if error.full_key else ""
-        raise BadInput(said + str(error).split("\n")[0]) from None
-    assert isinstance(config, dict)
-    if not isinstance(config.get("mult"), dict):
-        config["mult"] = {"factor": config.get("mult")}
-    _check_resolved(config)
-    return {str(key): value for key, value in config.items()}
-
-
-def _check_resolved(node: Any, path: str = "") -> None:
-    """Refuse what only looks like a reference: whoever reads the config next would try to follow it."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            _check_resolved(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            _check_resolved(value, f"{path}[{i}]")
-    elif isinstance(node, str) and "${" in node:
-        raise BadInput(f"{path}={node}: must not contain ${{")
-
-
-def launch(cfg: DictConfig) -> Outcome:
-    """Run the experiment that `cfg` describes, or what is missing of it.
-
-    Raises:
-        BadInput: the settings, the data or the machine cannot do it.
-        Stopped: a signal asked for it; all finished rounds are on record.
-    """
-    # Imported here: torch takes seconds, which --help, shell completion and a mistyped option need not wait for.
-    from hetal.app.compose import build_experiment, build_part, check_config
-    from hetal.app.single_run import run_on_record
-    from hetal.budget import Budget
-    from hetal.machine.device import pick_device
-    from hetal.machine.gpus import one_gpu
-    from hetal.machine.signals import SafeStop
-    from hetal.record.writer import Record
-    from hetal.watch.console import show_dry
-
-    console = plain_console()
-    config = resolved(cfg)
-    check_settings(config)
-    hydra = HydraConfig.get()
-    check_config(config, hydra.runtime.choices)
-    in_sweep = hydra.mode == RunMode.MULTIRUN
-    choices = {
-        k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and k in config
-    }
-    record = Record(config, choices, given(hydra.overrides.task), force=config["force"])
-    budget = Budget(config["n_start"], config["n_query"], config["n_end"])
-    progress = f"{place_in_sweep(hydra)} checked  " if config["dry_run"] and in_sweep else ""
-    if not config["force"] and (rounds := record.finished(budget)) is not None:
-        console.print(progress, end="")
-        return _skip(record, rounds, console, brief=in_sweep, tell=not config["dry_run"])
-    if config["dry_run"]:
-        from hetal.app.dry_run import check_run
-        from hetal.record.duration import expected_seconds
-
-        check_run(config, record, config["force"])
-        outcome = Outcome(
-            "to continue" if record.rounds else "to run",
-            record.dir,
-            expected_seconds=expected_seconds(record),
-        )
-        console.print(progress, end="")
-        show_dry(console, record, outcome.state, outcome.expected_seconds)
-        return outcome
-
-    experiment, tracker = build_experiment(config, choices["alg"]), build_part(config, "tracker")
-    chosen = pick_device(config["device"], config["threads"])
-    should_stop = has_failed if in_sweep and config["fail_fast"] else lambda: False
-
-    def say(text: str) -> None:
-        console.print(text, style="dim", soft_wrap=True)
-
-    while True:
-        try:
-            with one_gpu(chosen, config["jobs_per_gpu"], say) as device:
-                summary = run_on_record(experiment, record, tracker, device, console, should_stop)
-            if summary is not None:
-                return _outcome(record, summary, "done")
-        except RecordLocked as locked:
-            if not in_sweep:
-                raise
-            say(f"waiting: {locked}")
-        # Two jobs of a sweep can be one run, as noise=clean is at any mult; so can jobs of two sweeps.
-        with SafeStop(should_stop) as stop:
-            record.wait(stop.check)
-        if (rounds := record.finished(budget)) is not None:
-            return _skip(record, rounds, console, brief=True, tell=True)
-
-
-def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> Outcome:
-    """Say that a run is on record already, be it as a part of a longer one; with `tell`, its tracker too.
-
-    Raises:
-        BadInput: its data are no longer those that it was made of.
-    """
-    from hetal.app.audit import check_data
-    from hetal.app.compose import build_part
-    from hetal.evaluate import summarise
-    from hetal.record.provenance import made_by
-    from hetal.watch.console import show_skipped
-    from hetal.watch.curve import draw_curve
-
-    check_data(record.config, record)
-    whole = record.summary
-    if tell and whole is not None and not (record.dir / "curve.png").exists():
-        draw_curve(record.rounds, whole["base_rate"], record.title, record.dir / "curve.png")
-    summary = whole
-    if summary is None or rounds != record.rounds:
-        base_rate = None if whole is None else whole["base_rate"]
-        summary = summarise(rounds, record.bought[: len(rounds)], base_rate)
-    show_skipped(console, record, rounds, summary, made_by(record.config), brief)
-    if tell:
-        build_part(record.config, "tracker").show_finished(record, rounds, summary)
-    return _outcome(record, summary, "skipped")
-
-
-def _outcome(record: Record, summary: Mapping[str, Any], state: str) -> Outcome:
-    return Outcome(state, record.dir, float(summary["area_under_curve"]), float(summary["final_accuracy"]))

@@ -125,13 +125,16 @@ def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = 
         raise BadInput(
             f"root={config['root']}: must be a folder{', without control characters' * bool(root)}"
         )
+    for key in (*GROUPS, "mult"):
+        if choices is not None and not isinstance(choices.get(key), str):
+            raise BadInput(f"{key}: must be one of its choices, {key}=NAME; --help lists them")
+    if "factor" not in config["mult"]:
+        raise BadInput("mult.factor is not set; it must be a number")
     for key in config["mult"]:
         if key != "factor":
             raise BadInput(f"mult.{key}: no such setting; there is mult.factor, or mult=NUMBER")
     check_value(float, config["mult"]["factor"], "mult")
     for key, group in GROUPS.items():
-        if choices is not None and not isinstance(choices.get(key), str):
-            raise BadInput(f"{key}: must be one of its choices, {key}=NAME; --help lists them")
         _check_group(key, group, config.get(key))
 
 

@@ -9,12 +9,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hetal.errors import BadInput
+from hetal.sweep.mult import GROUP
 
 # Where it is 1, Hydra raises its errors instead of printing them.
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -108,10 +109,10 @@ def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | 
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         said = _composition(error, arguments, conf)
     elif isinstance(error, (TypeError, ValueError)) and (typed := _no_choice(arguments, conf)):
-        said = f"{typed}: must be one of the choices of {typed.partition('=')[0]}; --help lists them"
-    elif isinstance(error, (TypeError, ValueError)) and (
-        override := _local(error, "_apply_overrides_to_config", "override")
-    ):
+        group = typed.partition("=")[0]
+        numbers = ", or a number" * (group == GROUP)
+        said = f"{typed}: must be one of the choices of {group}{numbers}; --help lists them"
+    elif override := _local(error, "_apply_overrides_to_config", "override"):
         said = f"{override.input_line}: cannot be set ({_first_line(error)})"
     else:
         return None
@@ -126,7 +127,8 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         options = _loader_options(group, arguments, conf)
         near = difflib.get_close_matches(name, options, n=2, cutoff=0.6)
         mean = f"did you mean {' or '.join(near)}? " if near else ""
-        there = f"there are {', '.join(options)}" if options else f"there is no group {group}"
+        numbers = ", and any number from 0" * (group == GROUP)
+        there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
         return f"{group}={name}: no such choice; {mean}{there}"
     deleted = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
     if found := deleted or re.match(r"Could not override '([^']+)'", text):
@@ -222,14 +224,13 @@ def _names(node: DictConfig, above: str = "") -> Iterator[str]:
 
 def _loader_options(group: str, arguments: Sequence[str], conf: Path) -> list[str]:
     """Return the choices of a config group, those of `hydra.searchpath` and --config-dir included."""
-    folders = [word for flag, word in pairwise(arguments) if flag in ("--config-dir", "-cd")]
-    paths = [str(Path(folder).absolute()) for folder in folders]
+    folder = get_args_parser().parse_known_args(arguments)[0].config_dir
     searched = [str(one.input_line) for one in _parsed(arguments) if one.key_or_group == "hydra.searchpath"]
     with initialize_config_dir(str(conf.absolute()), version_base="1.3"), suppress(HydraException):
         compose("config", searched, return_hydra_config=True)
         options = GlobalHydra.instance().config_loader().get_group_options(group)
-        also = [path.stem for folder in paths for path in Path(folder, group).glob("*.yaml")]
-        return sorted({*options, *also})
+        own = [path.stem for path in Path(folder, group).glob("*.yaml")] if folder else []
+        return sorted({*options, *own})
     return []
 
 

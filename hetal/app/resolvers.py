@@ -1,22 +1,18 @@
-"""Values that configs compute: `${factor_of:...}`, `${sweep_folder:...}` `${jobs_at_once:...}`, `${wandb:...}`."""
+"""Values that configs compute: `${sweep_folder:...}`, `${jobs_at_once:...}`, `${wandb:...}`, `${command:}`."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from hetal.machine.cores import cores
 from hetal.sweep.workers import elsewhere
-
-
-def factor_of(mult: Any) -> Any:
-    """Return the noise factor that `mult=2.5` or `mult.factor=2.5` asks for; a number stands for itself."""
-    return mult.factor if isinstance(mult, DictConfig) else mult
 
 
 def sweep_folder(root: Any) -> str:
@@ -72,8 +68,12 @@ def wandb_says(setting: str, otherwise: str | None) -> str | None:
     return said or otherwise
 
 
-# Hydra takes no number as the name of an option, so mult is a value, not a group; noise settings read it here.
-OmegaConf.register_new_resolver("factor_of", factor_of, replace=True)
+def command() -> str:
+    """Return how hetal was started, as it is typed."""
+    return "python launch.py" if Path(sys.argv[0]).name == "launch.py" else "hetal"
+
+
+OmegaConf.register_new_resolver("command", command, replace=True)
 OmegaConf.register_new_resolver("sweep_folder", sweep_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)

@@ -1,7 +1,7 @@
 """Four-Moons, points in the plane, a CPU-size task.
 
 Source: Figure 1 of Khosla et al., "Understanding and Improving Neural Active Learning on Heteroskedastic
-Distributions", ECAI 2023. Its noise is `noise=copies mult.factor=1.5`.
+Distributions", ECAI 2023. Its noise is `noise=copies mult=x1.5`.
 """
 
 from __future__ import annotations

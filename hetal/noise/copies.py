@@ -1,7 +1,7 @@
 """Copied class noise: one class means nothing, and each of its rows is there several times.
 
 Source: Figure 1 (Four-Moons) of Khosla et al., "Understanding and Improving Neural Active Learning on
-Heteroskedastic Distributions", ECAI 2023. There `noisy_class=0` at `mult.factor=1.5` copies each of the 3,000
+Heteroskedastic Distributions", ECAI 2023. There `noisy_class=0` at `mult=x1.5` copies each of the 3,000
 rows of class 0 six times. It differs from `class` in that all rows of the class are copied, equally often,
 and that a copy keeps the label of its row, as in the published script: to ask about a point again is to be
 told the same thing again, right or wrong.

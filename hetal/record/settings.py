@@ -32,7 +32,7 @@ SETTINGS = (
     Setting("data", None, "the data set", True),
     Setting("noise", None, "how the pool is corrupted", True),
     # What noise makes of it stands in its own factor.
-    Setting("mult", None, "noisy rows per clean row: x1, x2, x4, x8; or a number", False),
+    Setting("mult", None, "noisy rows per clean row: x1, x1.5, x2, x4, x8; or a number", False),
     Setting("model", None, "the network", True),
     Setting("train", None, "how it is trained", True),
     Setting("finetune", None, "fine-tuning on pseudo-labels", True),

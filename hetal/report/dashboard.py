@@ -17,6 +17,7 @@ from typing import Any
 
 from hetal.app.resolvers import wandb_says
 from hetal.errors import BadInput
+from hetal.machine.installation import how_to_install
 from hetal.record.measures import MEASURES
 from hetal.record.redact import redacted
 from hetal.report.load.reading import read
@@ -95,7 +96,7 @@ def make(folder: Path, project: str, entity: str | None) -> str:
         from wandb import Api
         from wandb_workspaces.reports import v2
     except ImportError:
-        raise BadInput("wandb-workspaces is not installed; pip install -e '.[dashboard]'") from None
+        raise BadInput(f"wandb-workspaces is not installed; {how_to_install('dashboard')}") from None
     wr: Any = v2
     try:
         entity = entity or Api().default_entity or ""

@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +27,7 @@ from hetal.machine.output import plain_console
 from hetal.record.redact import check_arguments, check_settings
 from hetal.sweep.jobs import FINE, given, read_jobs, sweep_folder
 from hetal.sweep.launchers import prepare_launcher
+from hetal.sweep.mult import FACTOR, GROUP, as_options
 
 # More jobs than this are counted, and only those that need attention are listed.
 LISTED = 40
@@ -61,6 +62,7 @@ class Sweep(Callback):
         check_settings(OmegaConf.to_container(config))
         check_hydra(config)
         prepare_launcher(config)
+        _translate_mult(config)
         planned = plan(config)
         folder = sweep_folder(config.hydra)
         try:
@@ -131,6 +133,24 @@ def check_hydra(config: DictConfig) -> None:
         raise BadInput(
             f"hydra.output_subdir={hydra.output_subdir}: every run keeps its config in .hydra itself"
         )
+
+
+def _translate_mult(config: DictConfig) -> None:
+    """Let `mult` among the settings that a sweeper varies be numbers too, and yield to `mult.factor=` as typed."""
+    params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create())
+    assert isinstance(params, dict)
+    if GROUP not in params:
+        return
+    key, _, values = as_options([f"{GROUP}={params[GROUP]}"])[0].partition("=")
+    typed = {override.partition("=")[0].lstrip("+") for override in given(config.hydra.overrides.task)}
+    swept = {}
+    for name, value in params.items():
+        if name != GROUP:
+            swept[name] = value
+        elif FACTOR not in typed:
+            swept[key] = values
+    with read_write(config), open_dict(config):
+        config.hydra.sweeper.params = swept
 
 
 def plan(config: DictConfig) -> list[list[str]]:

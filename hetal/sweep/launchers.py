@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hetal.errors import BadInput
 from hetal.machine.cores import cores
+from hetal.machine.installation import how_to_install
 from hetal.sweep.local import LocalLauncher
 
 # hetal's extra that brings each plugin.
@@ -45,7 +46,7 @@ def prepare_launcher(config: DictConfig) -> None:
         plugin = hydra[kind]._target_.split(".")[1]
         if plugin in EXTRAS and not is_there(f"hydra_plugins.{plugin}"):
             choice = hydra.runtime.choices[f"hydra/{kind}"]
-            raise BadInput(f"hydra/{kind}={choice}: not installed; pip install -e '.[{EXTRAS[plugin]}]'")
+            raise BadInput(f"hydra/{kind}={choice}: not installed; {how_to_install(EXTRAS[plugin])}")
     if hydra.launcher._target_.endswith(REPLACED):
         n_jobs = OmegaConf.select(hydra.launcher, "n_jobs", default=1)
         with read_write(config), open_dict(config):

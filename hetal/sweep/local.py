@@ -255,17 +255,13 @@ class _Task:
 
 
 class _Pickled:
-    """A task for processes that are not forked: Hydra's settings travel with it, and its function by name."""
+    """A task for processes that are not forked: Hydra's settings travel with it."""
 
     def __init__(self, task: _Task) -> None:
         # Each process has plugins of its own, hetal's launcher not among them.
         own = Singleton.get_state()["instances"]
         singletons = {kind: one for kind, one in own.items() if kind is not Plugins}
-        function = task.function
-        task.function = _innermost  # any that can be pickled
-        self._name = (function.__module__, function.__qualname__)
         self._content = pickle.dumps((task, singletons))
-        task.function = function
         self._task: _Task | None = None
 
     def __call__(self, number: int, overrides: Sequence[str]) -> Any:
@@ -277,20 +273,8 @@ class _Pickled:
             state = Singleton.get_state()
             state["instances"].update(singletons)
             Singleton.set_state(state)
-            module, name = self._name
-            self._task.function = _innermost(getattr(sys.modules[module], name))
+        assert self._task is not None
         return self._task(number, overrides)
-
-
-def _innermost(main: Any) -> TaskFunction:
-    """Return the Hydra task in a function that was decorated twice and more, see `hetal.app.command.plainly`."""
-    found = main
-    while main is not None:
-        if getattr(main, "is_task", False):
-            found = main
-        main = getattr(main, "__wrapped__", None)
-    task: TaskFunction = found
-    return task
 
 
 class _EveryValueOnce:

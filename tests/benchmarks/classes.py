@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment
+from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.experiment import Setup
 from hetal.machine.device import pick_device

@@ -56,8 +56,8 @@ def main(out: Path, overrides: list[str]) -> None:
     # What a run imports, in the order in which it does.
     import hydra  # noqa: F401
 
-    import hetal.app.command
     import hetal.app.compose
+    import hetal.app.launch
     import hetal.app.single_run
     import hetal.experiment
     import hetal.loop
@@ -67,7 +67,7 @@ def main(out: Path, overrides: list[str]) -> None:
     import hetal.watch.wandb
 
     seconds["imports"] = time.perf_counter() - began
-    mark(hetal.app.command, "resolved", "launched")
+    mark(hetal.app.launch, "resolved", "launched")
     mark(hetal.train.Learner, "fit", "to the first batch")
     for name in ("check_config", "build_experiment"):
         time_it(hetal.app.compose, name, "parts")

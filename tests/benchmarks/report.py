@@ -44,7 +44,7 @@ def make(root: Path, n_runs: int, n_rounds: int, n_seeds: int) -> None:
     rng = np.random.default_rng(0)
     budget = ("n_start=100", "n_query=100", f"n_end={100 * n_rounds}", "data=digits", "name=study")
     arms = [
-        (f"alg={alg}", f"noise={noise}", f"model={model}", f"mult={mult}")
+        (f"alg={alg}", f"noise={noise}", f"model={model}", f"mult=x{mult}")
         for mult in (4, 1, 2, 8)
         for model in MODELS
         for noise in NOISES

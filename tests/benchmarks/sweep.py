@@ -28,7 +28,7 @@ TRACKERS = {
     "offline": ["tracker=wandb", "tracker.mode=offline"],
 }
 STANDARD = [
-    "data=fashion_mnist", "data.n_train=4000", "noise=class", "mult=4", "model=mlp", "alg=badge", "train=fast",
+    "data=fashion_mnist", "data.n_train=4000", "noise=class", "mult=x4", "model=mlp", "alg=badge", "train=fast",
     "n_start=200", "n_query=200", "n_end=1400", "device=cpu",
 ]  # fmt: skip
 AROUND = ("imports", "config", "parts", "data and noise", "record", "display", "figure", "tracker")

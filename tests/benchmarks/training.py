@@ -30,8 +30,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hetal.app.command import resolved
 from hetal.app.compose import build_experiment
+from hetal.app.launch import resolved
 from hetal.bench import learner, limits, made_up
 from hetal.experiment import Setup
 from hetal.noise import class_noise
@@ -204,7 +204,7 @@ def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads:
 
 
 def scoring(name: str, n: int, threads: int) -> Line:
-    """Score a pool of n clean images with class noise at mult=4."""
+    """Score a pool of n clean images with class noise at mult=x4."""
     task = made_up(n, (3, 32, 32))
     noisy = class_noise(task.train, 10, stream(0, "noise"), factor=4, noisy_class=1, n_templates=100)
     rows = Rows(noisy.images_M[noisy.source_N], noisy.labels_N, (128.0,) * 3, (64.0,) * 3)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from hetal.app.command import launch
+from hetal.app.launch import launch
 from hetal.record.schema import MEASURED
 from tests.command_line import composed, only, options
 from tests.tiny_data import write_cifar10

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from hetal.machine.installation import COMMAND
 from hetal.report.load.plain import plain
 from hetal.report.load.records import Run, overrides
 
@@ -36,7 +37,7 @@ def _whole(root: str) -> str:
 
 def command_line(given: Sequence[str]) -> str:
     """Return the command with some overrides, quoted for a shell."""
-    return plain(shlex.join(["python", "launch.py", *given]), None)
+    return plain(shlex.join([*COMMAND, *given]), None)
 
 
 def kept(given: Sequence[str], *keep: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
+from hetal.machine.installation import COMMAND
 from hetal.record.redact import of_secrets
 from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of
 from hetal.report.analyse.setting import Setting
@@ -67,7 +68,7 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
                 state = _job_state(jobs.get(key_of([*kept(example.overrides), f"seed={seed}"]))) or "not run"
                 lost.append(Missing(_name(example, seed), state, command(example, seed)))
     known = {key_of(run.overrides) for run in (*reading.runs, *reading.begun)}
-    listed = {key_of(shlex.split(m.command)[2:]) for m in lost}
+    listed = {key_of(shlex.split(m.command)[len(COMMAND) :]) for m in lost}
     for key, job in jobs.items():
         state = _job_state(job)
         if state and key not in known | listed:
