@@ -4,8 +4,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,7 +16,7 @@ from hetal.report.completeness import missing
 from hetal.report.reading import read
 from hetal.sweep.jobs import read_jobs, write_job
 from hetal.sweep.launchers import is_there
-from tests.command_line import REPOSITORY, TOY, command, records, start
+from tests.command_line import TOY, command, records, start
 from tests.killers import install
 
 
@@ -85,10 +83,7 @@ def test_a_dry_run_says_what_is_left_and_runs_nothing(tmp_path):
 
 
 def test_an_interrupted_sweep_says_what_is_missing(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "launch.py", "-m", "seed=range(9)", *TOY, "train.max_epochs=200", f"root={tmp_path}"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = start("-m", "seed=range(9)", *TOY, "train.max_epochs=200", f"root={tmp_path}")
     while len(list(tmp_path.glob("*/*/rounds.jsonl"))) < 2:
         time.sleep(0.02)
         assert process.poll() is None
