@@ -9,6 +9,7 @@ import matplotlib.backends.backend_agg  # by hetal.watch.curve, at a run's end
 import matplotlib.figure
 import torch
 import torch._dynamo  # torch itself imports it, but only when it first trains
+import torchvision.models.resnet  # by hetal.models.resnet
 
 import hetal.algs
 import hetal.app.compose
