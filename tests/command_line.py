@@ -53,10 +53,14 @@ def run_here(*overrides: object, root: Path) -> float:
 
 
 def environment(env: dict[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a launched command, with `env` added."""
+    """Return the environment of a launched command, with `env` added.
+
+    The service of W&B that a test in this process has started is left out: it would outlive a run that is killed.
+    """
     env = env or {}
     path = os.pathsep.join([str(REPOSITORY), *filter(None, [env.get("PYTHONPATH")])])
-    return {**os.environ, "COLUMNS": "120", **env, "PYTHONPATH": path}
+    own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    return {**own, "COLUMNS": "120", **env, "PYTHONPATH": path}
 
 
 def start(

@@ -30,29 +30,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Imported once, for all processes that are forked from here.
 import numpy as np
-import torch
-import torch._dynamo
 import yaml
 
-import hetal.algs.lhd
-import hetal.app.compose
-import hetal.data.digits
-import hetal.experiment
-import hetal.loop
 import hetal.machine.files
-import hetal.noise.diverse
-import hetal.train.finetune
-import hetal.watch.console
+import tests.warm  # noqa: F401  # imported once, for all processes that are forked from here
 from hetal.app.command import task
 from hetal.record.schema import MEASURED
 from tests.command_line import command, composed
 from tests.killers import install
 from tests.processes import new_file
 from tests.sealed import change_queries, reseal
-
-torch.set_num_threads(1)
 
 SMALL = [
     "device=cpu", "tracker=none", "n_start=40", "n_query=20", "n_end=100", "train.max_epochs=30", "data.n_train=200",

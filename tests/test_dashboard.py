@@ -9,9 +9,8 @@ import pytest
 
 from hetal.report import dashboard
 from hetal.report.load.reading import read
-from tests.command_line import REPOSITORY, TOY, run_here
+from tests.command_line import REPOSITORY, TOY, environment, run_here
 from tests.mock_wandb import serving
-from tests.test_tracking import without_service
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def study(tmp_path_factory):
 def make(*arguments, **env):
     return subprocess.run(
         [sys.executable, "-m", "hetal.report.dashboard", *map(str, arguments)],
-        cwd=REPOSITORY, env=without_service(env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        cwd=REPOSITORY, env=environment(env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 

@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from hetal.errors import BadInput
 from hetal.models.mlp import MLP
 from hetal.rng import stream
 from tests import tiny_data
-from tests.command_line import REPOSITORY, TOY, command, only, options, records, run_here
+from tests.command_line import REPOSITORY, TOY, command, only, options, records, run_here, start
 
 QUICK = ["device=cpu", "tracker=none", "train.max_epochs=2"]
 
@@ -71,16 +69,12 @@ def test_a_finished_run_says_that_it_kept_no_network_and_one_that_is_kept_is_who
 def test_killed_and_relaunched_gives_the_same_bits(tmp_path):
     slow = [*TOY, "train.max_epochs=60"]
     command(*slow, f"root={tmp_path / 'whole'}")
-    process = subprocess.Popen(
-        [sys.executable, "launch.py", *slow, f"root={tmp_path / 'cut'}"],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-    )
+    process = start(*slow, f"root={tmp_path / 'cut'}")
     while not list(tmp_path.glob("cut/*/*/rounds.jsonl")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert not list(tmp_path.glob("cut/*/*/summary.json"))
     done = command(*slow, f"root={tmp_path / 'cut'}")
     assert "rounds are on record" in done.stdout
@@ -391,12 +385,8 @@ def first_ids(folder: Path, x, y, alg="badge"):
 
 
 def test_two_processes_on_one_run(tmp_path):
-    arguments = [sys.executable, "launch.py", *TOY, "train.max_epochs=300", f"root={tmp_path}"]
-    both = [
-        subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120) for process in both]
+    both = [start(*TOY, "train.max_epochs=300", f"root={tmp_path}") for _ in range(2)]
+    said = [process.communicate() for process in both]
     codes = sorted(process.returncode for process in both)
     assert codes == [0, 1], said
     assert any("is being written by" in err for _, err in said)  # who it is, is not said at once

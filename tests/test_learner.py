@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.moving_average import weight_of_start
 from hetal.errors import BadInput, Diverged
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
@@ -16,7 +17,6 @@ from hetal.train.ema import EMA
 from hetal.train.fitted import split
 from hetal.train.snapshot import SnapshotWatch
 from hetal.train.stopping import Plateau, Threshold
-from tests.benchmarks.moving_average import weight_of_start
 from tests.toy import blobs, labelled_pool, make_learner
 
 

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from benchmarks.classes import setup_of
 from hetal.report.load.reading import read
-from tests.benchmarks.classes import setup_of
 from tests.command_line import TOY, only, run_here
 
 QUICK = ["device=cpu", "tracker=none", "train.max_epochs=1"]

@@ -3,8 +3,8 @@
 import pytest
 from scipy import stats
 
+from benchmarks import results
 from hetal.report.files.tables import write_csv
-from tests.benchmarks import results
 
 
 @pytest.fixture

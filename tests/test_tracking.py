@@ -19,26 +19,10 @@ from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.watch.wandb import WandbTracker
 from hetal.watch.wandb_media import CLEAN, NOISY
-from tests.command_line import REPOSITORY, TOY, command, composed, only
+from tests.command_line import REPOSITORY, TOY, command, composed, environment, only, start
 from tests.mock_wandb import MockWandb, Run, serving
 
 LINE = [o for o in TOY if not o.startswith("tracker")] + ["train.max_epochs=100", "n_end=160"]
-
-
-def without_service(env: dict) -> dict:
-    """Leave out the service of a test that ran in this process before: it would outlive a killed run."""
-    return {**{key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}, **env}
-
-
-def start(env: dict, *overrides: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "launch.py"), *LINE, *overrides],
-        cwd=REPOSITORY,
-        env=without_service(env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def n_rounds(root: Path) -> int:
@@ -54,7 +38,7 @@ def sync(said: str, server: MockWandb, cwd: Path) -> None:
     (line,) = [line.split(None, 1)[1] for line in said.splitlines() if line.startswith("W&B")]
     wandb, *rest = line.split()
     subprocess.run(
-        [Path(sys.executable).parent / wandb, *rest], env=without_service(server.env), check=True, cwd=cwd
+        [Path(sys.executable).parent / wandb, *rest], env=environment(server.env), check=True, cwd=cwd
     )
 
 
@@ -62,26 +46,25 @@ def sync(said: str, server: MockWandb, cwd: Path) -> None:
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_every_round_is_there_once_through_kills_and_resumes(mode, number, tmp_path):
     with serving() as server:
-        arguments = [f"root={tmp_path}", f"tracker.mode={mode}"]
+        arguments = [*LINE, f"root={tmp_path}", f"tracker.mode={mode}"]
         server.takes_files = (
             number == signal.SIGTERM
         )  # a killed run's images have not arrived, but its rows have
         for until in (2, 4) if number == signal.SIGKILL else (3,):
-            process = start(server.env, *arguments)
+            process = start(*arguments, env=server.env)
             while n_rounds(tmp_path) < until:
-                assert process.poll() is None, process.stdout.read()
+                assert process.poll() is None, process.communicate()
                 time.sleep(0.02)
             process.send_signal(number)
-            said = process.communicate(timeout=60)[0]
+            said = process.communicate(timeout=60)
             assert process.returncode == (-9 if number == signal.SIGKILL else 143), said
         server.takes_files = True
-        process = start(server.env, *arguments)
-        said = process.communicate(timeout=240)[0]
-        assert process.returncode == 0, said
-        assert "WARNING" not in said
+        done = command(*arguments, env=server.env)
+        assert done.returncode == 0, done.stderr
+        assert "WARNING" not in done.stdout + done.stderr
         if mode == "offline":
             assert not server.received
-            sync(said, server, tmp_path)
+            sync(done.stdout, server, tmp_path)
         (run,) = server.runs.values()
         shows_the_record(run, tmp_path)
         shows_what_was_bought(run, tmp_path)
@@ -164,7 +147,7 @@ def sent_nothing_else(run: Run, server: MockWandb, root: Path) -> None:
 def test_a_group_of_runs_and_the_labels_that_random_choice_would_need(tmp_path):
     with serving() as server:
         line = [*LINE, "tracker.mode=online", "tracker.images=0", f"root={tmp_path}", "n_end=80"]
-        done = command("-m", "alg=random,badge", "seed=0,1", *line, env=without_service(server.env))
+        done = command("-m", "alg=random,badge", "seed=0,1", *line, env=server.env)
         assert done.returncode == 0, done.stderr
         runs = {(run.config["alg"], run.config["seed"]): run for run in server.runs.values()}
         assert len(runs) == 4

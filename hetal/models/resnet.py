@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from hetal.errors import BadInput
 
@@ -56,6 +55,9 @@ class ResNet(nn.Module):
 
 
 def _block(c_in: int, c_out: int, stride: int) -> nn.Module:
+    # Imported here: it takes half a second, which runs of other networks need not pay.
+    from torchvision.models.resnet import BasicBlock
+
     shortcut = None
     if stride != 1 or c_in != c_out:
         shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))

@@ -1,9 +1,9 @@
 """How much of LHD's moving average is still the network it started from, when it is used?
 
-`python -m tests.benchmarks.moving_average multirun/NAME` reads the records of a study and writes
+`python -m benchmarks.moving_average multirun/NAME` reads the records of a study and writes
 docs/results/NAME/start.csv: for every run with an average that starts from random weights of its own
 (`train.own_ema`), and every round, the weight of these weights at the snapshot, which is the product of a over its
-steps, see `hetal.train.ema`. Then `python -m tests.benchmarks.results` fills the tables of docs/RESULTS.md with it.
+steps, see `hetal.train.ema`. Then `python -m benchmarks.results` fills the tables of docs/RESULTS.md with it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.results import keep
 from hetal.report.load.records import Run
-from tests.benchmarks.results import keep
 
 
 def weight_of_start(past_steps: int, steps: int, decay: float) -> float:

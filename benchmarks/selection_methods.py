@@ -1,6 +1,6 @@
 """What the selection benchmark measures: hetal's selection, a plain sequential one, and other libraries'.
 
-Run by `selection.py`, one measurement a process: `python -m tests.benchmarks.selection_methods JSON` builds a
+Run by `selection.py`, one measurement a process: `python -m benchmarks.selection_methods JSON` builds a
 synthetic pool, runs one method on it and prints what it took.
 """
 

@@ -1,4 +1,4 @@
-"""Do faster settings change what is found? `HETAL_DATA=... python -m tests.benchmarks.equivalence`.
+"""Do faster settings change what is found? `HETAL_DATA=... python -m benchmarks.equivalence`.
 
 Runs `train=fast` beside `train=paper` on Fashion-MNIST, and bf16 beside fp32 on digits, the same seeds on both sides,
 and writes docs/EQUIVALENCE.md: paired differences with 95% t-intervals over seeds. Half an hour on one core;
@@ -163,7 +163,7 @@ def main() -> None:
     lines = [
         "# Do faster settings change what is found?",
         "",
-        "Written by `python -m tests.benchmarks.equivalence`. Accuracies and shares in percent; differences in "
+        "Written by `python -m benchmarks.equivalence`. Accuracies and shares in percent; differences in "
         "percentage points, paired by seed, with 95% t-intervals over seeds, bold where they leave out 0.",
         "",
     ]

@@ -1,6 +1,6 @@
-"""One run of the real command, and where its time goes: `python -m tests.benchmarks.costs OUT OVERRIDES...`.
+"""One run of the real command, and where its time goes: `python -m benchmarks.costs OUT OVERRIDES...`.
 
-Writes the seconds of each part to OUT, as JSON, for `tests.benchmarks.sweep`. "to the first batch" counts from the
+Writes the seconds of each part to OUT, as JSON, for `benchmarks.sweep`. "to the first batch" counts from the
 start of the process; "work" is what the record says: training, scoring, selecting and testing.
 """
 
@@ -18,7 +18,7 @@ import sys  # noqa: E402
 from collections import defaultdict  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 seconds: dict[str, float] = defaultdict(float)
 

@@ -1,8 +1,8 @@
-"""Where is a network right that was taught noise? `python -m tests.benchmarks.classes multirun/NAME`.
+"""Where is a network right that was taught noise? `python -m benchmarks.classes multirun/NAME`.
 
 Of every run of a study that kept its last network (`keep_network=true`), tests it on the test rows of the class that
 noise took (`noise.noisy_class`) and on all others, and writes docs/results/NAME/classes.csv. Then
-`python -m tests.benchmarks.results` fills the tables of docs/RESULTS.md with it.
+`python -m benchmarks.results` fills the tables of docs/RESULTS.md with it.
 
 The data and the network are made from this checkout's configs with the overrides of the run: for studies of one's own.
 """
@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.results import keep
 from hetal.app.compose import build_experiment
 from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.experiment import Setup
 from hetal.machine.device import pick_device
 from hetal.report.load.records import Run
-from tests.benchmarks.results import keep
 from tests.command_line import composed
 
 

@@ -1,8 +1,8 @@
 """Time and memory of selection, hetal's against others', as Markdown.
 
-    python -m tests.benchmarks.selection                    # from the repository's root; writes docs/SELECTION.md
-    python -m tests.benchmarks.selection --sizes 5000 --queries 100 --out /tmp/selection.md     # a quick look
-    python -m tests.benchmarks.selection --imagenet         # adds the ImageNet-shaped run: 8 GB of files in --folder
+    python -m benchmarks.selection                    # from the repository's root; writes docs/SELECTION.md
+    python -m benchmarks.selection --sizes 5000 --queries 100 --out /tmp/selection.md     # a quick look
+    python -m benchmarks.selection --imagenet         # adds the ImageNet-shaped run: 8 GB of files in --folder
 
 Every measurement is a process of its own. scikit-activeml wants its own environment, since it pins versions:
 `python -m venv other; other/bin/pip install torch scikit-activeml`, then `--python-activeml other/bin/python`.
@@ -25,9 +25,9 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks.selection_methods import Measured, Setting
+from benchmarks.selection_methods import Measured, Setting
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BADGE = ("hetal", "sequential", "scikit-learn", "scikit-activeml")
 CORESET = ("hetal", "sequential", "scikit-activeml")
 N_LABELLED = 12_000
@@ -76,7 +76,7 @@ class Bench:
             file=sys.stderr,
         )
         python = self.python_activeml if is_activeml else sys.executable
-        command = [python, "-m", "tests.benchmarks.selection_methods", json.dumps(asdict(setting))]
+        command = [python, "-m", "benchmarks.selection_methods", json.dumps(asdict(setting))]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             self.notes.append(f"{setting.method} failed on {setting.n_rows} rows ({setting.query}).")
@@ -170,7 +170,7 @@ def head() -> list[str]:
     return [
         "# Selection: time and memory",
         "",
-        f"Written by `python -m tests.benchmarks.selection` on {os.cpu_count()} CPU cores ({platform.machine()}), "
+        f"Written by `python -m benchmarks.selection` on {os.cpu_count()} CPU cores ({platform.machine()}), "
         f"torch {torch.__version__}. Synthetic clustered features, 10 classes and 128 features unless said. Every "
         "measurement is a process of its own; memory is its peak above what it held with its data in. hetal's times "
         "are of the whole query (median of three where under 20 s); times with *about* are extrapolated from what "

@@ -1,4 +1,4 @@
-"""What a run and a job of a sweep cost beyond their work: `HETAL_DATA=... python -m tests.benchmarks.sweep`.
+"""What a run and a job of a sweep cost beyond their work: `HETAL_DATA=... python -m benchmarks.sweep`.
 
 Writes docs/SWEEPS.md in a quarter of an hour; with `--parts` only what is asked for is measured, and the rest of the
 page stays. The work of a job is what its record says of it: seconds of training, scoring, selecting and testing.
@@ -104,10 +104,10 @@ def standard(options: argparse.Namespace) -> Iterator[str]:
 
 
 def costs(overrides: list[str]) -> Mapping[str, float]:
-    """Return the seconds of each part of one run, see `tests.benchmarks.costs`."""
+    """Return the seconds of each part of one run, see `benchmarks.costs`."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "costs.json"
-        line = [sys.executable, "-m", "tests.benchmarks.costs", out, *overrides, f"root={folder}/runs"]
+        line = [sys.executable, "-m", "benchmarks.costs", out, *overrides, f"root={folder}/runs"]
         subprocess.run(line, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
         return json.loads(out.read_text())
 
@@ -159,7 +159,7 @@ def main() -> None:
         page[names[name]] = "\n".join([about, "", *PARTS[names[name]](options)])
         print(page[names[name]], flush=True)
         sections = [f"## {title}\n\n{page[title]}\n" for title in PARTS if title in page]
-        head = "# What a run costs beyond its work\n\nWritten by `python -m tests.benchmarks.sweep`.\n"
+        head = "# What a run costs beyond its work\n\nWritten by `python -m benchmarks.sweep`.\n"
         options.out.write_text("\n".join([head, *sections]))
 
 

@@ -1,4 +1,4 @@
-"""How long the report takes, and how much memory: `python -m tests.benchmarks.report`.
+"""How long the report takes, and how much memory: `python -m benchmarks.report`.
 
 Makes the records of 10,000 runs of 11 rounds (ten strategies in twenty settings at fifty seeds), runs the whole
 command on them in a process of its own, and says its wall time, its processor time and the peak of its memory, worker

@@ -1,4 +1,4 @@
-"""Fills the tables of docs/RESULTS.md from docs/results/: `python -m tests.benchmarks.results [STUDY ...]`.
+"""Fills the tables of docs/RESULTS.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
 are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
@@ -178,7 +178,7 @@ def effort(study: str, settings: str = "") -> str:
 
 
 def start(study: str, settings: str = "") -> str:
-    """What of a moving average is still the random network it started from; see tests.benchmarks.moving_average."""
+    """What of a moving average is still the random network it started from; see benchmarks.moving_average."""
     found = [row for row in rows(study, "start") if row["setting"].startswith(settings)]
     labels = sorted({int(row["n_labelled"]) for row in found})
     body = []
@@ -190,7 +190,7 @@ def start(study: str, settings: str = "") -> str:
 
 
 def classes(study: str, settings: str = "") -> str:
-    """Final accuracy where labels mean something and where they do not; see tests.benchmarks.classes."""
+    """Final accuracy where labels mean something and where they do not; see benchmarks.classes."""
     found = [row for row in rows(study, "classes") if row["setting"].startswith(settings)]
     body = []
     for strategy in dict.fromkeys(row["strategy"] for row in found):

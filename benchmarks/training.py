@@ -1,4 +1,4 @@
-"""Training, scoring and whole runs beside a plain loop: `HETAL_DATA=... python -m tests.benchmarks.training`.
+"""Training, scoring and whole runs beside a plain loop: `HETAL_DATA=... python -m benchmarks.training`.
 
 Writes docs/TRAINING.md in about ten minutes; needs Fashion-MNIST. The plain loop is what research code usually is:
 a dataset that decodes one image at a time with PIL and torchvision's transforms, a DataLoader, Adam as it comes, a
@@ -310,7 +310,7 @@ def main() -> None:
     lines = [
         "# Training: speed",
         "",
-        f"Written by `python -m tests.benchmarks.training` on {os.cpu_count()} CPU cores ({platform.machine()}, "
+        f"Written by `python -m benchmarks.training` on {os.cpu_count()} CPU cores ({platform.machine()}, "
         f"{torch.backends.cpu.get_cpu_capability()}, {'with' if has_bf16 else 'without'} bfloat16 arithmetic), torch "
         f"{torch.__version__}; products of matrices run at {rates['gemm_fp32_gflops']:.0f} GFLOP/s, copies at "
         f"{rates['copy_gb_per_s']:.0f} GB/s. The plain loop is "
