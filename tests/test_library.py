@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -232,3 +233,22 @@ def test_importing_hetal_imports_nothing_else() -> None:
     assert process.stdout.splitlines() == [f"[] {hetal.__version__}", "False"]
     assert process.stderr.splitlines()[-1] == "AttributeError: module 'hetal' has no attribute 'nothing'"
     assert {"run", "load", "BadInput"} <= {*dir(hetal)}
+
+
+def test_the_page_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (REPOSITORY / "docs" / "LIBRARY.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == page.count("```") / 2 >= 8
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block, names)
+    printed = capsys.readouterr().out
+    assert "alg=bagde: no such choice; did you mean badge or " in printed
+    assert "probs must hold probabilities" in printed
+
+    # As it says, the experiment without configs is the run with them.
+    result = hetal.run("alg=badge", "seed=0", *names["quick"])
+    assert result.summary == {**names["summary"], "seconds": result.summary["seconds"]}
+    bought = torch.cat([purchase.ids for purchase in names["history"].bought])
+    assert np.load(result.folder / "queries.npz")["ids"].tolist() == bought.tolist()
+    assert names["uncertain"].shape == names["badge"].shape == names["covering"].shape == (10,)
