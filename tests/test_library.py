@@ -211,7 +211,7 @@ def test_ctrl_c_stops_after_the_epoch_and_the_same_call_goes_on() -> None:
     handler = signal.getsignal(signal.SIGINT)
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped, match="the same call goes on"):
         hetal.run(*words)
     interrupter.join()
     assert signal.getsignal(signal.SIGINT) is handler

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 
 from hetal.app.command import launch
 from hetal.app.messages import answer
-from hetal.errors import BadInput
+from hetal.errors import BadInput, Stopped
 from hetal.machine.process import new_process_settings
 from hetal.record.redact import check_arguments, redacted
 from hetal.sweep.callback import check_hydra
@@ -74,6 +74,9 @@ def run(*overrides: str, config_dir: str | os.PathLike[str] | None = None) -> Re
             outcome = _run(_composed(list(overrides), config_dir))
         except BadInput as error:
             error.args = (redacted(str(error)),)
+            raise
+        except Stopped as error:
+            error.args = ("stopped; the same call goes on",)
             raise
         except SystemExit as error:
             raise BadInput(f"{reason(error)}, and the run is not done") from error
