@@ -1,4 +1,4 @@
-"""Selection for active learning as free functions on tensors: no pool, no network, nothing but torch and numpy.
+"""Selection for active learning as free functions on tensors or arrays: no pool, no network, only torch and numpy.
 
 For a loop of your own, with probabilities (M, C) and features (M, D) of the unlabelled points:
 
@@ -9,7 +9,8 @@ For a loop of your own, with probabilities (M, C) and features (M, D) of the unl
     ids = k_center(features_MD, 1000, centers=labelled_features_LD)                # core-set
     ids = top_scores(entropy(probs_MC), 1000, rng)                                 # uncertainty
 
-All return indices into the M points, on the points' device. Where a pool shows one image many times, pass each
+All return indices into the M points, on the points' device; given numpy arrays, all return numpy arrays. Where class
+probabilities are asked for, logits are refused. Where a pool shows one image many times, pass each
 image once with `weights=` the number of its unlabelled copies. Features may be backed by a file that does not
 fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
 """

@@ -23,26 +23,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, nearest, pairwise, upper_bounds
+from hetal.acquisition.inputs import AnyArray, Array
+from hetal.acquisition.points import (
+    OuterProduct,
+    Points,
+    as_given,
+    as_points,
+    finite_sq_norms,
+    nearest,
+    pairwise,
+    upper_bounds,
+)
 
 # What a pass over all points costs each of them besides its distances to new picks, in distances. It sets when
 # bounds are renewed, and so how fast, never what is picked.
 _PASS_COST = 32
 
 
-@torch.no_grad()
 def k_center(
-    points: Tensor | OuterProduct,
+    points: Array | OuterProduct[Array],
     n: int,
     *,
-    centers: Tensor | OuterProduct | None = None,
+    centers: AnyArray | Points | None = None,
     fill: bool = True,
     batch: int = 1024,
-) -> Tensor:
+) -> Array:
     """Pick `n` points by greedy k-centre, in the order they are picked.
 
     Args:
-        points: features (M, D), or outer products. On any device; may be backed by a file.
+        points: features (M, D), a tensor or numpy array, or outer products. On any device; may be backed by a file.
         n: how many to pick.
         centers: what is covered already, such as the labelled points: features (L, D), or outer products.
             Without any, the first pick is index 0, since Gonzalez starts anywhere and the paper always has some.
@@ -52,13 +61,18 @@ def k_center(
             the speed only.
 
     Returns:
-        (n,) int64 indices into `points`, each at most once, on their device; fewer with `fill=False` where
-        fewer points are at a positive distance.
+        (n,) int64 indices into `points`, each at most once, on their device, or a numpy array as they are; fewer with
+        `fill=False` where fewer points are at a positive distance.
 
     Raises:
         ValueError: `n` is negative or exceeds M; points or centres are not finite; their shapes do not match.
     """
-    points = as_points(points)
+    covered = None if centers is None else as_points(centers, "centers")
+    return as_given(points, _k_center(as_points(points), n, covered, fill, batch))
+
+
+@torch.no_grad()
+def _k_center(points: Points, n: int, centers: Points | None, fill: bool, batch: int) -> Tensor:
     if not 0 <= n <= len(points):
         raise ValueError(f"n={n}: must be in 0..{len(points)}, the number of points")
     norm_M = finite_sq_norms(points)
@@ -68,7 +82,7 @@ def k_center(
     if centers is None or len(centers) == 0:
         given, picks = points[:1], picks.new_zeros(1)
     else:
-        given = _matched(as_points(centers), points)
+        given = _matched(centers, points)
 
     n_folded = len(picks)
     bound_M = upper_bounds(points, norm_M, given)
@@ -150,7 +164,7 @@ def _cut(distance: Tensor) -> Tensor:
     return (distance.view(torch.int64) & -(1 << 17)).view(torch.float64)
 
 
-def _matched(centers: OuterProduct, points: OuterProduct) -> OuterProduct:
+def _matched(centers: Points, points: Points) -> Points:
     """Return the centres in the points' precision, checked."""
     if points.shape != centers.shape:
         raise ValueError(

@@ -21,21 +21,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
+
 # Below it, rounding decides some picks: float64 cannot hold what is uncertain before the first labels and after them.
 LEAST_RIDGE = 1e-6
 
 
-@torch.no_grad()
 def greedy_design(
-    points_MD: Tensor,
-    weight_M: Tensor,
+    points_MD: Array,
+    weight_M: AnyArray,
     n: int,
     *,
-    known: Tensor,
-    candidates: Tensor,
+    known: AnyArray,
+    candidates: AnyArray,
     ridge: float,
-    copies: Tensor | None = None,
-) -> Tensor:
+    copies: AnyArray | None = None,
+) -> Array:
     """Pick `n` candidates, each the one that takes most from the uncertainty that is left about all points.
 
     Args:
@@ -49,12 +50,34 @@ def greedy_design(
         copies: (M,) how often each point counts in V, 0 or more; None is once each.
 
     Returns:
-        (n,) int64 distinct indices into `points_MD`, in the order they are picked.
+        (n,) int64 distinct indices into `points_MD`, in the order they are picked; a numpy array as they are.
 
     Raises:
         ValueError: `n` is negative or exceeds P; `ridge` is under `LEAST_RIDGE`; points or weights are not finite, or a
             weight is negative.
     """
+    picks = _greedy_design(
+        as_tensor(points_MD, "points_MD"),
+        as_tensor(weight_M, "weight_M"),
+        n,
+        as_tensor(known, "known"),
+        as_tensor(candidates, "candidates"),
+        ridge,
+        None if copies is None else as_tensor(copies, "copies"),
+    )
+    return like(points_MD, picks)
+
+
+@torch.no_grad()
+def _greedy_design(
+    points_MD: Tensor,
+    weight_M: Tensor,
+    n: int,
+    known: Tensor,
+    candidates: Tensor,
+    ridge: float,
+    copies: Tensor | None,
+) -> Tensor:
     if not 0 <= n <= len(candidates):
         raise ValueError(f"n={n}: must be in 0..{len(candidates)}, the number of candidates")
     if not LEAST_RIDGE <= ridge < float("inf"):

@@ -12,23 +12,27 @@ moving average and y = argmax f'(x),
 
 from __future__ import annotations
 
-from torch import Tensor
-
+from hetal.acquisition.inputs import Array, as_probabilities, as_tensor, like
 from hetal.acquisition.points import OuterProduct
 
 
-def badge_embedding(probs_MC: Tensor, features_MD: Tensor) -> OuterProduct:
+def badge_embedding(probs_MC: Array, features_MD: Array) -> OuterProduct[Array]:
     """Return BADGE's gradient embeddings g of M points as factors (M, C) and (M, D); the features are not copied.
 
     Args:
         probs_MC: class probabilities; of equally probable classes the first counts as predicted.
         features_MD: what the last layer reads.
+
+    Raises:
+        ValueError: `probs_MC` holds no probabilities, see `hetal.acquisition.inputs.as_probabilities`.
     """
-    predicted = probs_MC.argmax(1, keepdim=True)
-    surplus_MC = probs_MC.scatter(1, predicted, probs_MC.gather(1, predicted) - 1)
-    return OuterProduct(surplus_MC, features_MD)
+    probs = as_probabilities(probs_MC, "probs_MC", "MC")
+    predicted = probs.argmax(1, keepdim=True)
+    surplus_MC = probs.scatter(1, predicted, probs.gather(1, predicted) - 1)
+    return OuterProduct(like(probs_MC, surplus_MC), features_MD)
 
 
-def lhd_embedding(loss_gap_M: Tensor, hidden_gap_MD: Tensor) -> Tensor:
+def lhd_embedding(loss_gap_M: Array, hidden_gap_MD: Array) -> Array:
     """Return LHD's embeddings g = dl * dh of M points, (M, D), from dl (M,) and dh (M, D)."""
-    return loss_gap_M[:, None] * hidden_gap_MD
+    loss_gap, hidden_gap = as_tensor(loss_gap_M, "loss_gap_M"), as_tensor(hidden_gap_MD, "hidden_gap_MD")
+    return like(hidden_gap_MD, loss_gap[:, None] * hidden_gap)

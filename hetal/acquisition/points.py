@@ -17,9 +17,13 @@ float64 cannot tell them apart: at a distance under about 1e-6 of their norm.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Generic, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from hetal.acquisition.inputs import AnyArray, Array, as_tensor
 
 # Products of one tile, which on a CPU must stay in cache between the matrix product and the minimum over it (so
 # a pass runs at the rate of the bare product), and on a GPU must be enough to fill it; and centres it is wide.
@@ -27,34 +31,40 @@ _TILE_SIZE = {"cpu": 2**19, "cuda": 2**25}
 _TILE_WIDTH = 512
 
 
-class OuterProduct:
+class OuterProduct(Generic[Array]):
     """M points, each the outer product of one row of every factor; a single factor is plain features.
 
     Args:
-        factors_MD: one matrix (M, D), or two, (M, C) and (M, D). They are read in blocks of rows, so they may be
-            backed by a file. Half precision is read as float32; float64 is kept.
+        factors_MD: one matrix (M, D), or two, (M, C) and (M, D), tensors or numpy arrays. They are read in blocks of
+            rows, so they may be backed by a file. Half precision is read as float32; float64 is kept.
+
+    Attributes:
+        factors: the matrices, as tensors.
+        is_numpy: whether they were given as numpy arrays, and picks among them are returned as such.
 
     Raises:
         ValueError: the factors are not one or two matrices with equally many rows.
     """
 
-    def __init__(self, *factors_MD: Tensor) -> None:
-        if len(factors_MD) not in (1, 2) or any(factor.dim() != 2 for factor in factors_MD):
-            shapes = ", ".join(str(tuple(factor.shape)) for factor in factors_MD)
+    def __init__(self, *factors_MD: Array) -> None:
+        self.is_numpy = any(isinstance(factor, np.ndarray) for factor in factors_MD)
+        tensors = [as_tensor(factor, "points") for factor in factors_MD]
+        if len(tensors) not in (1, 2) or any(factor.dim() != 2 for factor in tensors):
+            shapes = ", ".join(str(tuple(factor.shape)) for factor in tensors)
             raise ValueError(f"points must be one or two matrices with a row for each point, not {shapes}")
-        if len({len(factor) for factor in factors_MD}) > 1:
-            rows = " and ".join(str(len(factor)) for factor in factors_MD)
+        if len({len(factor) for factor in tensors}) > 1:
+            rows = " and ".join(str(len(factor)) for factor in tensors)
             raise ValueError(f"factors must have equally many rows, not {rows}")
         # Apple's GPUs have no float64, in which picks are decided.
-        self.factors = tuple(f.cpu() if f.device.type == "mps" else f for f in factors_MD)
+        self.factors = tuple(f.cpu() if f.device.type == "mps" else f for f in tensors)
         self.device = self.factors[0].device
-        is_double = any(factor.dtype == torch.float64 for factor in factors_MD)
+        is_double = any(factor.dtype == torch.float64 for factor in tensors)
         self.dtype = torch.float64 if is_double else torch.float32
 
     def __len__(self) -> int:
         return len(self.factors[0])
 
-    def __getitem__(self, rows: Tensor | slice) -> OuterProduct:
+    def __getitem__(self, rows: Tensor | slice) -> Points:
         return OuterProduct(*(factor[rows].to(self.dtype) for factor in self.factors))
 
     @property
@@ -62,13 +72,13 @@ class OuterProduct:
         """The factors' widths: (D,) or (C, D)."""
         return tuple(factor.shape[1] for factor in self.factors)
 
-    def blocks(self, size: int) -> Iterator[tuple[slice, OuterProduct]]:
+    def blocks(self, size: int) -> Iterator[tuple[slice, Points]]:
         """Yield consecutive rows, `size` at a time, and where they are."""
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
             yield rows, self[rows]
 
-    def double(self) -> OuterProduct:
+    def double(self) -> Points:
         """Return the same points in float64."""
         return OuterProduct(*(factor.double() for factor in self.factors))
 
@@ -84,17 +94,28 @@ class OuterProduct:
         return (sum(self.shape) + 4) * torch.finfo(self.dtype).eps
 
 
-def _tile_rows(points: OuterProduct, n_centers: int) -> int:
+# With tensors inside, whatever the factors were given as.
+Points: TypeAlias = OuterProduct[Any]
+
+
+def _tile_rows(points: Points, n_centers: int) -> int:
     """Return how many points make a tile with that many centres, of few centres fewer than would fill it."""
     return _TILE_SIZE.get(points.device.type, _TILE_SIZE["cpu"]) // max(64, min(n_centers, _TILE_WIDTH))
 
 
-def as_points(points: Tensor | OuterProduct) -> OuterProduct:
+def as_points(points: AnyArray | Points, name: str = "points") -> Points:
     """Return features (M, D) as a point set; pass a point set through."""
-    return points if isinstance(points, OuterProduct) else OuterProduct(points)
+    return points if isinstance(points, OuterProduct) else OuterProduct(as_tensor(points, name))
 
 
-def finite_sq_norms(points: OuterProduct, name: str = "points") -> Tensor:
+def as_given(points: Array | OuterProduct[Array], picks: Tensor) -> Array:
+    """Return picks among points as a numpy array where the points were given as such, else as they are."""
+    is_numpy = points.is_numpy if isinstance(points, OuterProduct) else isinstance(points, np.ndarray)
+    result: Any = picks.numpy() if is_numpy else picks
+    return result  # type: ignore[no-any-return]
+
+
+def finite_sq_norms(points: Points, name: str = "points") -> Tensor:
     """Return the squared norms (M,).
 
     Raises:
@@ -106,7 +127,7 @@ def finite_sq_norms(points: OuterProduct, name: str = "points") -> Tensor:
     return norm_M
 
 
-def pairwise(points: OuterProduct, centers: OuterProduct) -> Tensor:
+def pairwise(points: Points, centers: Points) -> Tensor:
     """Return the squared distances (m, b) of m points to b centres in float64, 0 where they coincide."""
     points, centers = points.double(), centers.double()
     scale = points.sq_norms()[:, None] + centers.sq_norms()
@@ -114,7 +135,7 @@ def pairwise(points: OuterProduct, centers: OuterProduct) -> Tensor:
     return distance.masked_fill_(distance <= points.rounding() * scale, 0)
 
 
-def nearest(points: OuterProduct, centers: OuterProduct) -> Tensor:
+def nearest(points: Points, centers: Points) -> Tensor:
     """Return the squared distances (m,) of m points to the nearest centre in float64, 0 where they coincide."""
     distance = torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
     for _, some in centers.blocks(_TILE_WIDTH):
@@ -122,7 +143,7 @@ def nearest(points: OuterProduct, centers: OuterProduct) -> Tensor:
     return distance
 
 
-def upper_bounds(points: OuterProduct, norm_M: Tensor, centers: OuterProduct) -> Tensor:
+def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
     """Bound the squared distance of all points to the nearest centre, in one pass of float32 products.
 
     Args:
@@ -158,9 +179,7 @@ def upper_bounds(points: OuterProduct, norm_M: Tensor, centers: OuterProduct) ->
     return bound_M
 
 
-def _less_products(
-    base: Tensor, points: OuterProduct, centers: OuterProduct, out: list[Tensor] | None = None
-) -> Tensor:
+def _less_products(base: Tensor, points: Points, centers: Points, out: list[Tensor] | None = None) -> Tensor:
     """Return base - 2 x.c of all pairs, in as few passes over them as there can be.
 
     Args:

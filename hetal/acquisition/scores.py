@@ -4,6 +4,9 @@ confidence, margin, entropy: the classical uncertainties (Settles, Active Learni
 margin after Scheffer, Decomain & Wrobel (IDA 2001). BALD: Houlsby, Huszar, Ghahramani & Lengyel (2011,
 arXiv 1112.5745), over dropout passes as in Gal, Islam & Ghahramani (ICML 2017, arXiv 1703.02910). As published,
 least confidence and margin are minimised; their signs are turned here, so that every score is maximised.
+
+All take tensors or numpy arrays and return the same. What is called `probs` must hold probabilities, see
+`hetal.acquisition.inputs.as_probabilities`: logits are refused with a ValueError.
 """
 
 from __future__ import annotations
@@ -11,39 +14,43 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hetal.acquisition.inputs import Array, as_probabilities, as_tensor, checked_generator, like
 
-def confidence(probs_MC: Tensor) -> Tensor:
+
+def confidence(probs_MC: Array) -> Array:
     """Return 1 - max_c p_c, the least-confidence score: (M, C) to (M,) in 0..1 - 1/C."""
-    return 1 - probs_MC.amax(1)
+    return like(probs_MC, 1 - as_probabilities(probs_MC, "probs_MC", "MC").amax(1))
 
 
-def margin(probs_MC: Tensor) -> Tensor:
+def margin(probs_MC: Array) -> Array:
     """Return -(p(1) - p(2)), the lead of the most probable class over the next, negated: (M, C) to (M,) in -1..0.
 
     Raises:
         ValueError: there are fewer than two classes.
     """
-    if probs_MC.shape[1] < 2:
-        raise ValueError(f"margin needs at least two classes, not {probs_MC.shape[1]}")
-    best, second = probs_MC.topk(2, dim=1).values.unbind(1)
-    return second - best
+    probs = as_probabilities(probs_MC, "probs_MC", "MC")
+    if probs.shape[1] < 2:
+        raise ValueError(f"margin needs at least two classes, not {probs.shape[1]}")
+    best, second = probs.topk(2, dim=1).values.unbind(1)
+    return like(probs_MC, second - best)
 
 
-def entropy(probs: Tensor) -> Tensor:
+def entropy(probs: Array) -> Array:
     """Return -sum_c p_c log p_c with 0 log 0 = 0, in nats: (..., C) to (...) in 0..log C."""
-    return -torch.xlogy(probs, probs).sum(-1)
+    return like(probs, _entropy(as_probabilities(probs, "probs", "")))
 
 
-def gini(probs_MC: Tensor) -> Tensor:
+def gini(probs_MC: Array) -> Array:
     """Return 1 - sum_c p_c^2, the Gini impurity: (M, C) to (M,) in 0..1 - 1/C.
 
     It is the trace of diag(p) - p p', the Fisher information of a softmax layer in its logits: how much a label
     is worth to the layer. What rounding takes below 0 is 0.
     """
-    return (1 - probs_MC.square().sum(1)).clamp(min=0)
+    probs = as_probabilities(probs_MC, "probs_MC", "MC")
+    return like(probs_MC, (1 - probs.square().sum(1)).clamp(min=0))
 
 
-def bald(probs_KMC: Tensor) -> Tensor:
+def bald(probs_KMC: Array) -> Array:
     """Return the mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), in nats.
 
     Args:
@@ -52,10 +59,19 @@ def bald(probs_KMC: Tensor) -> Tensor:
     Returns:
         (M,) in 0..log C: what rounding takes below 0 is 0.
     """
-    return (entropy(probs_KMC.mean(0)) - entropy(probs_KMC).mean(0)).clamp(min=0)
+    return like(probs_KMC, mutual_information(as_probabilities(probs_KMC, "probs_KMC", "KMC")))
 
 
-def top_scores(score_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
+def mutual_information(probs_KMC: Tensor) -> Tensor:
+    """Return what `bald` does of probabilities that need no check, as where one batch follows another."""
+    return (_entropy(probs_KMC.mean(0)) - _entropy(probs_KMC).mean(0)).clamp(min=0)
+
+
+def _entropy(probs: Tensor) -> Tensor:
+    return -torch.xlogy(probs, probs).sum(-1)
+
+
+def top_scores(score_M: Array, n: int, generator: torch.Generator) -> Array:
     """Return the indices of the `n` largest scores, largest first, ties broken uniformly at random.
 
     Args:
@@ -69,10 +85,12 @@ def top_scores(score_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
     Raises:
         ValueError: `n` is negative or exceeds M; some score is NaN.
     """
-    if not 0 <= n <= len(score_M):
-        raise ValueError(f"n={n}: must be in 0..{len(score_M)}, the number of scores")
-    if bool(score_M.isnan().any()):
+    score = as_tensor(score_M, "score_M")
+    rng = checked_generator(generator)
+    if not 0 <= n <= len(score):
+        raise ValueError(f"n={n}: must be in 0..{len(score)}, the number of scores")
+    if bool(score.isnan().any()):
         raise ValueError("scores hold NaN")
     # Whichever ties topk prefers, after a uniform shuffle it prefers uniformly.
-    shuffled = torch.randperm(len(score_M), generator=generator, device=generator.device).to(score_M.device)
-    return shuffled[score_M[shuffled].topk(n).indices]
+    shuffled = torch.randperm(len(score), generator=rng, device=rng.device).to(score.device)
+    return like(score_M, shuffled[score[shuffled].topk(n).indices])

@@ -25,7 +25,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hetal.acquisition.copies import checked_copies, draw_copies
-from hetal.acquisition.points import OuterProduct, as_points, finite_sq_norms, nearest, pairwise, upper_bounds
+from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator
+from hetal.acquisition.points import (
+    OuterProduct,
+    Points,
+    as_given,
+    as_points,
+    finite_sq_norms,
+    nearest,
+    pairwise,
+    upper_bounds,
+)
 
 # What a rejected candidate costs besides its distances to the picks, and what a pass costs each point besides its
 # distances to new picks, in distances. They set when bounds are renewed: how fast it goes, never the law.
@@ -33,16 +43,15 @@ _CANDIDATE_COST = 8000
 _PASS_COST = 32
 
 
-@torch.no_grad()
 def kmeans_plusplus(
-    points: Tensor | OuterProduct,
+    points: Array | OuterProduct[Array],
     n: int,
     generator: torch.Generator,
     *,
-    weights: Tensor | None = None,
+    weights: AnyArray | None = None,
     first: Literal["largest", "sampled"] = "largest",
     batch: int = 512,
-) -> Tensor:
+) -> Array:
     """Pick `n` points by k-means++ seeding, in the order they are drawn.
 
     A picked point and all that coincide with it have distance 0 and are not drawn again while others are left.
@@ -53,7 +62,7 @@ def kmeans_plusplus(
     `batch`, but for candidates within rounding of the edge of acceptance.
 
     Args:
-        points: features (M, D), or outer products. On any device; may be backed by a file.
+        points: features (M, D), a tensor or numpy array, or outer products. On any device; may be backed by a file.
         n: how many to pick.
         generator: where all randomness comes from; its device need not be that of the points. How far it is
             advanced depends on `batch`.
@@ -62,13 +71,21 @@ def kmeans_plusplus(
         batch: most candidates whose distances are computed together; chosen indices cross to the host once per batch.
 
     Returns:
-        (n,) int64 indices into `points`, on their device.
+        (n,) int64 indices into `points`, on their device, or a numpy array as they are.
 
     Raises:
         ValueError: `n` is negative or exceeds the total weight; points are not finite; weights are negative or
             not whole; `first` is neither of the two.
     """
-    points = as_points(points)
+    copies = None if weights is None else as_tensor(weights, "weights")
+    rng = checked_generator(generator)
+    return as_given(points, _kmeans_plusplus(as_points(points), n, rng, copies, first, batch))
+
+
+@torch.no_grad()
+def _kmeans_plusplus(
+    points: Points, n: int, generator: torch.Generator, weights: Tensor | None, first: str, batch: int
+) -> Tensor:
     if first not in ("largest", "sampled"):
         raise ValueError(f"first={first!r}: must be 'largest' or 'sampled'")
     copies_M = checked_copies(len(points), weights, points.device)
@@ -176,7 +193,7 @@ def _locate(place: Tensor, mass_M: Tensor) -> Tensor:
     return torch.searchsorted(mass_M, (place * mass_M[-1]).minimum(last), right=True)
 
 
-def _largest(points: OuterProduct, norm_M: Tensor) -> Tensor:
+def _largest(points: Points, norm_M: Tensor) -> Tensor:
     """Return the index (1,) of the largest norm, decided in float64 among those that rounding cannot tell apart."""
     near = (norm_M >= norm_M.max() * (1 - 2 * points.rounding())).nonzero().squeeze(1)
     return near[torch.cat([points[some].double().sq_norms() for some in near.split(4096)]).argmax()][None]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hetal.acquisition import bald, top_scores
+from hetal.acquisition import top_scores
+from hetal.acquisition.scores import mutual_information
 from hetal.algs.base import QueryStrategy
 from hetal.errors import BadInput
 from hetal.pool import Pool
@@ -43,6 +44,6 @@ class BALD(QueryStrategy):
         images, _ = pool.distinct()
         passes = fitted.passes(self.n_passes, fitted.images(images), rng)
         score_M = torch.zeros(len(pool.images_M), device=pool.device)
-        score_M[images] = torch.cat([bald(probs_KMC) for probs_KMC in passes])
+        score_M[images] = torch.cat([mutual_information(probs_KMC) for probs_KMC in passes])
         ids = pool.unlabelled_ids()
         return ids[top_scores(score_M[pool.source_N[ids]], n, rng)]

@@ -154,4 +154,5 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, te
 
 
 def _outcome(record: Record, summary: Mapping[str, Any], state: str) -> Outcome:
-    return Outcome(state, record.dir, float(summary["area_under_curve"]), float(summary["final_accuracy"]))
+    area, accuracy = float(summary["area_under_curve"]), float(summary["final_accuracy"])
+    return Outcome(state, record.dir, area, accuracy, summary=summary)

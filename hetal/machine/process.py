@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,37 @@ SETTINGS = {
     ),
     "os.getcwd()": Setting(os.getcwd, os.chdir),
 }
+
+
+# What a new process has, of the settings that no run makes itself.
+NEW = {
+    "torch.get_default_dtype()": torch.float32,
+    "torch.get_default_device()": torch.device("cpu"),
+    "torch.is_grad_enabled()": True,
+    "torch.are_deterministic_algorithms_enabled()": False,
+    "torch.get_float32_matmul_precision()": "highest",
+    "torch.set_flush_denormal()": False,
+    "torch.backends.cudnn.benchmark": False,
+    "torch.backends.cudnn.allow_tf32": True,
+}
+
+
+@contextmanager
+def new_process_settings() -> Iterator[None]:
+    """Do what is done inside as in a new process, and set back what it or this process had set otherwise."""
+    before = {name: setting.read() for name, setting in SETTINGS.items()}
+    try:
+        with torch.inference_mode(False):
+            _set(NEW)
+            yield
+    finally:
+        _set(before)
+
+
+def _set(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if SETTINGS[name].read() != value:
+            SETTINGS[name].set(value)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Outcome:
         area_under_curve: of the learning curve, in [0, 1]; NaN where there is none yet.
         final_accuracy: in [0, 1], or None.
         expected_seconds: of what a dry run would do, see `Record.expected`; or None.
+        summary: what summary.json holds of this run; empty after a dry run.
     """
 
     state: str
@@ -56,6 +57,7 @@ class Outcome:
     area_under_curve: float = math.nan
     final_accuracy: float | None = None
     expected_seconds: float | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:

@@ -47,7 +47,7 @@ def read(folders: Sequence[Path]) -> Reading:
     single: set[Path] = set()  # given by themselves, not as part of a study
     for folder in folders:
         check_folder(folder)
-        inside = sorted(_runs_under(folder.resolve(), 2))
+        inside = sorted(runs_under(folder.resolve(), 2))
         if not inside:
             raise BadInput(f"{folder}: holds no run (a run's folder has a provenance.json)")
         run_folders += inside
@@ -81,7 +81,7 @@ def check_folder(folder: Path) -> None:
         raise BadInput(f"{folder}: cannot be opened: {error.strerror}") from None
 
 
-def _runs_under(folder: Path, depth: int) -> Iterator[Path]:
+def runs_under(folder: Path, depth: int) -> Iterator[Path]:
     """Yield the runs' folders among `folder` and its subfolders down to `depth`.
 
     A folder that may not be opened counts as a run's where its name is one.
@@ -98,7 +98,7 @@ def _runs_under(folder: Path, depth: int) -> Iterator[Path]:
     elif depth:
         for name, is_folder in inside:
             if is_folder and not name.startswith("."):
-                yield from _runs_under((folder / name).resolve(), depth - 1)
+                yield from runs_under((folder / name).resolve(), depth - 1)
 
 
 def _read_or_reason(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run | str:

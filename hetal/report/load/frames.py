@@ -1,0 +1,175 @@
+"""Records as two pandas frames for notebooks: one row a run, and one row a round."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hetal.errors import BadInput
+from hetal.record.schema import Round
+from hetal.report.load.plain import plain
+from hetal.report.load.reading import read, runs_under
+from hetal.report.load.records import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHOICES = ("alg", "data", "noise", "mult", "model", "train", "finetune")
+SUMMARY = ("area_under_curve", "final_accuracy", "queried_clean_share", "base_rate")
+PHASES = ("train", "score", "select", "test")
+SECONDS = tuple(f"seconds.{phase}" for phase in PHASES)
+# Fields of a round that are no single number.
+OTHERS = ("seconds", "bought_per_class", "queries_digest", "digest")
+MEASURES = tuple(field.name for field in dataclasses.fields(Round) if field.name not in OTHERS)
+
+# The columns, in their order; settings follow.
+OF_BOTH = ("folder", "name", "label", *CHOICES, "seed", "finished")
+OF_RUNS = ("n_rounds", "n_labelled", *SUMMARY, *SECONDS)
+OF_ROUNDS = (*MEASURES, *SECONDS, "bought_per_class")
+
+# No config of hetal's has more settings than this; each becomes a column.
+MOST_SETTINGS = 1000
+# Records that cannot be read are named one by one up to this number.
+MOST_WARNINGS = 10
+# As floats, whole numbers are exact up to here.
+LARGEST = 2**53
+
+
+class Frames(NamedTuple):
+    """The records under some folders; what a run or a round does not have is missing, as pandas has it.
+
+    Attributes:
+        runs: one row a run. `folder`; `name` of the study; `label` of the strategy, as the report has it; the choices
+            `alg`, `data`, `noise`, `model`, `train`, `finetune`; `mult`, noisy rows per clean row, 0 without noise;
+            `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`, `final_accuracy`,
+            `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as `seconds.train`; and every
+            setting that can change a result by its dotted name, as `train.lr`, a list as its text.
+        rounds: one row a round. The same columns but for the outcome of the run; in its place the fields of
+            `hetal.record.schema.Round`.
+    """
+
+    runs: pd.DataFrame
+    rounds: pd.DataFrame
+
+
+def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frames:
+    """Read all records under some folders; nothing in them is built, resolved or run.
+
+    A record that cannot be read is warned about and left out.
+
+    Args:
+        folder: a run, a study, or a folder of studies; or a pattern of them, such as "multirun/digits*".
+        more: others; a run that several lead to is read once.
+
+    Raises:
+        BadInput: a folder does not exist, may not be opened, or holds no run; or a pattern leads to no run.
+        ImportError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(f"hetal.load needs pandas ({error}): pip install 'hetal[notebook]'") from None
+
+    reading = read([path for given in (folder, *more) for path in _matching(os.fspath(given))])
+    problems = list(reading.problems)
+    runs = []
+    for run in (*reading.runs, *reading.begun):
+        if len(run.config) <= MOST_SETTINGS:
+            runs.append(run)
+        else:
+            problems.append((run.folder, f"holds over {MOST_SETTINGS:,} settings"))
+    _warn(problems)
+    runs.sort(key=lambda run: (run.folder.parent, run.setting, run.label, run.seed))
+
+    def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+        frame = pd.DataFrame(list(rows), columns=list(columns))
+        numeric = [name for name in columns if name in (*OF_RUNS, *MEASURES)]
+        frame[numeric] = frame[numeric].apply(pd.to_numeric)
+        return frame
+
+    about = table(map(_about, runs), OF_BOTH)
+    settings = pd.DataFrame([run.config for run in runs], index=about.index)
+    settings = settings[[key for key in settings if not _is_taken(key)]]
+    rounds = table((_round(row) for run in runs for row in run.rounds), OF_ROUNDS)
+    owner = [i for i, run in enumerate(runs) for _ in run.rounds]
+    about_rounds, settings_rounds = (frame.take(owner).set_axis(rounds.index) for frame in (about, settings))
+    return Frames(
+        pd.concat([about, table(map(_outcome, runs), OF_RUNS), settings], axis=1),
+        pd.concat([about_rounds, rounds, settings_rounds], axis=1),
+    )
+
+
+def _is_taken(key: str) -> bool:
+    """Tell whether a setting gets no column: its name is that of another one, or it only says how a part is made."""
+    return key in {*OF_BOTH, *OF_RUNS, *OF_ROUNDS} or key.rpartition(".")[2] == "_partial_"
+
+
+def _matching(given: str) -> Iterator[Path]:
+    """Yield the folder given, or where there is none, those that hold runs among what the pattern matches."""
+    path = Path(given).expanduser()
+    if path.exists() or not glob.has_magic(given):
+        yield path
+        return
+    n = 0
+    for match in sorted(glob.glob(str(path), recursive=True)):
+        if os.path.isdir(match) and any(runs_under(Path(match), 2)):
+            n += 1
+            yield Path(match)
+    if not n:
+        raise BadInput(f"{given}: matches no folder that holds a run")
+
+
+def _warn(problems: Sequence[tuple[Path, str]]) -> None:
+    """Warn, to whoever called `load`, about records that are left out."""
+    for folder, reason in problems[:MOST_WARNINGS]:
+        warnings.warn(f"{plain(folder, None)}: left out: {reason}", stacklevel=3)
+    if (rest := len(problems) - MOST_WARNINGS) > 0:
+        warnings.warn(f"{rest:,} more records were left out, which cannot be read either", stacklevel=3)
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Return what identifies a run."""
+    # The option of `mult` does not tell the factor where that was set itself.
+    choices = {**run.choices, "mult": run.config.get("noise.factor", 0)}
+    return {
+        "folder": str(run.folder),
+        "name": run.name,
+        "label": run.label or None,
+        **{group: choices.get(group) for group in CHOICES},
+        "seed": run.seed,
+        "finished": run.summary is not None,
+    }
+
+
+def _outcome(run: Run) -> dict[str, Any]:
+    """Return what came out of a run so far."""
+    summary = run.summary or {}
+    return {
+        "n_rounds": len(run.rounds),
+        "n_labelled": run.rounds[-1]["n_labelled"] if run.rounds else None,
+        **{key: summary.get(key) for key in SUMMARY},
+        **{
+            f"seconds.{phase}": sum(row.get("seconds", {}).get(phase, 0.0) for row in run.rounds)
+            for phase in PHASES
+        },
+    }
+
+
+def _round(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a round, those that are no numbers left out."""
+    seconds = row.get("seconds", {})
+    return {
+        **{key: _number(row.get(key)) for key in MEASURES},
+        **{f"seconds.{phase}": seconds.get(phase) for phase in PHASES},
+        "bought_per_class": row.get("bought_per_class"),
+    }
+
+
+def _number(value: Any) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and abs(value) <= LARGEST else None
