@@ -70,7 +70,12 @@ def run_line(line: str, folder: Path) -> None:
             return
     assert words[:2] == ["python", "-m"], f"{line}: what kind of example is this?"
     done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=folder, env=environment(env), capture_output=True, text=True, timeout=240
+        [sys.executable, *words[1:]],
+        cwd=folder,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
@@ -154,7 +159,11 @@ def first_column_texts(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("page", "heading", "group"),
-    [("STRATEGIES.md", "All of them", "alg"), ("POOLS.md", "Noise", "noise"), ("POOLS.md", "Data sets", "data")],
+    [
+        ("STRATEGIES.md", "All of them", "alg"),
+        ("POOLS.md", "Noise", "noise"),
+        ("POOLS.md", "Data sets", "data"),
+    ],
 )
 def test_a_table_lists_the_options_of_a_group(page, heading, group):
     assert sorted(first_column(section(page, heading))) == options(group)
