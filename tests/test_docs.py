@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import noise_figure
 from hetal.evaluate import summarise
 from hetal.record.schema import Bought, Round
 from tests.command_line import REPOSITORY, TOY, environment, options, start
@@ -155,6 +156,12 @@ def test_contributing_says_where_to_change_what():
 
 def first_column_texts(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^\| ([^|]+) \| ([^|]+) \|", text, re.MULTILINE)
+
+
+def test_every_noise_has_a_panel_in_the_picture_of_them_all():
+    assert {f"noise={name}" for name in options("noise")} <= set(noise_figure.PANELS)
+    pool = noise_figure.pool_of("noise=blank")
+    assert float(pool.is_noisy_N.double().mean()) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
