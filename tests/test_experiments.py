@@ -27,8 +27,10 @@ def values(study: str) -> dict[str, list[str]]:
     return {p.key_or_group: [str(v) for v in p.sweep_string_iterator()] for p in params}
 
 
-def test_the_readme_counts_the_jobs_of_every_study():
-    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+def test_the_docs_count_the_jobs_of_every_study():
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([\d,]+) \|", (REPOSITORY / "docs" / "RUNS.md").read_text(), re.MULTILINE
+    )
     said = {study: int(n.replace(",", "")) for study, n in rows}
     assert said == {s: math.prod(map(len, values(s).values())) for s in options("experiment")}
 
