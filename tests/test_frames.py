@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import hetal
-from hetal.report import frames
+from hetal.report.load import frames
 from hetal.report.load.reading import read
 from tests.command_line import TOY
 from tests.hostile import good_study, hostile_study

@@ -62,12 +62,12 @@ def test_the_wheel_holds_all_code_all_configs_and_what_pages_are_made_of(built):
     assert "hetal = hetal.__main__:main" in (about / "entry_points.txt").read_text()
 
 
-def test_the_source_distribution_holds_the_tests_and_what_they_need(built):
+def test_the_source_distribution_holds_what_the_wheel_is_built_from(built):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    for folder in FOLDERS:
+    for folder in ("hetal", "conf"):
         assert {f"{folder}/{name}" for name in files(REPOSITORY / folder)} <= held
-    assert {"launch.py", "pyproject.toml", "README.md", "LICENSE"} <= held
+    assert {"pyproject.toml", "README.md", "LICENSE"} <= held
 
 
 def installed_hetal(built: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
