@@ -238,7 +238,8 @@ def test_pictures_need_neither_the_data_nor_what_the_config_names(tmp_path, monk
         run_here(*TOY, f"alg={alg}", "name=study", root=tmp_path)
     for path in tmp_path.glob("study/*/.hydra/config.yaml"):
         path.write_text(path.read_text().replace("_target_: hetal.data", "_target_: nowhere.data"))
-    monkeypatch.setattr("hetal.app.compose.build", None)
+    for name in ("build_experiment", "build_part"):
+        monkeypatch.setattr(f"hetal.app.compose.{name}", None)
     assert main([str(tmp_path / "study")]) == 0
     html = (tmp_path / "study" / "report" / "index.html").read_text()
     assert html.count(", labelled ") == 2 * 20
