@@ -197,5 +197,5 @@ def test_without_pandas_it_is_one_line(tmp_path, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"^hetal.load needs pandas .*: pip install 'hetal\[notebook\]'$"):
+    with pytest.raises(ImportError, match=r"^hetal.load needs pandas .*: pip install .*\[notebook\]'$"):
         hetal.load(tmp_path)

@@ -48,7 +48,7 @@ class Result:
 
 
 def run(*overrides: str, config_dir: str | os.PathLike[str] | None = None) -> Result:
-    """Run one experiment, or what is missing of it, as `python launch.py` with the same words does.
+    """Run one experiment, or what is missing of it, as the command `hetal` with the same words does.
 
     It leaves the same record in the same folder, goes on where a run was interrupted, and skips what is finished.
     Settings of the process, torch's and Hydra's, are those of a new process meanwhile, and then what they were. One run

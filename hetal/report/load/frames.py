@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hetal.errors import BadInput
+from hetal.machine.installation import how_to_install
 from hetal.record.schema import Round
 from hetal.report.load.plain import plain
 from hetal.report.load.reading import read, runs_under
 from hetal.report.load.records import Run
+from hetal.report.load.schema import LARGEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +38,6 @@ OF_ROUNDS = (*MEASURES, *SECONDS, "bought_per_class")
 MOST_SETTINGS = 1000
 # Records that cannot be read are named one by one up to this number.
 MOST_WARNINGS = 10
-# As floats, whole numbers are exact up to here.
-LARGEST = 2**53
 
 
 class Frames(NamedTuple):
@@ -73,7 +73,7 @@ def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frame
     try:
         import pandas as pd
     except ImportError as error:
-        raise ImportError(f"hetal.load needs pandas ({error}): pip install 'hetal[notebook]'") from None
+        raise ImportError(f"hetal.load needs pandas ({error}): {how_to_install('notebook')}") from None
 
     reading = read([path for given in (folder, *more) for path in _matching(os.fspath(given))])
     problems = list(reading.problems)
