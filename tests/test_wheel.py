@@ -24,7 +24,7 @@ class First(QueryStrategy):
 """
 
 
-FOLDERS = (".ci", "conf", "docs", "hetal", "tests")
+FOLDERS = ("conf", "hetal")
 
 
 def files(folder: Path) -> set[str]:
@@ -65,7 +65,7 @@ def test_the_wheel_holds_all_code_all_configs_and_what_pages_are_made_of(built):
 def test_the_source_distribution_holds_what_the_wheel_is_built_from(built):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    for folder in ("hetal", "conf"):
+    for folder in FOLDERS:
         assert {f"{folder}/{name}" for name in files(REPOSITORY / folder)} <= held
     assert {"pyproject.toml", "README.md", "LICENSE"} <= held
 
