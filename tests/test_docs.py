@@ -19,6 +19,7 @@ import yaml
 
 from benchmarks import noise_figure
 from hetal.evaluate import summarise
+from hetal.record.measures import OF_A_ROUND
 from hetal.record.schema import Bought, Round
 from hetal.record.settings import CHANGES_NOTHING
 from tests.command_line import REPOSITORY, TOY, environment, options, start
@@ -187,6 +188,15 @@ def test_the_settings_page_says_which_settings_cannot_change_a_result():
 def test_the_record_page_lists_the_fields_of_a_round():
     fields = [field.name for field in dataclasses.fields(Round)]
     assert sorted(first_column(section("RECORD.md", "A round: `rounds.jsonl`"))) == sorted(fields)
+
+
+def test_the_record_page_says_which_direction_is_better_as_the_table_of_measures_does():
+    rows = re.findall(
+        r"^\| (`.*?`) \| [^|]*\| ?(\w*) ?\|", section("RECORD.md", "A round: `rounds.jsonl`"), re.MULTILINE
+    )
+    written = {name: better for names, better in rows for name in re.findall(r"`(\w+)`", names)}
+    known = {m.key.partition("/")[0]: m.better or "" for m in OF_A_ROUND}
+    assert {name: better for name, better in written.items() if name in known} == known
 
 
 def test_the_record_page_lists_the_fields_of_a_summary():

@@ -48,7 +48,7 @@ class Measure:
         heading = self.heading or self.name
         return f"{heading} %" if self.unit == "share" else heading
 
-    def value(self, row: Mapping[str, Any]) -> float | None:
+    def value(self, row: Mapping[str, Any]) -> int | float | None:
         """Return the value in a round or a summary; None where it has none.
 
         Args:
@@ -59,7 +59,8 @@ class Measure:
         if phases and value is not None:
             known = [value[phase] for phase in phases.split("+") if phase in value]
             value = sum(known) if known else None
-        return None if value is None else float(value)
+        number: int | float | None = value
+        return number
 
     def written(self, value: float | None) -> str:
         """Return a value as text, a share with its percent sign; nothing for None."""
@@ -93,7 +94,6 @@ def _of_a_round() -> Iterator[Measure]:
         title="Calibration error",
     )  # fmt: skip
     yield Measure("train_accuracy", "training accuracy", "share", None, ("tracker",))
-    yield Measure("epochs", "epochs", "count", "lower", ("tracker", "dashboard", "display"), title="Epochs")
     yield Measure("steps", "optimiser steps", "count", "lower", ("tracker",))
     yield Measure("restarts", "restarts of training", "count", "lower", ("tracker",))
     yield Measure("snapshot_epoch", "epoch of the snapshot", "count", None, ("tracker",))
@@ -106,6 +106,7 @@ def _of_a_round() -> Iterator[Measure]:
     yield Measure(
         "n_distinct", "distinct images of a query", "count", "higher", ("tracker", "display"), "distinct"
     )
+    yield Measure("epochs", "epochs", "count", "lower", ("tracker", "dashboard", "display"), title="Epochs")
     yield Measure("n_pseudo", "pseudo-labelled rows", "count", None, ("tracker",))
     yield Measure("n_pseudo_noisy", "noisy pseudo-labelled rows", "count", "lower", ("tracker",))
     yield Measure("pseudo_accuracy", "right pseudo-labels", "share", "higher", ("tracker",))

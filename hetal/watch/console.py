@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hetal.experiment import Setup
 from hetal.record.history import History
+from hetal.record.measures import OF_A_ROUND
 from hetal.record.schema import Round
 from hetal.record.writer import Record
 from hetal.watch.watcher import Watcher
@@ -121,21 +122,14 @@ def _state(row: Round) -> str:
 def rounds_table(rounds: list[Round]) -> Table:
     """Return the table of `rounds`, one row a round."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = ("round", "labels", "accuracy", "clean", "distinct", "epochs", "train s", "query s")
-    for name in columns:
-        table.add_column(name, justify="right")
+    measures = [measure for measure in OF_A_ROUND if "display" in measure.shown]
+    for measure in measures:
+        table.add_column(measure.heading or measure.name, justify="right")
     for row in rounds:
-        seconds = row.seconds
-        table.add_row(
-            str(row.round),
-            str(row.n_labelled),
-            f"{row.accuracy:.1%}",
-            "" if row.clean_share is None else f"{row.clean_share:.0%}",
-            "" if row.n_distinct is None else f"{row.n_distinct} of {row.n_bought}",
-            str(row.epochs),
-            f"{seconds['train']:.1f}",
-            f"{seconds['score'] + seconds['select']:.2f}",
-        )
+        written = {measure.key: measure.written(measure.value(vars(row))) for measure in measures}
+        if row.n_bought:
+            written["n_distinct"] += f" of {row.n_bought}"
+        table.add_row(*written.values())
     return table
 
 

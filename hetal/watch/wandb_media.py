@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from hetal.errors import BadInput
+from hetal.record.measures import OF_A_ROUND
 from hetal.record.reader import read_contents
 from hetal.record.schema import Bought, Round
 from hetal.record.writer import Record
@@ -55,9 +56,8 @@ def history(row: Round, bought: list[Bought], base_rate: float) -> dict[str, Any
         The numbers of `row` under their own names, those of `seconds` as `seconds/train` and so on;
         `clean_share_so_far` and `n_distinct_so_far` of all queried rows, the start set left out; `base_rate`.
     """
-    # Not by `dataclasses.asdict`, which copies.
-    values = {key: value for key, value in vars(row).items() if isinstance(value, (int, float))}
-    values |= {f"seconds/{phase}": seconds for phase, seconds in row.seconds.items()}
+    shown = [measure for measure in OF_A_ROUND if "tracker" in measure.shown]
+    values = {measure.key: value for measure in shown if (value := measure.value(vars(row))) is not None}
     if row.n_bought:
         queried = bought[1:]
         is_noisy = torch.cat([purchase.is_noisy for purchase in queried])
