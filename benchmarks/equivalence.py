@@ -1,4 +1,4 @@
-"""Do faster settings change what is found? `HETAL_DATA=... python -m benchmarks.equivalence`.
+"""Do faster settings change results? `HETAL_DATA=... python -m benchmarks.equivalence`.
 
 Runs `train=fast` beside `train=paper` on Fashion-MNIST, and bf16 beside fp32 on digits, the same seeds on both sides,
 and writes docs/EQUIVALENCE.md: paired differences with 95% t-intervals over seeds. Half an hour on one core;
@@ -161,7 +161,7 @@ def main() -> None:
     if options.no_page:
         return
     lines = [
-        "# Do faster settings change what is found?",
+        "# Do faster settings change results?",
         "",
         "Written by `python -m benchmarks.equivalence`. Accuracies and shares in percent; differences in "
         "percentage points, paired by seed, with 95% t-intervals over seeds, bold where they leave out 0.",

@@ -41,7 +41,7 @@ def sweep(options: argparse.Namespace) -> Iterator[str]:
         "processes that run one job after the other. Overhead is what a job takes of its core beyond its work: "
         "composing the config, data, noise, the record's files, the figure, the tracker, and its share of "
         "the start of the processes. CPU time is that of the processes that the sweep waited for, the work "
-        "included; what else the machine does does not count in it.\n"
+        "included; other load of the machine does not count in it.\n"
     )
     yield "| tracker | wall | runs finished | work of a job | overhead of a job | CPU of a job | processes left |"
     yield "|---|---|---|---|---|---|---|"

@@ -1,11 +1,11 @@
 """Training, scoring and whole runs beside a plain loop: `HETAL_DATA=... python -m benchmarks.training`.
 
-Writes docs/TRAINING.md in about ten minutes; needs Fashion-MNIST. The plain loop is what research code usually is:
-a dataset that decodes one image at a time with PIL and torchvision's transforms, a DataLoader, Adam as it comes, a
-moving average updated parameter by parameter and run on every batch, `.item()` after every step, every row of the pool
-scored, and BADGE on whole gradient embeddings, one centre at a time. Its DataLoader is one of two. As published: one
-worker that starts anew every epoch, as in BADGE's code and in what was made from it. Tuned: no worker or two that
-stay, whichever is faster here.
+Writes docs/TRAINING.md in about ten minutes; needs Fashion-MNIST. The plain loop is written as research code
+usually is: a dataset that decodes one image at a time with PIL and torchvision's transforms, a DataLoader, Adam as
+it comes, a moving average updated parameter by parameter and run on every batch, `.item()` after every step, every
+row of the pool scored, and BADGE on whole gradient embeddings, one centre at a time. It is timed with two
+DataLoaders. As published: one worker, started again every epoch, as in BADGE's code and in code derived from it.
+Tuned: no worker or two persistent ones, whichever is faster here.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ def main() -> None:
         f"{torch.__version__}; products of matrices run at {rates['gemm_fp32_gflops']:.0f} GFLOP/s, copies at "
         f"{rates['copy_gb_per_s']:.0f} GB/s. The plain loop is "
         + " ".join(__doc__.split("The plain loop is ")[1].split())  # type: ignore[union-attr]
-        + " It has all cores; hetal has as many threads as is said. Medians of five, measured in turn.",
+        + " It has all cores; hetal has the number of threads in the table. Medians of five, measured in turn.",
         "",
         "| what | as published | over hetal | tuned | over hetal | hetal | |",
         "|---|---|---|---|---|---|---|",
