@@ -5,8 +5,8 @@ import re
 import pytest
 
 from hetal.record.identity import identify
-from hetal.record.settings import CHANGES_NOTHING, GROUPS, PLAIN, SETTINGS
-from tests.command_line import CONF, TOY, composed, options
+from hetal.record.settings import CHANGES_NOTHING, GROUPS, PLAIN, SETTINGS, table_of
+from tests.command_line import CONF, TOY, command, composed, options
 from tests.processes import REPOSITORY
 
 NAMES = [setting.name for setting in SETTINGS]
@@ -68,3 +68,9 @@ def test_only_settings_that_can_change_a_result_identify_a_run(tmp_path):
 def test_help_is_one_short_line(setting):
     assert "\n" not in setting.help
     assert len(setting.help) <= 80
+
+
+def test_the_help_page_is_made_of_the_schema():
+    page = command("--help").stdout
+    assert table_of(setting for setting in SETTINGS if setting.name in PLAIN) in page
+    assert all(f"\n{group}: " in page for group in GROUPS)

@@ -12,7 +12,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from hetal.machine.cores import cores
+from hetal.record.settings import PLAIN, SETTINGS, table_of
 from hetal.sweep.workers import elsewhere
+
+
+def settings_table() -> str:
+    """Return names and help of the settings of every run that are no groups, a line each."""
+    return table_of(setting for setting in SETTINGS if setting.name in PLAIN)
 
 
 def sweep_folder(root: Any) -> str:
@@ -77,3 +83,4 @@ OmegaConf.register_new_resolver("command", command, replace=True)
 OmegaConf.register_new_resolver("sweep_folder", sweep_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)
+OmegaConf.register_new_resolver("settings", settings_table, replace=True)

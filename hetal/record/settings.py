@@ -75,5 +75,5 @@ def table_of(settings: Iterable[Setting], width: int = 110) -> str:
     lines = []
     for setting in settings:
         head, *rest = wrap(setting.help, width - first - 4)
-        lines += [f"    {setting.name:{first}}{head}", *(f"    {'':{first}}{line}" for line in rest)]
+        lines += [f"  {setting.name:{first}}{head}", *(f"  {'':{first}}{line}" for line in rest)]
     return "\n".join(lines)
