@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
+from hetal.app.compose import GROUPS
 from hetal.app.launch import resolved
 from hetal.record.identity import identify
 from hetal.record.schema import Round
@@ -100,8 +101,7 @@ def make_run(
 def _composed(root: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str], str]:
     cfg = composed(*BASE, *overrides, root=Path(root))
     config = resolved(cfg)
-    groups = HydraConfig.get().runtime.choices.items()
-    choices = {k: str(v) for k, v in groups if not k.startswith("hydra/") and k in config}
+    choices = {k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if k in GROUPS}
     return config, choices, yaml.safe_dump(config, sort_keys=False)
 
 
