@@ -10,7 +10,9 @@ PINS = re.findall(r"^([\w-]+)==(\S+)$", Path(__file__).with_name("oldest.txt").r
 bounds = {}
 for requirement in requires("hetal") or []:
     name, bound = re.match(r"([\w.-]+)(?:.*?>=([\d.]+))?", requirement).groups()
-    if name not in ("torch", "torchvision") and ("extra ==" not in requirement or "notebook" in requirement):
+    if name not in ("torch", "torchvision") and (
+        "extra ==" not in requirement or re.search("extra == .notebook", requirement)
+    ):
         bounds[name] = bound
 wrong = []
 for name in sorted({*bounds, *dict(PINS)}):
