@@ -610,7 +610,7 @@ def test_the_code_of_a_users_package_counts_and_its_comments_do_not(tmp_path):
     line = [*TOY, "alg=random", "alg._target_=their_pkg.strategy.Lowest", f"root={tmp_path / 'out'}"]
 
     def run():
-        return command(*line, env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"}, fresh=True)
+        return command(*line, env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"})
 
     assert run().returncode == 0
     folder = only(tmp_path / "out")
