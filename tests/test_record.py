@@ -68,6 +68,18 @@ def row(t, n_labelled, n_bought):
     return Round(**{**values, **changed})
 
 
+def summary_of(n_rounds):
+    return {
+        "area_under_curve": 0.5,
+        "final_accuracy": 0.5,
+        "n_labelled": 5,
+        "n_rounds": n_rounds,
+        "queried_clean_share": None,
+        "base_rate": 0.25,
+        "seconds": {"train": 1.0},
+    }
+
+
 @pytest.fixture
 def written(tmp_path):
     """A record of two rounds."""
@@ -326,7 +338,7 @@ def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
     with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
         record.append(row(0, 2, 3), purchase(9, 1, 3))
-        record.finish({"n_rounds": 1, "final_accuracy": 0.5})
+        record.finish(summary_of(1))
     path = record.dir / data.draw(
         st.sampled_from(["rounds.jsonl", "queries.npz", "provenance.json", "summary.json"])
     )
@@ -352,7 +364,7 @@ def test_one_writer_and_who_it_is(tmp_path):
 
 
 def test_force_starts_again(written, tmp_path):
-    summary = {"area_under_curve": 0.5, "n_rounds": 2}
+    summary = summary_of(2)
     with written.hold(CPU, "data"):
         written.finish(summary)
     again = make(tmp_path)
@@ -513,7 +525,7 @@ def test_provenance_that_was_changed_is_refused(change, written, tmp_path):
 
 def test_a_summary_that_was_changed_is_made_again(written, tmp_path):
     with written.hold(CPU, "data"):
-        written.finish({"n_rounds": 2, "final_accuracy": 0.5})
+        written.finish(summary_of(2))
     path = written.dir / "summary.json"
     path.write_text(path.read_text().replace("0.5", "0.75"))
     found = make(tmp_path)
@@ -525,7 +537,7 @@ def test_a_summary_that_was_changed_is_made_again(written, tmp_path):
 @pytest.mark.parametrize("error", [errno.ESTALE, errno.EIO, errno.EACCES, None])
 def test_what_cannot_be_read_is_not_called_damaged(name, error, written, tmp_path, monkeypatch):
     with written.hold(CPU, "data"):
-        written.finish({"n_rounds": 2, "final_accuracy": 0.5})
+        written.finish(summary_of(2))
     really_open = os.open
 
     def failing(path, *how, **more):
@@ -613,15 +625,15 @@ def test_rounds_that_are_cut_keep_their_digests(tmp_path):
         record.start(purchase(4, 2))
         record.append(row(0, 2, 3), purchase(9, 1, 3))
         record.append(row(1, 5, 0), purchase())
-        record.finish({"n_rounds": 2})
+        record.finish(summary_of(2))
     with record.hold(CPU, "data"):
         record.cut(1)
         record.append(row(1, 5, 1), purchase(8))
         record.append(row(2, 6, 0), purchase())
-        record.finish({"n_rounds": 3})
+        record.finish(summary_of(3))
     again = make(tmp_path)
     assert again.rounds == record.rounds
-    assert again.summary == {"n_rounds": 3}
+    assert again.summary == summary_of(3)
 
 
 # What was bought, beside what the data say.
