@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import pickle
 import random
 import traceback
 from collections.abc import Iterator, Sequence
@@ -153,21 +154,22 @@ def put_in(overrides: list[str]) -> DictConfig:
     """Compose overrides, those of groups and what Hydra cannot parse by Hydra itself."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     groups = [o.input_line for o in parsed if o.key_or_group in GROUPS or o.package or o.is_sweep_override()]
-    whole = base(tuple(groups))
-    HydraConfig.instance().set_config(whole)
-    cfg = copy.deepcopy(apart(tuple(groups)))
+    given, HydraConfig.instance().cfg = apart(tuple(groups))
+    cfg: DictConfig = pickle.loads(given)
     values = [o for o in parsed if o.input_line not in groups]
     ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
     return cfg
 
 
 @functools.cache
-def apart(beside: tuple[str, ...]) -> DictConfig:
-    """Return what a run is given of `base`: all but Hydra's own part, which takes most of the time to copy."""
+def apart(beside: tuple[str, ...]) -> tuple[bytes, DictConfig | None]:
+    """Return of `base` what a run is given, pickled (which is copied five times faster), and Hydra's own part."""
     cfg = copy.deepcopy(base(beside))
+    hydra = HydraConfig()
+    hydra.set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg
+    return pickle.dumps(cfg), hydra.cfg
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetal import experiment
 from hetal.errors import BadInput
+from hetal.experiment import Experiment
 from hetal.record import code, digests
 from hetal.record.code import code_of, own_code, targets
 from hetal.record.digests import digest_of
@@ -521,14 +521,14 @@ def test_a_run_is_found_by_its_data_and_new_data_are_another_run(tmp_path, monke
 
 def test_a_run_that_goes_on_may_not_meet_other_data_under_a_new_name(tmp_path, monkeypatch):
     write_npz(tmp_path / "ok.npz", 0)
-    real = experiment.prepare
+    real = Experiment.prepare
 
-    def replaced(**parts):
-        made = real(**parts)
+    def replaced(given, device):
+        made = real(given, device)
         write_npz(tmp_path / "ok.npz", 1)
         return made
 
-    monkeypatch.setattr(experiment, "prepare", replaced)
+    monkeypatch.setattr(Experiment, "prepare", replaced)
     with pytest.raises(BadInput, match=r"^data\.path: what it names was changed while the run was started$"):
         run_here(*NPZ, f"data.path={tmp_path / 'ok.npz'}", root=tmp_path / "out")
 
@@ -610,7 +610,7 @@ def test_the_code_of_a_users_package_counts_and_its_comments_do_not(tmp_path):
     line = [*TOY, "alg=random", "alg._target_=their_pkg.strategy.Lowest", f"root={tmp_path / 'out'}"]
 
     def run():
-        return command(*line, env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"}, fresh=True)
+        return command(*line, env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"})
 
     assert run().returncode == 0
     folder = only(tmp_path / "out")

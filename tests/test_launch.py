@@ -308,7 +308,7 @@ def test_a_fault_in_a_users_loader_is_one_line_with_its_place(tmp_path):
     (tmp_path / "data" / "faulty.yaml").write_text("_target_: faulty.load\n_partial_: true\n")
     done = command(
         "--config-dir", tmp_path, *TOY[:-1], "data=faulty", f"root={tmp_path / 'out'}",
-        env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"}, fresh=True,
+        env={"PYTHONPATH": f"{REPOSITORY}:{tmp_path}"},
     )  # fmt: skip
     assert done.returncode == 1
     said = f"error: data: faulty.load fails: KeyError: 'column' ({tmp_path / 'faulty.py'}:2)\n"

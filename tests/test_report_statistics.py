@@ -46,7 +46,7 @@ def test_bootstrap_is_scipys_bca_at_the_widened_level(n, draw):
     values = np.round(getattr(rng(n), draw)(size=n) * 1024) / 1024
     level = 2 * stats.norm.cdf(widened(n)) - 1
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=2000, confidence_level=level, method="BCa", rng=rng(0)
+        (values,), np.mean, n_resamples=2000, confidence_level=level, method="BCa", random_state=rng(0)
     ).confidence_interval
     mean, low, high = bca_interval(values)
     assert mean == pytest.approx(values.mean())
