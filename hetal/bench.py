@@ -48,7 +48,7 @@ NETWORKS = ("mlp", "resnet", "resnet18", "vgg")
 ENDLESS = ("train.max_epochs=1000000000", "train.restart_below=0", "train.stop.accuracy=2")
 
 
-def configured(*overrides: str) -> Experiment:
+def compose_experiment(*overrides: str) -> Experiment:
     """Build the experiment that overrides of the configs that runs use describe."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return build_experiment(resolved(compose("config", list(overrides))), "badge")
@@ -82,7 +82,7 @@ def limits(device: torch.device, seconds: float) -> dict[str, float]:
     return found
 
 
-def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
+def synthetic_task(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
     """Return images of `n_classes` blurred prototypes: something that can be learnt, but not at once."""
     rng = torch.Generator().manual_seed(0)
     prototypes = torch.randn(n_classes, *shape, generator=rng) * 25
@@ -96,7 +96,7 @@ def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
 
 def learner(name: str, task: Task, device: torch.device, precision: str = "fp32") -> Learner:
     """Return the paper's learner of the network called `name`, with no rule that ends its training."""
-    experiment = configured(f"model={name}", f"train.precision={precision}", *ENDLESS)
+    experiment = compose_experiment(f"model={name}", f"train.precision={precision}", *ENDLESS)
     return experiment.train(network=experiment.model, task=task, finetune=None, device=device)
 
 
@@ -105,7 +105,7 @@ def speed(
 ) -> dict[str, float]:
     """Measure training and scoring of one network in images per second, and what they compute for each."""
     n = 64 * (20 if name == "mlp" or device.type != "cpu" else 2)
-    task = made_up(n, shape)
+    task = synthetic_task(n, shape)
     rules = learner(name, task, device, precision)
     pool = Pool(task.train.images.to(device), torch.arange(n))
     pool.reveal(torch.arange(n), task.train.labels)
@@ -131,9 +131,9 @@ def standard_run(device: torch.device) -> dict[str, float]:
     Returns:
         Seconds by phase; `rest` is what no phase counts: data, record, display.
     """
-    task = made_up(4000, (1, 28, 28))
+    task = synthetic_task(4000, (1, 28, 28))
     began = time.perf_counter()
-    experiment = configured("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
+    experiment = compose_experiment("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
     setup = dataclasses.replace(experiment, data=lambda rng: task).prepare(device)
     with tempfile.TemporaryDirectory() as root:
         config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
@@ -147,9 +147,9 @@ def standard_run(device: torch.device) -> dict[str, float]:
     return {**seconds, "rest": whole - sum(seconds.values()), "whole": whole}
 
 
-def outside(device: torch.device) -> float:
+def overhead_share(device: torch.device) -> float:
     """Return the share of an MLP's training time that is not spent in operations, but in Python and autograd."""
-    task = made_up(1280, (1, 28, 28))
+    task = synthetic_task(1280, (1, 28, 28))
     pool = Pool(task.train.images.to(device), torch.arange(1280))
     pool.reveal(torch.arange(1280), task.train.labels)
     fitting = Fitting(learner("mlp", task, device), pool, stream(0, "fit"), past_steps=0, snapshot=False)
@@ -202,7 +202,7 @@ def report(device: torch.device, seconds: float, networks: list[str], console: C
                 table.add_row(*cells)
     console.print(table)
     found["standard_run_seconds"] = phases = standard_run(device)
-    found["outside_operations"] = outside(device)
+    found["outside_operations"] = overhead_share(device)
     console.print(
         f"a standard run: {phases['whole']:.1f} s: "
         + ", ".join(f"{name} {s:.2f}" for name, s in phases.items() if name != "whole")

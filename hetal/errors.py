@@ -59,7 +59,7 @@ def in_round(t: int) -> Iterator[None]:
         raise Diverged(f"round {t}, {error}") from None
 
 
-def made(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, **kwargs: Any) -> T:
+def make_part(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, **kwargs: Any) -> T:
     """Call what a config chose for `part` of a run, which may be a user's own code, and return what it makes.
 
     Args:
@@ -77,7 +77,7 @@ def made(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, **kwa
     except BadInput:
         raise
     except Exception as error:
-        raise BadInput(f"{name} fails: {what_and_where(error)}") from error
+        raise BadInput(f"{name} fails: {describe_error(error)}") from error
     if not isinstance(thing, wanted):
         raise BadInput(f"{name} gives a {type(thing).__name__}; it must give a {wanted.__name__}")
     return thing
@@ -89,7 +89,7 @@ def _is_library(path: str) -> bool:
     return installed or path.startswith(("<", os.path.dirname(__file__) + os.sep))
 
 
-def what_and_where(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the kind and the message of an error, and the line that raised it, as one line."""
     said = " ".join(str(error).split())
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]

@@ -11,17 +11,17 @@ from torch import Tensor
 from hetal.experiment import Setup
 from hetal.machine.memory import peak_mb
 from hetal.pool import Oracle
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabels
 from hetal.train.fit import Fit
 
 
-def bought(setup: Setup, ids: Tensor) -> Bought:
+def buy(setup: Setup, ids: Tensor) -> Purchase:
     """Ask the oracle about `ids` (n,): labels for the pool, noise flags for the record. All on the CPU."""
     ids = ids.cpu()
     source = setup.pool.source_N[ids.to(setup.pool.device)].cpu()
-    return Bought(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
+    return Purchase(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
 
 
 def test(t: int, setup: Setup, fit: Fit) -> dict[str, float]:
@@ -45,7 +45,7 @@ def measure(
     fit: Fit,
     metrics: Mapping[str, Any],
     n_asked: int,
-    purchase: Bought,
+    purchase: Purchase,
     seconds: Mapping[str, float],
 ) -> Round:
     """Describe a round: its network, how that did, and what it bought.
@@ -71,7 +71,7 @@ def measure(
         steps=fit.steps,
         restarts=fit.restarts,
         snapshot_epoch=fit.snapshot_epoch,
-        **judge(fit.pseudo, setup.oracle),
+        **pseudo_label_metrics(fit.pseudo, setup.oracle),
         n_asked=n_asked,
         n_bought=n_bought,
         clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
@@ -87,7 +87,7 @@ def measure(
     )
 
 
-def judge(pseudo: PseudoLabels | None, oracle: Oracle) -> dict[str, Any]:
+def pseudo_label_metrics(pseudo: PseudoLabels | None, oracle: Oracle) -> dict[str, Any]:
     """Compare pseudo-labels with hidden labels, on all rows and on clean and noisy ones apart; see `Round`."""
     if pseudo is None:
         return {"n_pseudo": None, "pseudo_accuracy": None}
@@ -106,7 +106,7 @@ def _share(holds: Tensor) -> float | None:
     return float(holds.double().mean()) if len(holds) else None
 
 
-def summarise(rounds: Sequence[Round], bought: Sequence[Bought], base_rate: float | None) -> dict[str, Any]:
+def summarise(rounds: Sequence[Round], bought: Sequence[Purchase], base_rate: float | None) -> dict[str, Any]:
     """Sum up a finished run.
 
     Args:

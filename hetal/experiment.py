@@ -12,8 +12,8 @@ from torch import Tensor
 
 from hetal.algs import QueryStrategy
 from hetal.budget import Budget
-from hetal.errors import BadInput, made
-from hetal.guard.changes import Content
+from hetal.errors import BadInput, make_part
+from hetal.guard.changes import Checksums
 from hetal.guard.network import check_network
 from hetal.guard.query import keeps_state
 from hetal.machine.process import unchanged
@@ -70,13 +70,13 @@ class Experiment:
         """
         seed, name = self.seed, self.name or type(self.alg).__name__
         with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
-            task = made("data", self.data, Task, rng=stream(seed, "data"))
+            task = make_part("data", self.data, Task, rng=stream(seed, "data"))
         noisy = shuffled(_corrupted(task, self.noise, seed, device), stream(seed, "order"))
         budget = Budget(self.n_start, self.n_query, self.n_end)
         budget.check(len(noisy))
         task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
         with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
-            learner = made(
+            learner = make_part(
                 "train",
                 self.train,
                 Learner,
@@ -147,9 +147,9 @@ class Setup:
 def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> NoisyPool:
     """Return the pool that a noise setting makes of the training set; nothing else of the task may change."""
     test = {"images": task.test.images, "labels": task.test.labels}
-    before = Content.of(test)
+    before = Checksums.of(test)
     with unchanged("noise: it"), seeded(stream(seed, "noise globals"), device):
-        noisy = made("noise", noise, NoisyPool, task.train, task.n_classes, stream(seed, "noise"))
+        noisy = make_part("noise", noise, NoisyPool, task.train, task.n_classes, stream(seed, "noise"))
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
     noisy.check(task.n_classes)

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from hetal.errors import in_round
-from hetal.evaluate import bought, measure, summarise, test
+from hetal.evaluate import buy, measure, summarise, test
 from hetal.experiment import Setup
 from hetal.guard.query import CheckedStrategy
 from hetal.machine.clock import Clock
-from hetal.machine.memory import forget_peak
+from hetal.machine.memory import reset_peak
 from hetal.record.history import History
 from hetal.record.purchases import check_purchases
 from hetal.rng import stream
@@ -35,16 +35,16 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
     pool, oracle, budget, learner, seed = setup.pool, setup.oracle, setup.budget, setup.learner, setup.seed
     watchers = watchers or Watchers()
     strategy = CheckedStrategy(setup.strategy, setup.name)
-    history.start(bought(setup, setup.start_ids))
-    check_purchases(history.bought, oracle, pool.source_N, setup.start_ids, history.source)
-    for purchase in history.bought:
+    history.start(buy(setup, setup.start_ids))
+    check_purchases(history.purchases, oracle, pool.source_N, setup.start_ids, history.source)
+    for purchase in history.purchases:
         pool.reveal(purchase.ids, purchase.labels)
     strategy.resume(history.strategy_state)
 
     while not budget.is_spent(history.rounds):
         t, n = len(history.rounds), budget.n_to_ask(history.rounds)
         clock, ids = Clock(), torch.empty(0).long()
-        forget_peak(pool.device)
+        reset_peak(pool.device)
         with in_round(t):
             with clock("train"):
                 fit = learner.fit(
@@ -60,10 +60,10 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
             if n:
                 with clock("query"), watchers.query():
                     ids = strategy.query(fit.fitted, pool, n, seed, t)
-        purchase, state = bought(setup, ids), strategy.state()
+        purchase, state = buy(setup, ids), strategy.state()
         row = measure(t, setup, fit, metrics, n, purchase, clock.seconds)
-        watchers.bought(purchase, fit)
+        watchers.purchase(purchase, fit)
         history.append(row, purchase, state)
         pool.reveal(purchase.ids, purchase.labels)
         watchers.round(row)
-    return summarise(history.rounds, history.bought, oracle.clean_share)
+    return summarise(history.rounds, history.purchases, oracle.clean_share)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
 from hetal.errors import BadInput
-from hetal.guard.query import acquire, copy_of, keeps_state, state_of
+from hetal.guard.query import acquire, copy_or_none, keeps_state, state_of
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.record.checkpoint import packed, unpacked
@@ -162,7 +162,7 @@ def _spend(
             asked, fit.fitted, pool, n, stream(seed, "query", t), stream(globals_seed, "globals", t), name
         )
         bought.append(ids.tolist())
-        state = state_of(asked, name, copy_of(strategy))
+        state = state_of(asked, name, copy_or_none(strategy))
         if len(ids) < n:
             break
         pool.reveal(ids, small.labels_N[ids])

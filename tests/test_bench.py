@@ -28,8 +28,10 @@ def test_a_report_is_plain_values_that_add_up(monkeypatch, capsys):
     monkeypatch.setattr(bench, "speed", lambda *_: {
         f"{work}_{what}": 1.0 for work in ("train", "score") for what in ("images_per_s", "flops_per_image")
     })  # fmt: skip
-    real = bench.configured
-    monkeypatch.setattr(bench, "configured", lambda *overrides: real(*overrides, "train.max_epochs=2"))
+    real = bench.compose_experiment
+    monkeypatch.setattr(
+        bench, "compose_experiment", lambda *overrides: real(*overrides, "train.max_epochs=2")
+    )
     found = bench.report(CPU, 0.01, ["mlp"], Console())
     json.dumps(found)
     phases = found["standard_run_seconds"]

@@ -17,7 +17,7 @@ import annotated_types
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from hetal.errors import BadInput, what_and_where
+from hetal.errors import BadInput, describe_error
 from hetal.machine.process import unchanged
 
 # Beyond these, torch has no such number.
@@ -206,7 +206,7 @@ def _located(name: str) -> Any:
                 del sys.modules[module]
         raise
     except Exception as error:  # whatever a user's module may raise as it is imported
-        raise BadInput(f"cannot be imported: {what_and_where(error)}") from error
+        raise BadInput(f"cannot be imported: {describe_error(error)}") from error
     return found
 
 

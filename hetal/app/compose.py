@@ -24,7 +24,7 @@ from hetal.app.annotations import (
     target,
 )
 from hetal.app.messages import no_such
-from hetal.errors import CONTROL, BadInput, what_and_where
+from hetal.errors import CONTROL, BadInput, describe_error
 from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
 from hetal.record.settings import PLAIN
@@ -94,7 +94,7 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
             cause = cause.__cause__
         if isinstance(cause, BadInput):
             raise cause from None
-        raise BadInput(f"{group}: {_name(value)} fails: {what_and_where(cause)}") from error
+        raise BadInput(f"{group}: {_name(value)} fails: {describe_error(cause)}") from error
     wanted: Any = GROUPS[group].makes or Callable
     if part is not None and not isinstance(part, wanted):
         raise BadInput(

@@ -15,7 +15,7 @@ from sklearn.datasets import make_moons
 from hetal.errors import BadInput
 from hetal.task import Examples, Task, per_channel, stratified
 
-MOST_POINTS = 10**7
+MAX_POINTS = 10**7
 
 
 def load_four_moons(
@@ -44,13 +44,13 @@ def load_four_moons(
         BadInput: `n_per_pair`, `jitter`, `point_seed` or `n_train` is out of range.
     """
     try:
-        if not 2 <= n_per_pair <= MOST_POINTS:
+        if not 2 <= n_per_pair <= MAX_POINTS:
             raise ValueError("too few points for two moons, or more than memory holds")
         points, labels = make_moons(n_per_pair, noise=jitter, random_state=point_seed)
     except (TypeError, ValueError) as error:
         raise BadInput(
             f"data.n_per_pair={n_per_pair}, data.jitter={jitter}, data.point_seed={point_seed}: must be "
-            f"a whole number in 2..{MOST_POINTS}, a number >= 0 and a whole number in 0..{2**32 - 1}"
+            f"a whole number in 2..{MAX_POINTS}, a number >= 0 and a whole number in 0..{2**32 - 1}"
         ) from error
     both = np.concatenate([points, points + np.array([4.0, 0.0])])
     test = Examples(

@@ -21,7 +21,7 @@ from hetal.machine.files import Array, read_npz
 from hetal.task import Examples, Task, per_channel, stratified
 
 # No picture has more; a last axis of up to so many, after two larger ones, is that of the channels.
-MOST_CHANNELS = 4
+MAX_CHANNELS = 4
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -90,7 +90,7 @@ def _images(key: str, arrays: dict[str, Array]) -> Tensor:
             f"{key} has shape {array.shape}; it must be (n, C, H, W), (n, H, W) or (n, D), none of them 0"
         )
     # Read as channels first, these would be strips of many channels. Square or not, they are channels last.
-    if array.ndim == 4 and min(array.shape[1:3]) > MOST_CHANNELS >= array.shape[3]:
+    if array.ndim == 4 and min(array.shape[1:3]) > MAX_CHANNELS >= array.shape[3]:
         raise BadInput(
             f"{key} has shape {array.shape}, channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2). "
             f"Images of {array.shape[1]} channels that are {array.shape[3]} wide: swap H and W"

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.machine.files import move
-from hetal.machine.locks import waited_for
+from hetal.machine.locks import wait_for_lock
 from hetal.task import Examples, Task, per_channel, stratified
 
 #: Seconds without an answer after which a download is given up; networks that drop packets never answer.
@@ -129,7 +129,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             # One process of a sweep downloads, the others wait for it and then find the files.
-            with waited_for(self.root / f".{name}.lock", _say):
+            with wait_for_lock(self.root / f".{name}.lock", _say):
                 try:
                     return dataset(root=str(self.root), download=False)
                 except Exception:

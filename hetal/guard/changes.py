@@ -31,15 +31,15 @@ AT_ONCE = 64  # rows that are weighed in one go, in as much memory as caches hol
 
 
 @dataclass(frozen=True)
-class Content:
+class Checksums:
     """Checksums of tensors by name; 64 bits each, read at the speed of memory."""
 
     sums: Mapping[str, int]
 
     @staticmethod
-    def of(tensors: Mapping[str, Tensor]) -> Content:
+    def of(tensors: Mapping[str, Tensor]) -> Checksums:
         """Take the checksums of `tensors`, with one wait for each device they are on."""
-        return Content(_checksums(tensors))
+        return Checksums(_checksums(tensors))
 
     def changed(self, tensors: Mapping[str, Tensor]) -> list[str]:
         """Return the names of the tensors whose content is no longer what it was."""
@@ -80,7 +80,7 @@ def checksum(tensor: Tensor) -> Tensor:
     return total
 
 
-def memory_of(instance: object) -> dict[str, str]:
+def state_digests(instance: object) -> dict[str, str]:
     """Return a digest of everything an object could remember by, by names that its author knows.
 
     That is its attributes, but for cached properties, which follow from the others; the variables of its class and of

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
-from hetal.errors import BadInput, what_and_where
+from hetal.errors import BadInput, describe_error
 from hetal.train.precision import InBfloat16
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     try:
         copy.deepcopy(network)
     except Exception as error:
-        raise BadInput(f"{name} cannot be copied: {what_and_where(error)}") from error
+        raise BadInput(f"{name} cannot be copied: {describe_error(error)}") from error
     images = learner.task.train.images[:2].to(learner.device)
     x = learner.prepare(network)(images)
     classes = learner.task.n_classes
@@ -54,7 +54,7 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
         loss = cross_entropy(logits, learner.task.train.labels[:2].to(learner.device))
         torch.autograd.grad(loss, weights, allow_unused=True)
     except Exception as error:
-        raise BadInput(f"{name} cannot be trained: {what_and_where(error)}") from error
+        raise BadInput(f"{name} cannot be trained: {describe_error(error)}") from error
     # Larger batches have no rest of one row, see `hetal.train.fitted.split`.
     for setting, rows in (("n_start", n_start), ("train.batch_size", learner.batch_size)):
         if rows == 1:
@@ -63,7 +63,7 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
             except Exception as error:
                 raise BadInput(
                     f"{setting}=1: {name} cannot train on one row, as batch norm cannot; {setting} must be "
-                    f"at least 2 ({what_and_where(error)})"
+                    f"at least 2 ({describe_error(error)})"
                 ) from error
 
 
@@ -74,7 +74,7 @@ def _outputs(network: nn.Module, x: Tensor, n_classes: int, name: str) -> tuple[
     try:
         given = inner(x)
     except Exception as error:
-        raise BadInput(f"{name} fails on {taken}: {what_and_where(error)}") from error
+        raise BadInput(f"{name} fails on {taken}: {describe_error(error)}") from error
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         what = f"{len(given)} things" if isinstance(given, (tuple, list)) else f"one {type(given).__name__}"
         raise BadInput(f"{name} gives {what}; forward must return two tensors, (logits, features)")

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
-from hetal.errors import BadInput, what_and_where
-from hetal.guard.changes import Content, attributes_of, digest, memory_of, versions
+from hetal.errors import BadInput, describe_error
+from hetal.guard.changes import Checksums, attributes_of, digest, state_digests, versions
 from hetal.machine.process import unchanged
-from hetal.noise.pool import described, is_plain
+from hetal.noise.pool import describe, is_dense
 from hetal.pool import Pool
 from hetal.record.checkpoint import packed, unpacked
 from hetal.rng import seeded, stream
@@ -44,7 +44,7 @@ class CheckedStrategy:
         self._strategy = strategy
         self._name = name
         self._keeps_state = keeps_state(strategy, name)
-        self._fresh = copy_of(strategy)
+        self._fresh = copy_or_none(strategy)
 
     def resume(self, read_state: Callable[[], dict[str, Any] | None]) -> None:
         """Load the state that the last query left, where the strategy keeps one and there is one.
@@ -93,15 +93,15 @@ def acquire(
     """
     with (
         unchanged(f"alg={name}: query"),
-        untouched(fitted, pool, name),
-        remembered(strategy, name),
+        read_only(fitted, pool, name),
+        no_hidden_state(strategy, name),
         seeded(globals_rng, pool.device),
     ):
         ids = strategy.query(fitted, pool, n, rng)
-    return checked(ids, pool, n, strategy.may_stop, name)
+    return check_ids(ids, pool, n, strategy.may_stop, name)
 
 
-def checked(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tensor:
+def check_ids(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tensor:
     """Return what a query returned, on the CPU, if it is what was asked for.
 
     Args:
@@ -119,8 +119,8 @@ def checked(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tenso
     def refuse(what: str) -> BadInput:
         return BadInput(f"alg={name}: query returned {what}; asked for were {wanted}")
 
-    if not is_plain(ids) or ids.dtype != torch.int64 or ids.dim() != 1:
-        raise refuse(described(ids))
+    if not is_dense(ids) or ids.dtype != torch.int64 or ids.dim() != 1:
+        raise refuse(describe(ids))
     ids = ids.detach().cpu()
     if len(ids) > n or (len(ids) < n and not may_stop):
         raise refuse(f"{len(ids)} ids")
@@ -135,21 +135,21 @@ def checked(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tenso
 
 
 @contextmanager
-def untouched(fitted: Fitted, pool: Pool, name: str) -> Iterator[None]:
+def read_only(fitted: Fitted, pool: Pool, name: str) -> Iterator[None]:
     """See to it that what is done inside writes to none of the tensors that a strategy may only read.
 
     Raises:
         BadInput: names the strategy and the first tensor that it changed.
     """
     before = {**pool.tensors(), **fitted.tensors()}
-    was, content = versions(before), Content.of(before)
-    makeup = {**_makeup("pool", pool), **fitted.makeup()}
+    was, content = versions(before), Checksums.of(before)
+    structure = {**_attribute_ids("pool", pool), **fitted.structure()}
     yield
     after = {**pool.tensors(), **fitted.tensors()}
     changed = [key for key in before if after.get(key) is not before[key]]
     changed += [key for key, version in versions(before).items() if version != was[key]]
-    now = {**_makeup("pool", pool), **fitted.makeup()}
-    changed += sorted(key for key in makeup.keys() | now.keys() if makeup.get(key) != now.get(key))
+    now = {**_attribute_ids("pool", pool), **fitted.structure()}
+    changed += sorted(key for key in structure.keys() | now.keys() if structure.get(key) != now.get(key))
     if changed := changed or content.changed(before):
         raise BadInput(
             f"alg={name}: query changed {changed[0]}, which it may only read; clone() or deepcopy() makes a copy to "
@@ -157,13 +157,13 @@ def untouched(fitted: Fitted, pool: Pool, name: str) -> Iterator[None]:
         )
 
 
-def _makeup(name: str, thing: object) -> dict[str, int]:
+def _attribute_ids(name: str, thing: object) -> dict[str, int]:
     """Return which objects the attributes of `thing` are."""
     return {f"{name}.{key}": id(value) for key, value in vars(thing).items()}
 
 
 @contextmanager
-def remembered(strategy: QueryStrategy, name: str) -> Iterator[None]:
+def no_hidden_state(strategy: QueryStrategy, name: str) -> Iterator[None]:
     """See to it that what is done inside changes nothing that a killed run would not have when it continues.
 
     Raises:
@@ -172,9 +172,9 @@ def remembered(strategy: QueryStrategy, name: str) -> Iterator[None]:
     if keeps_state(strategy, name):
         yield
         return
-    before = memory_of(strategy)
+    before = state_digests(strategy)
     yield
-    after = memory_of(strategy)
+    after = state_digests(strategy)
     if changed := sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key)):
         raise BadInput(
             f"alg={name}: query changed {', '.join(changed)}, which a run that was killed would have lost; what a "
@@ -215,12 +215,12 @@ def state_of(strategy: QueryStrategy, name: str, fresh: QueryStrategy | None) ->
         return None
     state = strategy.state_dict()
     if not isinstance(state, dict):
-        raise BadInput(f"alg={name}: state_dict() returned {described(state)}; it must be a dict")
+        raise BadInput(f"alg={name}: state_dict() returned {describe(state)}; it must be a dict")
     for path, value in _leaves(state, "state_dict()"):
         # By type: numpy's numbers are Python's too, and are not read back.
         if type(value) not in KEPT:
             raise BadInput(
-                f"alg={name}: {path} is {described(value)}; only tensors, numbers, strings, and lists and dicts of "
+                f"alg={name}: {path} is {describe(value)}; only tensors, numbers, strings, and lists and dicts of "
                 "these are kept with a record"
             )
     if fresh is not None:
@@ -245,11 +245,11 @@ def load_state(strategy: QueryStrategy, state: dict[str, Any], name: str) -> Que
     try:
         strategy.load_state_dict(state)
     except Exception as error:  # whatever a mistake in it raises
-        raise BadInput(f"alg={name}: load_state_dict fails: {what_and_where(error)}") from error
+        raise BadInput(f"alg={name}: load_state_dict fails: {describe_error(error)}") from error
     return strategy
 
 
-def copy_of(strategy: QueryStrategy) -> QueryStrategy | None:
+def copy_or_none(strategy: QueryStrategy) -> QueryStrategy | None:
     """Return a copy of a strategy; None where something that it holds cannot be copied."""
     try:
         return copy.deepcopy(strategy)

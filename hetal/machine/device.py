@@ -10,7 +10,7 @@ from hetal.errors import BadInput
 
 # More threads than the machine has cores are of use only to repeat the sums of a larger machine; thousands, a process
 # does not survive.
-MOST_THREADS = max(os.cpu_count() or 1, 64)
+MAX_THREADS = max(os.cpu_count() or 1, 64)
 
 
 def pick_device(name: str, threads: int) -> torch.device:
@@ -22,11 +22,11 @@ def pick_device(name: str, threads: int) -> torch.device:
             last bits of a result.
 
     Raises:
-        BadInput: no such device, this machine has none, `threads` is not in 1..`MOST_THREADS`, or the
+        BadInput: no such device, this machine has none, `threads` is not in 1..`MAX_THREADS`, or the
             environment allows fewer.
     """
-    if not 1 <= threads <= MOST_THREADS:
-        raise BadInput(f"threads={threads}: must be in 1..{MOST_THREADS} on this machine")
+    if not 1 <= threads <= MAX_THREADS:
+        raise BadInput(f"threads={threads}: must be in 1..{MAX_THREADS} on this machine")
     # With fewer threads than it was promised, torch's arithmetic sums in another order, or waits for ever.
     if threads > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() == "true":
         raise BadInput(f"threads={threads}: OMP_DYNAMIC=true gives fewer at times; unset it")

@@ -32,7 +32,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Raises:
         BadInput: the folder is gone, read-only or full; `path` is then as it was.
     """
-    beside = name_beside(path)
+    beside = temporary_path(path)
     try:
         try:
             with open(beside, "wb") as file:
@@ -48,12 +48,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def name_beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """Return where this process writes what is to replace `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def scraps(folder: Path) -> list[Path]:
+def leftovers(folder: Path) -> list[Path]:
     """Return what writes that were cut short have left in `folder`, and no other file."""
     return [path for path in folder.iterdir() if SCRAP.fullmatch(path.name) and not path.is_dir()]
 
@@ -85,7 +85,7 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        beside = name_beside(target)
+        beside = temporary_path(target)
         try:
             shutil.copyfile(source, beside)
             os.replace(beside, target)

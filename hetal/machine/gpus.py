@@ -18,17 +18,17 @@ import torch
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder
 from hetal.machine.locks import Lock
-from hetal.machine.signals import Watched
+from hetal.machine.signals import Supervisor
 
 # Between two looks at whether a place has become free.
 SECONDS = 0.5
 
 # Each place is a file that a job may have to try.
-MOST_JOBS = 1000
+MAX_JOBS = 1000
 
 
 @contextmanager
-def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None]) -> Iterator[torch.device]:
+def hold_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None]) -> Iterator[torch.device]:
     """Hold a place on one of the visible GPUs for a while; other devices are shared as they are.
 
     Args:
@@ -37,7 +37,7 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
         say: told once where there is no place yet.
 
     Raises:
-        BadInput: `jobs_per_gpu` is not in 1..`MOST_JOBS`.
+        BadInput: `jobs_per_gpu` is not in 1..`MAX_JOBS`.
     """
     check_slots(jobs_per_gpu)
     if device.type != "cuda":
@@ -45,19 +45,19 @@ def one_gpu(device: torch.device, jobs_per_gpu: int, say: Callable[[str], None])
         return
     # By identity, not by number: two processes may see different GPUs.
     names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
-    with place(names, jobs_per_gpu, _folder(), say) as i:
+    with hold_slot(names, jobs_per_gpu, _folder(), say) as i:
         torch.cuda.set_device(i)
         yield torch.device("cuda", i)
 
 
 def check_slots(jobs_per_gpu: int) -> None:
-    """Refuse, with BadInput, a number of jobs a GPU that is not in 1..`MOST_JOBS`."""
-    if not 1 <= jobs_per_gpu <= MOST_JOBS:
-        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be in 1..{MOST_JOBS}")
+    """Refuse, with BadInput, a number of jobs a GPU that is not in 1..`MAX_JOBS`."""
+    if not 1 <= jobs_per_gpu <= MAX_JOBS:
+        raise BadInput(f"jobs_per_gpu={jobs_per_gpu}: must be in 1..{MAX_JOBS}")
 
 
 @contextmanager
-def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], None]) -> Iterator[int]:
+def hold_slot(names: Sequence[str], each: int, folder: Path, say: Callable[[str], None]) -> Iterator[int]:
     """Hold one of `each` places on one of the things called `names`, and yield the thing's number.
 
     The emptiest come first. Where all places are held, wait for one.
@@ -78,14 +78,14 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
     while True:
         for i, lock in locks:
             try:
-                taken = lock.take()
+                taken = lock.try_acquire()
             except OSError as error:
                 raise BadInput(f"cannot lock {lock.path}: {error.strerror or error}") from None
             if taken:
                 try:
                     yield i
                 finally:
-                    lock.give_back()
+                    lock.release()
                 return
         if not said:
             advice = next(filter(None, (lock.advice() for _, lock in locks)), "")
@@ -93,7 +93,7 @@ def place(names: Sequence[str], each: int, folder: Path, say: Callable[[str], No
                 f"waiting: {len(names)} GPUs hold {each} jobs each, and jobs_per_gpu={each} allows no more{advice}"
             )
             said = True
-        Watched.check()
+        Supervisor.check()
         time.sleep(SECONDS)
 
 

@@ -42,7 +42,7 @@ class Lock:
         self._descriptor: int | None = None
         self._mark = ""
 
-    def take(self) -> bool:
+    def try_acquire(self) -> bool:
         """Take the lock if nobody holds it, without waiting; tell whether it is held now.
 
         Raises:
@@ -59,11 +59,11 @@ class Lock:
         self._descriptor = descriptor
         # Another machine may see the same folder without locks.
         if self._marker.exists() and not self._clear_dead():
-            self.give_back()
+            self.release()
             return False
         return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Let others take the lock; nothing where it is not held."""
         if self._descriptor is not None:
             # Explicitly, since a child that was forked meanwhile has the file open too.
@@ -126,7 +126,7 @@ class Lock:
 
 
 @contextmanager
-def waited_for(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+def wait_for_lock(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock file `path` for a while, once those who came first are done with it.
 
     Args:
@@ -137,7 +137,7 @@ def waited_for(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         OSError: there can be no such file.
     """
     lock, said = Lock(path), False
-    while not lock.take():
+    while not lock.try_acquire():
         if not said and (advice := lock.advice()):
             say(f"waiting: another process holds {path}{advice}")
             said = True
@@ -145,7 +145,7 @@ def waited_for(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.give_back()
+        lock.release()
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def locked(path: Path, held: Callable[[], BadInput]) -> Iterator[None]:
     """
     lock = Lock(path)
     try:
-        taken = lock.take()
+        taken = lock.try_acquire()
     except OSError as error:
         raise BadInput(f"cannot lock {path}: {error.strerror or error}") from None
     if not taken:
@@ -170,7 +170,7 @@ def locked(path: Path, held: Callable[[], BadInput]) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.give_back()
+        lock.release()
 
 
 if sys.platform == "win32":

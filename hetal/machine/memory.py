@@ -12,7 +12,7 @@ import torch
 _PROCESS = Path("/proc/self")
 
 
-def forget_peak(device: torch.device) -> None:
+def reset_peak(device: torch.device) -> None:
     """Begin a new peak on `device`; on a CPU that is the whole process's, and only Linux can begin anew."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -19,7 +19,7 @@ from rich.console import Console
 NAMES = {1: "standard output", 2: "standard error"}
 
 
-def protect() -> None:
+def protect_output() -> None:
     """Put `Descriptor` under `sys.stdout` and `sys.stderr`, once; what their encoding lacks is replaced."""
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:

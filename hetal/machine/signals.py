@@ -17,7 +17,7 @@ from hetal.errors import Stopped
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class Watched:
+class Supervisor:
     """What a process that another one has started and watches, a worker of a sweep, takes from it.
 
     Attributes:
@@ -25,8 +25,8 @@ class Watched:
         by_another: whether there is one. It says what there is to say, and ends at once what it no longer waits for.
     """
 
-    told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
-    by_another = False
+    stop_requested: Callable[[], bool] = staticmethod(lambda: False)
+    present = False
 
     @classmethod
     def check(cls) -> None:
@@ -35,7 +35,7 @@ class Watched:
         Raises:
             Stopped: it does.
         """
-        if cls.told_to_stop():
+        if cls.stop_requested():
             raise Stopped(None)
 
 
@@ -79,21 +79,21 @@ class SafeStop:
             raise Stopped(self._signal)
         if time.monotonic() - self._asked >= 1:
             self._asked = time.monotonic()
-            Watched.check()
+            Supervisor.check()
             if self._should_stop():
                 raise Stopped(None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         again = self._signal is not None
         self._signal = number
-        if Watched.by_another:
+        if Supervisor.present:
             return
         if again:  # the second time it is meant at once
             raise Stopped(number)
-        tell(b"stopping after this epoch; once more stops at once\n")
+        write_stderr(b"stopping after this epoch; once more stops at once\n")
 
 
-def tell(line: bytes) -> None:
+def write_stderr(line: bytes) -> None:
     """Write to standard error from a signal's handler: what it interrupts may be in the middle of a print."""
     with suppress(OSError):  # nobody reads it, as where a terminal was closed
         os.write(2, line)

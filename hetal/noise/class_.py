@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from hetal.noise.pool import NoisyPool, check_whole, extend, n_noisy_rows, relabel, rows_of_class
+from hetal.noise.pool import NoisyPool, check_integer, extend, n_noisy_rows, relabel, rows_of_class
 from hetal.task import Examples
 
 
@@ -39,7 +39,7 @@ def class_noise(
         BadInput: `factor`, `noisy_class` or `n_templates` is out of range.
     """
     k = n_noisy_rows(len(train), factor)
-    check_whole("noise.n_templates", n_templates, low=1)
+    check_integer("noise.n_templates", n_templates, low=1)
     rows = rows_of_class(train, n_classes, noisy_class)
     # Drawn before the copies, so that it is the same at every factor.
     labels = torch.randint(n_classes, (len(rows),), generator=rng)

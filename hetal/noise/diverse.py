@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.noise.pool import NoisyPool, check_whole, extend, n_noisy_rows
+from hetal.noise.pool import NoisyPool, check_integer, extend, n_noisy_rows
 from hetal.task import Examples
 
 # Each colour has a list of the classes it may mean.
-MOST_COLORS = 10**6
+MAX_COLORS = 10**6
 
 
 def diverse_noise(
@@ -46,8 +46,8 @@ def diverse_noise(
         BadInput: `factor`, `n_colors` or `labels_per_color` is out of range.
     """
     k = n_noisy_rows(len(train), factor)
-    check_whole("noise.n_colors", n_colors, low=1, high=MOST_COLORS)
-    check_whole(
+    check_integer("noise.n_colors", n_colors, low=1, high=MAX_COLORS)
+    check_integer(
         "noise.labels_per_color",
         labels_per_color,
         low=1,

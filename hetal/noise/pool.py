@@ -59,26 +59,26 @@ class NoisyPool:
         n, m = len(self.source_N), len(self.images_M)
         for name, dtype in (("source_N", torch.int64), ("labels_N", torch.int64), ("is_noisy_N", torch.bool)):
             tensor = getattr(self, name)
-            if not is_plain(tensor) or tensor.dtype != dtype or tensor.shape != (n,):
-                raise BadInput(f"noise: {name} is {described(tensor)}; it must be {dtype} of shape ({n},)")
+            if not is_dense(tensor) or tensor.dtype != dtype or tensor.shape != (n,):
+                raise BadInput(f"noise: {name} is {describe(tensor)}; it must be {dtype} of shape ({n},)")
         for name, least, most in (("source_N", 0, m - 1), ("labels_N", 0, n_classes - 1)):
             low, high = (int(bound) for bound in getattr(self, name).aminmax())
             if low < least or high > most:
                 raise BadInput(f"noise: {name} holds {low}..{high}; it must be in {least}..{most}")
 
 
-def is_plain(value: object) -> TypeGuard[Tensor]:
+def is_dense(value: object) -> TypeGuard[Tensor]:
     """Tell whether `value` is a tensor that holds its numbers one beside the other: not sparse, nested or of none."""
     return (
         isinstance(value, Tensor) and value.layout is torch.strided and not (value.is_meta or value.is_nested)
     )
 
 
-def described(value: object) -> str:
+def describe(value: object) -> str:
     """Return what `value` is, for a message: a tensor's type and shape, or the name of its class."""
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
-    if not is_plain(value):
+    if not is_dense(value):
         kind = (
             "nested"
             if value.is_nested
@@ -90,7 +90,7 @@ def described(value: object) -> str:
     return f"{value.dtype} of shape {tuple(value.shape)}"
 
 
-def check_whole(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
+def check_integer(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
     """Refuse a setting that is not a whole number in `low..high`, or from `low` on; `why` says where that comes from.
 
     Raises:
@@ -125,7 +125,7 @@ def rows_of_class(train: Examples, n_classes: int, noisy_class: int) -> Tensor:
     Raises:
         BadInput: there is no such class, or no row of it.
     """
-    check_whole(
+    check_integer(
         "noise.noisy_class",
         noisy_class,
         low=0,

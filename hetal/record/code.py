@@ -21,7 +21,7 @@ from typing import Any
 from hydra.utils import get_object
 
 import hetal
-from hetal.record.digests import remembered
+from hetal.record.digests import cached
 from hetal.record.seal import short_hash
 
 # Of this way to digest code; part of what digests are remembered by.
@@ -48,7 +48,7 @@ def targets(node: Any) -> Iterator[str]:
 
 
 @functools.cache
-def own_code(computes: tuple[str, ...]) -> str:
+def own_code_digest(computes: tuple[str, ...]) -> str:
     """Return a digest of those of hetal's folders and files that compute a result."""
     package = Path(hetal.__file__).parent
     paths = [path for name in computes for path in [package / name, *(package / name).rglob("*.py")]]
@@ -57,7 +57,7 @@ def own_code(computes: tuple[str, ...]) -> str:
     ).split(" ")[0]
 
 
-def code_of(found: Iterable[str]) -> dict[str, str]:
+def code_versions(found: Iterable[str]) -> dict[str, str]:
     """Say what code the targets of a config are, but for hetal's own.
 
     A package of the user's counts whole, a module beside no package by itself, and so do those of the user's that
@@ -176,7 +176,7 @@ def _digest_and_imports(files: Mapping[str, Path]) -> str:
             imported |= _imports(tree) if tree is not None else set()
         return " ".join([short_hash(*forms), *sorted(imported)])
 
-    return remembered(b"/".join((FORM, sys.version.encode(), raw.encode())), compute)
+    return cached(b"/".join((FORM, sys.version.encode(), raw.encode())), compute)
 
 
 def _imports(tree: ast.Module) -> set[str]:

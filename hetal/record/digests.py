@@ -21,10 +21,10 @@ from hetal.record.seal import short_hash
 
 # A file may be written again within one tick of the clock of its file system, two seconds on some: what was written
 # so lately is not remembered.
-SETTLED = 5.0
+SETTLING_SECONDS = 5.0
 
 # A folder that holds more than this is hardly meant.
-MOST_FILES = 1_000_000
+MAX_FILES = 1_000_000
 
 Stamp = tuple[int, int, int, int, int]
 
@@ -49,7 +49,7 @@ def digest_of(path: Path) -> str | None:
     return _of_file(path) if stat.S_ISREG(found.st_mode) else None
 
 
-def remembered(key: bytes, compute: Callable[[], str]) -> str:
+def cached(key: bytes, compute: Callable[[], str]) -> str:
     """Return what `compute` returned for `key` before, in this process or another; call it where that is not known.
 
     Args:
@@ -103,13 +103,13 @@ def _read(stamp: Stamp, readinto: Callable[[memoryview], int | None]) -> str:
             digest.update(buffer[:n])
         return digest.hexdigest()[:16]
 
-    return remembered(f"file {stamp}".encode(), compute) if _has_settled(stamp) else compute()
+    return cached(f"file {stamp}".encode(), compute) if _has_settled(stamp) else compute()
 
 
 def _of_folder(path: Path) -> str:
-    found = list(itertools.islice(_tree(path, "", frozenset()), MOST_FILES + 1))
-    if len(found) > MOST_FILES:
-        raise OSError(errno.EFBIG, f"it holds more than {MOST_FILES:,} files", str(path))
+    found = list(itertools.islice(_tree(path, "", frozenset()), MAX_FILES + 1))
+    if len(found) > MAX_FILES:
+        raise OSError(errno.EFBIG, f"it holds more than {MAX_FILES:,} files", str(path))
     entries = sorted(found, key=lambda entry: entry[0])
     stamps = [found for _, found in entries if isinstance(found, tuple)]
 
@@ -120,7 +120,7 @@ def _of_folder(path: Path) -> str:
         return short_hash(b"folder", *(os.fsencode(part) for pair in said for part in pair))
 
     listing = b"".join(os.fsencode(f"{name}\0{found}\0") for name, found in entries)
-    return remembered(b"folder " + listing, compute) if all(map(_has_settled, stamps)) else compute()
+    return cached(b"folder " + listing, compute) if all(map(_has_settled, stamps)) else compute()
 
 
 def _tree(folder: Path, under: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Stamp | str]]:
@@ -158,4 +158,4 @@ def _stamp(found: os.stat_result) -> Stamp:
 
 
 def _has_settled(stamp: Stamp) -> bool:
-    return stamp[4] / 1e9 < time.time() - SETTLED
+    return stamp[4] / 1e9 < time.time() - SETTLING_SECONDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 
 if TYPE_CHECKING:
     from hetal.record.checkpoint import Checkpoint, State
@@ -23,7 +23,7 @@ class History:
 
     def __init__(self) -> None:
         self.rounds: list[Round] = []
-        self.bought: list[Bought] = []
+        self.purchases: list[Purchase] = []
         self._state: State | None = None
 
     @property
@@ -31,15 +31,15 @@ class History:
         """Optimiser steps of all rounds so far."""
         return sum(row.steps for row in self.rounds)
 
-    def start(self, bought: Bought) -> None:
+    def start(self, purchase: Purchase) -> None:
         """Enter the start set, unless it is there already."""
-        if not self.bought:
-            self.bought.append(bought)
+        if not self.purchases:
+            self.purchases.append(purchase)
 
-    def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
+    def append(self, row: Round, purchase: Purchase, state: State | None = None) -> None:
         """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
         self.rounds.append(row)
-        self.bought.append(bought)
+        self.purchases.append(purchase)
         self._state = state
 
     def strategy_state(self) -> State | None:

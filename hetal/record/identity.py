@@ -52,23 +52,23 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
     name = str(config["name"])
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
-    kept = by_content(what_counts(config))
+    kept = with_content_digests(identifying_settings(config))
     but_seed = {key: value for key, value in kept.items() if key != "seed"}
     readable = {group: re.sub(r"[^\w.+-]", "_", choice) for group, choice in choices.items()}
     factor = config["noise"].get("factor", 0)
     parts = [*(readable[g] for g in ("alg", "data", "noise")), f"x{factor:g}", readable["model"]]
     seed = f"s{config['seed']}"
-    folder = "-".join([*parts, seed, hash_of(kept)])
+    folder = "-".join([*parts, seed, settings_hash(kept)])
     return Identity(
         settings=kept,
-        hash=hash_of(kept),
+        hash=settings_hash(kept),
         title=" ".join([*parts, seed]),
-        group=" ".join([*parts, hash_of(but_seed)]),
+        group=" ".join([*parts, settings_hash(but_seed)]),
         dir=Path(str(config["root"])).expanduser() / name / folder,
     )
 
 
-def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+def identifying_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved config that can change a result, paths as they are typed; nothing is opened."""
     # A whole number is the same setting with and without its decimal point; JSON has no infinity and no NaN.
     kept: dict[str, Any] = json.loads(
@@ -83,13 +83,13 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def by_content(settings: Mapping[str, Any]) -> dict[str, Any]:
+def with_content_digests(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with what paths lead to in place of the paths; a path that leads nowhere stays as it is.
 
     Raises:
         BadInput: names the setting whose file or folder cannot be read.
     """
-    return {key: _by_content(key, value, key) for key, value in settings.items()}
+    return {key: _with_content_digests(key, value, key) for key, value in settings.items()}
 
 
 def data_files(config: Mapping[str, Any]) -> dict[str, str]:
@@ -111,7 +111,7 @@ def data_files(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: digest for name, digest in digests.items() if digest is not None}
 
 
-def hash_of(settings: Mapping[str, Any]) -> str:
+def settings_hash(settings: Mapping[str, Any]) -> str:
     """Return 16 hex digits that stand for plain settings, in whichever order they are."""
     return short_hash(json.dumps(settings, sort_keys=True).encode())
 
@@ -128,11 +128,13 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     return found
 
 
-def _by_content(key: str, value: Any, where: str) -> Any:
+def _with_content_digests(key: str, value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
-        return {inner: _by_content(inner, below, f"{where}.{inner}") for inner, below in value.items()}
+        return {
+            inner: _with_content_digests(inner, below, f"{where}.{inner}") for inner, below in value.items()
+        }
     if isinstance(value, list):
-        return [_by_content(key, item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_with_content_digests(key, item, f"{where}[{i}]") for i, item in enumerate(value)]
     if not isinstance(value, str) or not value or not (key == "path" or key.endswith("_path")):
         return value
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import hetal
-from hetal.record.code import code_of, own_code, targets
+from hetal.record.code import code_versions, own_code_digest, targets
 from hetal.record.redact import redacted
 from hetal.record.schema import Machine, Session
 
@@ -86,10 +86,14 @@ def made_by(config: Mapping[str, Any]) -> dict[str, str]:
         config: the resolved config; the packages its targets come from count as code.
 
     Returns:
-        hetal's version and code, the versions of what does its arithmetic, and see `hetal.record.code.code_of`.
+        hetal's version and code, the versions of what does its arithmetic, and see `hetal.record.code.code_versions`.
     """
     versions = {name: _version(name) or "unknown" for name in ARITHMETIC}
-    return {"hetal": f"{hetal.__version__} ({own_code(COMPUTES)})", **versions, **code_of(targets(config))}
+    return {
+        "hetal": f"{hetal.__version__} ({own_code_digest(COMPUTES)})",
+        **versions,
+        **code_versions(targets(config)),
+    }
 
 
 def source() -> dict[str, Any]:
@@ -114,19 +118,19 @@ def session(device: torch.device) -> Session:
             threads=torch.get_num_threads(),
             cpu=torch.backends.cpu.get_cpu_capability(),
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            environment=surroundings(),
+            environment=numerics_environment(),
         ),
     )
 
 
-def surroundings() -> dict[str, str]:
+def numerics_environment() -> dict[str, str]:
     """Return what is set, and is no setting of hetal's, that can change the bits of a result."""
     found = {name: os.environ[name] for name in CHANGES_BITS if name in os.environ}
     precision = torch.get_float32_matmul_precision()
     return found if precision == "highest" else {**found, "torch.float32_matmul_precision": precision}
 
 
-def other_surroundings(now: Session, before: Sequence[Session]) -> str | None:
+def environment_change(now: Session, before: Sequence[Session]) -> str | None:
     """Say in what the surroundings of this session differ from those of one before it; None where in nothing."""
     here = now.machine.environment or {}
     for session in before:

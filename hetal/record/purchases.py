@@ -9,12 +9,12 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.pool import Oracle
-from hetal.record.reader import DAMAGED
-from hetal.record.schema import START, Bought
+from hetal.record.reader import REPAIR_HINT
+from hetal.record.schema import START, Purchase
 
 
 def check_purchases(
-    bought: Sequence[Bought],
+    purchases: Sequence[Purchase],
     oracle: Oracle,
     source_N: Tensor,
     start_ids: Tensor,
@@ -27,24 +27,24 @@ def check_purchases(
         oracle: knows every label.
         source_N: (N,) int64, the image that each row of the pool shows.
         start_ids: (n_start,) int64, the start set as it is drawn.
-        where: what holds `bought`, to be named.
+        where: what holds `purchases`, to be named.
 
     Raises:
         BadInput: names the file, the round, and what is wrong.
     """
     source_N = source_N.cpu()
     seen = torch.zeros(len(source_N), dtype=torch.bool)
-    for t, purchase in enumerate(bought, START):
+    for t, purchase in enumerate(purchases, START):
         said = _wrong(purchase, oracle, source_N, seen)
         if said is None and t == START and not torch.equal(purchase.ids, start_ids.cpu()):
             said = f"holds other rows than the {len(start_ids)} that the seed draws"
         if said is not None:
             of = "the start set" if t == START else f"round {t}"
-            raise BadInput(f"{where}: {of} {said}; {DAMAGED}")
+            raise BadInput(f"{where}: {of} {said}; {REPAIR_HINT}")
         seen[purchase.ids] = True
 
 
-def _wrong(purchase: Bought, oracle: Oracle, source_N: Tensor, seen_N: Tensor) -> str | None:
+def _wrong(purchase: Purchase, oracle: Oracle, source_N: Tensor, seen_N: Tensor) -> str | None:
     """Say what is wrong with one purchase; None where nothing is."""
     ids = purchase.ids
     outside = (ids < 0) | (ids >= len(source_N))

@@ -20,12 +20,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from hetal.errors import BadInput, Unreadable
 from hetal.machine.files import read_bytes, read_npz
-from hetal.record.identity import hash_of
-from hetal.record.schema import START, Bought, Provenance, Round, Summary
+from hetal.record.identity import settings_hash
+from hetal.record.schema import START, Provenance, Purchase, Round, Summary
 from hetal.record.seal import CHANGED, check_seal, queries_digests
 
-AGAIN = "force=true starts again, in place of what is there"
-DAMAGED = "put a copy of it back if there is one; force=true starts again, in place of all that is there"
+RESTART_HINT = "force=true starts again, in place of what is there"
+REPAIR_HINT = "put a copy of it back if there is one; force=true starts again, in place of all that is there"
 
 FILES = ("provenance.json", "rounds.jsonl", "queries.npz", "summary.json")
 
@@ -46,7 +46,7 @@ class Contents:
     about: Provenance | None = None
     rounds: tuple[Round, ...] = ()
     lines: tuple[str, ...] = ()
-    bought: tuple[Bought, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
     summary: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
@@ -90,15 +90,15 @@ def _read(folder: Path) -> Contents:
         lines = _read_lines(folder / "rounds.jsonl", notes)
         if lines and about is None:
             raise BadInput(
-                f"{folder / 'provenance.json'} is missing, which says what made the rounds beside it; {DAMAGED}"
+                f"{folder / 'provenance.json'} is missing, which says what made the rounds beside it; {REPAIR_HINT}"
             )
-        first = hash_of(about.settings) if about else ""
+        first = settings_hash(about.settings) if about else ""
         rounds = _parse(lines, first, folder / "rounds.jsonl")
-        bought = _read_queries(folder / "queries.npz", rounds) if rounds else ()
+        purchases = _read_queries(folder / "queries.npz", rounds) if rounds else ()
         summary = _read_summary(folder / "summary.json", rounds, notes)
     except MemoryError:
         raise Unreadable(f"cannot read {folder}: not enough memory; nothing was changed") from None
-    return Contents(about, rounds, lines, bought, summary, tuple(notes))
+    return Contents(about, rounds, lines, purchases, summary, tuple(notes))
 
 
 def _read_lines(path: Path, notes: list[str]) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def _read_lines(path: Path, notes: list[str]) -> tuple[str, ...]:
     if torn := rest != "" and (rest.startswith(begins) or begins.startswith(rest)):
         notes.append(f"the last line of {path} is torn; round {len(lines)} runs again")
     if not torn and (rest or not lines):
-        raise BadInput(f"{path} is damaged (line {len(lines) + 1} is no round); {DAMAGED}")
+        raise BadInput(f"{path} is damaged (line {len(lines) + 1} is no round); {REPAIR_HINT}")
     return tuple(lines)
 
 
@@ -127,7 +127,7 @@ def _parse(lines: Sequence[str], first: str, path: Path) -> tuple[Round, ...]:
             if rounds and row.n_labelled <= rounds[-1].n_labelled:
                 raise BadInput(f"holds n_labelled={row.n_labelled}, which does not rise")
         except (ValidationError, BadInput) as error:
-            raise BadInput(f"{path} is damaged (line {i + 1} {_first(error)}); {DAMAGED}") from None
+            raise BadInput(f"{path} is damaged (line {i + 1} {_first(error)}); {REPAIR_HINT}") from None
         rounds.append(row)
     return tuple(rounds)
 
@@ -159,12 +159,12 @@ def _read_about(path: Path) -> Provenance | None:
         about = _PROVENANCE.validate_json(content)
         check_seal(content, "")
     except (ValidationError, BadInput) as error:
-        raise BadInput(f"{path} is damaged ({_first(error)}); {DAMAGED}") from None
+        raise BadInput(f"{path} is damaged ({_first(error)}); {REPAIR_HINT}") from None
     return about
 
 
-def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
-    names = [f.name for f in dataclasses.fields(Bought)]
+def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Purchase, ...]:
+    names = [f.name for f in dataclasses.fields(Purchase)]
     content = read_bytes(path)
     try:
         if content is None:
@@ -176,9 +176,9 @@ def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
             raise BadInput("its arrays have the wrong types")
         masks = [torch.from_numpy(arrays["round"] == t) for t in range(START, len(of))]
         columns = [torch.from_numpy(arrays[name]) for name in names]
-        bought = tuple(Bought(*(column[mask] for column in columns)) for mask in masks)
-        n = len(bought[0].ids)
-        for row, purchase, digest in zip(of, bought[1:], [*queries_digests(bought)][1:], strict=True):
+        purchases = tuple(Purchase(*(column[mask] for column in columns)) for mask in masks)
+        n = len(purchases[0].ids)
+        for row, purchase, digest in zip(of, purchases[1:], [*queries_digests(purchases)][1:], strict=True):
             if (n, len(purchase.ids)) != (row.n_labelled, row.n_bought):
                 raise BadInput("it does not match rounds.jsonl")
             n += row.n_bought
@@ -187,8 +187,8 @@ def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
     except Unreadable as error:
         raise Unreadable(f"cannot read {path}: {error}; nothing was changed") from None
     except BadInput as error:
-        raise BadInput(f"{path} is damaged ({error}); {DAMAGED}") from None
-    return bought
+        raise BadInput(f"{path} is damaged ({error}); {REPAIR_HINT}") from None
+    return purchases
 
 
 def _first(error: ValueError | BadInput) -> str:

@@ -66,7 +66,7 @@ def names_secret(name: str, value: str = "x") -> bool:
     return last in ALONE or last.endswith(("password", "apikey")) or (last == "pwd" and before != "")
 
 
-def of_secrets(overrides: Iterable[str]) -> list[str]:
+def secret_names(overrides: Iterable[str]) -> list[str]:
     """Return the names of the secrets that arguments of the command line give, however they are spelt.
 
     Args:
@@ -94,7 +94,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Raises:
         BadInput: there is one; names the setting, never the value.
     """
-    for name in of_secrets(arguments):
+    for name in secret_names(arguments):
         raise BadInput(f"{redacted(name)} {INSTEAD}")
     _check_values((argument.lstrip("+~").split("=", 1)[0], argument) for argument in arguments)
 

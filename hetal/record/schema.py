@@ -82,7 +82,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Bought:
+class Purchase:
     """Rows bought in one round: parallel (n,) arrays."""
 
     ids: Tensor
@@ -122,7 +122,7 @@ class Machine:
     """What a session ran on.
 
     Attributes:
-        environment: what of the process's surroundings can change bits, see `surroundings`; None in old records.
+        environment: see `hetal.record.provenance.numerics_environment`; None in old records.
     """
 
     host: str

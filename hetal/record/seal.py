@@ -17,7 +17,7 @@ import numpy as np
 from hetal.errors import BadInput
 
 if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
-    from hetal.record.schema import Bought
+    from hetal.record.schema import Purchase
 
 CHANGED = "was changed after it was written"
 
@@ -61,7 +61,7 @@ def check_seal(text: bytes, previous: str) -> str:
     return digest
 
 
-def queries_digests(bought: Iterable[Bought]) -> Iterable[str]:
+def queries_digests(purchases: Iterable[Purchase]) -> Iterable[str]:
     """Yield, for the start set and each round that follows, a hash of all rows bought up to there.
 
     The order of buying, the labels, the images shown and the noise flags count.
@@ -70,7 +70,7 @@ def queries_digests(bought: Iterable[Bought]) -> Iterable[str]:
         bought: on the CPU; numpy's arrays will do as well.
     """
     digest = hashlib.sha256()
-    for purchase in bought:
+    for purchase in purchases:
         digest.update(len(purchase.ids).to_bytes(8, "big"))
         for column in (purchase.ids, purchase.labels, purchase.source, purchase.is_noisy):
             digest.update(np.ascontiguousarray(column).data)

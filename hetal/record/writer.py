@@ -28,20 +28,26 @@ from torch import nn
 from hetal.budget import Budget
 from hetal.errors import BadInput, RecordLocked, Unreadable
 from hetal.machine.files import (
+    leftovers,
     make_folder,
     remove,
     remove_folders,
-    scraps,
     write_atomically,
     write_text,
 )
 from hetal.record.checkpoint import Checkpoint, State, read_state, write_state
 from hetal.record.history import History
 from hetal.record.holder import Holder
-from hetal.record.identity import by_content, data_files, differences, identify, what_counts
-from hetal.record.provenance import made_by, other_surroundings, session, source
-from hetal.record.reader import AGAIN, DAMAGED, read_contents
-from hetal.record.schema import START, Bought, Provenance, Round
+from hetal.record.identity import (
+    data_files,
+    differences,
+    identify,
+    identifying_settings,
+    with_content_digests,
+)
+from hetal.record.provenance import environment_change, made_by, session, source
+from hetal.record.reader import REPAIR_HINT, RESTART_HINT, read_contents
+from hetal.record.schema import START, Provenance, Purchase, Round
 from hetal.record.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance last, since it guards the others.
@@ -144,7 +150,7 @@ class Record(History):
         except BadInput as error:
             raise BadInput(f"root={self.config['root']}: {error}") from None
         with self._holder.hold():
-            for scrap in scraps(self.dir):
+            for scrap in leftovers(self.dir):
                 remove(scrap)
             if force:
                 self._forget()
@@ -188,7 +194,7 @@ class Record(History):
         stale = ("summary.json", "network.pt", "pictures.npz", "curve.png")
         for name in stale if n else (*stale, "rounds.jsonl"):
             remove(self.dir / name)
-        del self.rounds[n:], self._lines[n:], self.bought[n + 1 :]
+        del self.rounds[n:], self._lines[n:], self.purchases[n + 1 :]
         if n:
             self._write_rounds()
 
@@ -204,22 +210,22 @@ class Record(History):
         try:
             kept = read_state(path)
         except FileNotFoundError:
-            raise BadInput(f"{path} is missing, which the next query depends on; {DAMAGED}") from None
+            raise BadInput(f"{path} is missing, which the next query depends on; {REPAIR_HINT}") from None
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or "not enough memory"
             raise Unreadable(f"cannot read {path}: {reason}; nothing was changed") from None
         except Exception as error:  # what torch raises depends on which byte is wrong
-            raise BadInput(f"{path} is damaged ({type(error).__name__}); {DAMAGED}") from None
+            raise BadInput(f"{path} is damaged ({type(error).__name__}); {REPAIR_HINT}") from None
         if kept.get("after") != self.rounds[-1].queries_digest:
-            raise BadInput(f"{path} is damaged (it is of other queries); {DAMAGED}")
+            raise BadInput(f"{path} is damaged (it is of other queries); {REPAIR_HINT}")
         state: State = kept["state"]
         return state
 
-    def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
+    def append(self, row: Round, purchase: Purchase, state: State | None = None) -> None:
         """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
         self._holder.check()
-        self.bought.append(bought)
-        *_, digest = queries_digests(self.bought)
+        self.purchases.append(purchase)
+        *_, digest = queries_digests(self.purchases)
         if state is not None:
             write_state(self._state_path(row.round), {"after": digest, "state": state})
         values = dataclasses.asdict(dataclasses.replace(row, queries_digest=digest))
@@ -283,12 +289,12 @@ class Record(History):
         """
         made = {**made_by(self.config), "device": device.type}
         # The data are those that the settings name, unless they were changed after these were looked at.
-        if differ := differences(self.settings, by_content(what_counts(self.config))):
+        if differ := differences(self.settings, with_content_digests(identifying_settings(self.config))):
             raise BadInput(f"{', '.join(differ)}: what it names was changed while the run was started")
         if self._about is not None and self._about.data != data:
-            raise BadInput(f"{self.dir} was begun with other data than these; {AGAIN}")
+            raise BadInput(f"{self.dir} was begun with other data than these; {RESTART_HINT}")
         if changed := self.changed(made):
-            raise BadInput(f"{self.dir} {changed}; {AGAIN}")
+            raise BadInput(f"{self.dir} {changed}; {RESTART_HINT}")
         return made
 
     def _begin(self, device: torch.device, data: str, made: dict[str, str]) -> None:
@@ -305,7 +311,7 @@ class Record(History):
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
-        if other := other_surroundings(now, about.sessions):
+        if other := environment_change(now, about.sessions):
             self.notes.append(other)
         about = dataclasses.replace(about, sessions=[*about.sessions, now])
         self.id = about.id
@@ -339,17 +345,21 @@ class Record(History):
                 f"{key} is {there} there and {here} here" for key, (there, here) in differ.items()
             )
             raise BadInput(f"{self.dir} holds another run ({said}); name=OTHER keeps them apart")
-        self.rounds, self.bought, self._lines = list(found.rounds), list(found.bought), list(found.lines)
+        self.rounds, self.purchases, self._lines = (
+            list(found.rounds),
+            list(found.purchases),
+            list(found.lines),
+        )
         self.summary, self.notes, self._about = found.summary, list(found.notes), found.about
 
     def _write_rounds(self) -> None:
         write_text(self.dir / "rounds.jsonl", "\n".join(self._lines) + "\n")
 
     def _write_queries(self) -> None:
-        sizes = [len(b.ids) for b in self.bought]
+        sizes = [len(b.ids) for b in self.purchases]
         columns: dict[str, Any] = {
-            f.name: torch.cat([getattr(b, f.name).cpu() for b in self.bought]).numpy()
-            for f in dataclasses.fields(Bought)
+            f.name: torch.cat([getattr(b, f.name).cpu() for b in self.purchases]).numpy()
+            for f in dataclasses.fields(Purchase)
         }
         round_ = np.repeat(np.arange(len(sizes)) + START, sizes)
         write_atomically(self.dir / "queries.npz", lambda file: np.savez(file, round=round_, **columns))

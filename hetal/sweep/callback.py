@@ -25,7 +25,7 @@ from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_json
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_arguments, check_settings
-from hetal.sweep.jobs import FINE, given, read_jobs, sweep_folder
+from hetal.sweep.jobs import GOOD_STATES, raw_overrides, read_jobs, sweep_folder
 from hetal.sweep.launchers import prepare_launcher
 from hetal.sweep.mult import FACTOR, GROUP, as_options
 
@@ -58,7 +58,7 @@ class Sweep(Callback):
 
     def _begin(self, config: DictConfig) -> None:
         # Of hydra's own settings too: it writes all of them to multirun.yaml.
-        check_arguments(given(config.hydra.overrides.task))
+        check_arguments(raw_overrides(config.hydra.overrides.task))
         check_settings(OmegaConf.to_container(config))
         check_hydra(config)
         prepare_launcher(config)
@@ -89,7 +89,7 @@ class Sweep(Callback):
             self._leave_nothing()  # Hydra has refused the settings, and said so
             return False
         jobs = read_jobs(self._folder)
-        done = all(job["state"] in FINE for job in jobs)
+        done = all(job["state"] in GOOD_STATES for job in jobs)
         try:
             show_jobs(plain_console(), jobs)
         except Exception as error:  # whatever it is, it changes nothing of what became of the jobs
@@ -142,7 +142,9 @@ def _translate_mult(config: DictConfig) -> None:
     if GROUP not in params:
         return
     key, _, values = as_options([f"{GROUP}={params[GROUP]}"])[0].partition("=")
-    typed = {override.partition("=")[0].lstrip("+") for override in given(config.hydra.overrides.task)}
+    typed = {
+        override.partition("=")[0].lstrip("+") for override in raw_overrides(config.hydra.overrides.task)
+    }
     swept = {}
     for name, value in params.items():
         if name != GROUP:
@@ -166,7 +168,7 @@ def plan(config: DictConfig) -> list[list[str]]:
 
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*params, *given(config.hydra.overrides.task)])
+    overrides = parser.parse_overrides([*params, *raw_overrides(config.hydra.overrides.task)])
     batches = BasicSweeper.split_arguments(overrides, None)
     jobs = [list(job) for batch in batches for job in batch]
     if not jobs:
@@ -186,7 +188,7 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     table.add_column("state")
     table.add_column("accuracy", justify="right")
     table.add_column("seconds", justify="right")
-    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in FINE]
+    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in GOOD_STATES]
     for job in listed:
         cells = (
             " ".join(o for o in job["overrides"] if o not in common) or " ".join(job["overrides"]),
@@ -205,5 +207,5 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     if known := [job["expected_seconds"] for job in planned if "expected_seconds" in job]:
         minutes = sum(known) / len(known) * len(planned) / 60
         console.print(f"about {minutes:,.0f} minutes of work, to judge by finished runs")
-    if any(state not in FINE for state in counts):
+    if any(state not in GOOD_STATES for state in counts):
         console.print("the same command runs what is missing")

@@ -26,21 +26,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from hetal.errors import BadInput, Stopped
 from hetal.machine.files import make_folder, write_json
-from hetal.machine.signals import Watched
+from hetal.machine.signals import Supervisor
 from hetal.record.redact import redacted
 
 # States of jobs that want no attention.
-FINE = ("done", "skipped", "to run", "to continue")
+GOOD_STATES = ("done", "skipped", "to run", "to continue")
 
 # Characters of an error's message that are kept; the traceback has all.
-LONG = 500
+MAX_MESSAGE = 500
 
 # Overrides that say how to run a job, or where it is kept, and not which job it is.
-HOW = ("force", "dry_run", "fail_fast", "root")
+NOT_IDENTIFYING = ("force", "dry_run", "fail_fast", "root")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """What a run came to.
 
     Attributes:
@@ -60,7 +60,7 @@ class Outcome:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
+def run_job(main: Callable[[], JobResult], cfg: DictConfig) -> float | None:
     """Run one job of a sweep and write down what became of it.
 
     Args:
@@ -74,7 +74,7 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
         BadInput: the sweep's folder cannot be written.
     """
     hydra = HydraConfig.get()
-    folder, number, overrides = sweep_folder(hydra), int(hydra.job.num), given(hydra.overrides.task)
+    folder, number, overrides = sweep_folder(hydra), int(hydra.job.num), raw_overrides(hydra.overrides.task)
     if cfg.get("fail_fast") is True and has_failed():
         return None
     began = time.monotonic()
@@ -83,7 +83,7 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
         write_job(folder, number, overrides, state, {"seconds": round(time.monotonic() - began, 2), **what})
 
     write("running")
-    note = None if cfg.get("dry_run") is True else note_of(cfg, overrides)
+    note = None if cfg.get("dry_run") is True else running_note(cfg, overrides)
     if note is not None:
         make_folder(note.parent)
         with suppress(OSError), note.open("a") as file:  # without it, the order of jobs is all that is lost
@@ -97,11 +97,11 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
         raise
     except BaseException as error:
         # A process that another one watches is sent no KeyboardInterrupt: what raises it is the job's own code.
-        if is_of_cluster(error) or (isinstance(error, KeyboardInterrupt) and not Watched.by_another):
+        if raised_by_cluster(error) or (isinstance(error, KeyboardInterrupt) and not Supervisor.present):
             write("stopped")
             raise
-        said = reason(error)
-        fail(folder, number, overrides, said, f"job {place_in_sweep(hydra)}")
+        said = failure_reason(error)
+        report_failure(folder, number, overrides, said, f"job {job_label(hydra)}")
         write("failed", error=said)
         return None
     finally:
@@ -117,7 +117,7 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
     return outcome.area_under_curve
 
 
-def reason(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return in one line why a job failed; of what is no mistake of the user's, print the traceback too."""
     if isinstance(error, BadInput):
         return redacted(str(error))
@@ -125,17 +125,17 @@ def reason(error: BaseException) -> str:
         return f"called sys.exit({'' if error.code is None else repr(error.code)})"
     print(redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     said = redacted(" ".join(str(error).split()))
-    return f"{type(error).__name__}: {said[:LONG]}" if said else type(error).__name__
+    return f"{type(error).__name__}: {said[:MAX_MESSAGE]}" if said else type(error).__name__
 
 
-def is_of_cluster(error: BaseException) -> bool:
+def raised_by_cluster(error: BaseException) -> bool:
     """Tell whether a cluster's job runner raised `error`, to end this process and queue its job again."""
     frames = traceback.walk_tb(error.__traceback__)
     modules = (frame.f_globals.get("__name__", "") for frame, _ in frames)
     return any(module.split(".")[0] == "submitit" for module in modules)
 
 
-def fail(folder: Path, number: int, overrides: Sequence[str], said: str, name: str) -> None:
+def report_failure(folder: Path, number: int, overrides: Sequence[str], said: str, name: str) -> None:
     """Say that a job failed, and let others know."""
     print(f"error in {name} ({' '.join(overrides)}): {said}", file=sys.stderr)
     with suppress(OSError):  # what cannot be written here is said when the job's own file is
@@ -147,14 +147,14 @@ def sweep_folder(hydra: Any) -> Path:
     return Path(str(hydra.sweep.dir))
 
 
-def given(overrides: Any) -> list[str]:
+def raw_overrides(overrides: Any) -> list[str]:
     """Return overrides as they were given, with nothing resolved in them."""
     plain = OmegaConf.to_container(overrides, resolve=False)
     assert isinstance(plain, list)
     return [str(override) for override in plain]
 
 
-def place_in_sweep(hydra: Any) -> str:
+def job_label(hydra: Any) -> str:
     """Return which job of a sweep this is, such as "5 of 27"; people count from one."""
     n, total = int(hydra.job.num) + 1, n_jobs(hydra)
     return f"{n} of {total}" if total else str(n)
@@ -168,17 +168,17 @@ def n_jobs(hydra: Any) -> int | None:
     return total
 
 
-def note_of(cfg: DictConfig, overrides: Sequence[str]) -> Path:
+def running_note(cfg: DictConfig, overrides: Sequence[str]) -> Path:
     """Return the file that notes when this job was begun; it is removed when the job ends by itself."""
-    which = sorted(o for o in overrides if o.split("=", 1)[0].lstrip("+") not in HOW)
+    which = sorted(o for o in overrides if o.split("=", 1)[0].lstrip("+") not in NOT_IDENTIFYING)
     name = hashlib.sha256("\0".join(which).encode()).hexdigest()[:16]
     return Path(str(cfg.root)).expanduser() / ".sweeps" / "died" / name
 
 
-def deaths(cfg: DictConfig, overrides: Sequence[str]) -> int:
+def count_deaths(cfg: DictConfig, overrides: Sequence[str]) -> int:
     """Return how often this job was begun and never ended, in all sweeps into the same root."""
     with suppress(OSError):
-        return note_of(cfg, overrides).read_bytes().count(b"\n")
+        return running_note(cfg, overrides).read_bytes().count(b"\n")
     return 0
 
 

@@ -44,7 +44,7 @@ def prepare_launcher(config: DictConfig) -> None:
     hydra = config.hydra
     for kind in ("launcher", "sweeper"):
         plugin = hydra[kind]._target_.split(".")[1]
-        if plugin in EXTRAS and not is_there(f"hydra_plugins.{plugin}"):
+        if plugin in EXTRAS and not is_installed(f"hydra_plugins.{plugin}"):
             choice = hydra.runtime.choices[f"hydra/{kind}"]
             raise BadInput(f"hydra/{kind}={choice}: not installed; {how_to_install(EXTRAS[plugin])}")
     if hydra.launcher._target_.endswith(REPLACED):
@@ -96,7 +96,7 @@ def _n_jobs(launcher: DictConfig) -> int:
     return n
 
 
-def is_there(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Tell whether a module is installed; `find_spec` itself fails where the package around it is not."""
     try:
         return find_spec(module) is not None

@@ -24,20 +24,20 @@ from omegaconf import DictConfig, open_dict
 
 from hetal.errors import BadInput
 from hetal.machine.files import write_json
-from hetal.machine.output import prefix_lines, protect
-from hetal.machine.signals import SIGNALS, tell
+from hetal.machine.output import prefix_lines, protect_output
+from hetal.machine.signals import SIGNALS, write_stderr
 from hetal.sweep.jobs import (
-    deaths,
-    fail,
+    count_deaths,
+    failure_reason,
     n_jobs,
-    note_of,
     read_job,
     read_planned,
-    reason,
+    report_failure,
+    running_note,
     sweep_folder,
     write_job,
 )
-from hetal.sweep.workers import START, Ended, Workers
+from hetal.sweep.workers import START, JobEnd, Workers
 
 # Between two looks at what cannot wake this process, in seconds.
 LOOK = 0.2
@@ -106,7 +106,7 @@ class LocalLauncher(Launcher):
                     workers.start(number, batch.jobs[number])
                 except OSError as error:  # no memory, or too many processes
                     said = f"no process can be started for it: {error.strerror or error}"
-                    batch.note(Ended(number, said), stopping=False)
+                    batch.note(JobEnd(number, said), stopping=False)
             if self._signals and not asked:
                 workers.ask_to_stop()
                 asked = True
@@ -134,7 +134,7 @@ class LocalLauncher(Launcher):
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
         if len(self._signals) == 1:
-            tell(b"stopping after this epoch; once more stops at once\n")
+            write_stderr(b"stopping after this epoch; once more stops at once\n")
 
 
 def _returned(job: list[str], value: float | None) -> JobReturn:
@@ -162,7 +162,7 @@ class _Batch:
 
     def in_order(self) -> list[int]:
         """Return the numbers of the jobs in the order in which to run them: what has died twice comes last."""
-        count = {number: deaths(self._config, job) for number, job in self.jobs.items()}
+        count = {number: count_deaths(self._config, job) for number, job in self.jobs.items()}
         return sorted(self.jobs, key=lambda number: count[number] if count[number] > 1 else 0)
 
     def is_over(self) -> bool:
@@ -177,10 +177,10 @@ class _Batch:
         print("  ".join(part for part in (self.name(number), varies, self._time_left(left)) if part))
 
     def name(self, number: int) -> str:
-        """Return what a job is called, as `hetal.sweep.jobs.place_in_sweep` does."""
+        """Return what a job is called, as `hetal.sweep.jobs.job_label` does."""
         return f"job {number + 1}" + (f" of {self._total}" if self._total else "")
 
-    def note(self, ended: Ended, stopping: bool) -> None:
+    def note(self, ended: JobEnd, stopping: bool) -> None:
         """Write down what a job could not: that it died, or could not be begun."""
         number, job = ended.number, self.jobs[ended.number]
         written = read_job(self._folder, number) or {}
@@ -192,13 +192,13 @@ class _Batch:
             return  # it had ended, and written so; then its process died
         if stopping:
             with suppress(OSError):  # that it ended here was not its doing
-                note_of(self._config, job).unlink()
+                running_note(self._config, job).unlink()
         said = ended.died or ended.result
         state = "stopped" if stopping else "died" if ended.died else "failed"
         what = {"seconds": written["seconds"]} if "seconds" in written else {}
         if not stopping:
             what["error"] = said
-            fail(self._folder, number, job, said, self.name(number))
+            report_failure(self._folder, number, job, said, self.name(number))
         try:
             write_job(self._folder, number, job, state, what)
         except BadInput as error:
@@ -224,7 +224,7 @@ class _Task:
 
     def __call__(self, number: int, overrides: Sequence[str]) -> float | str | None:
         """Return the objective; None where the job has written down that there is none; or why it has not."""
-        protect()
+        protect_output()
         if self._side_by_side:
             prefix_lines(f"[job {number + 1}] ")
         try:
@@ -245,7 +245,7 @@ class _Task:
         except KeyboardInterrupt:
             return None  # it has written that it was stopped
         except BaseException as error:
-            return reason(error)
+            return failure_reason(error)
         finally:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()

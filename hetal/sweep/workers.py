@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from hetal.machine.signals import SIGNALS, Watched
+from hetal.machine.signals import SIGNALS, Supervisor
 
 # A fork has everything at once that the watching process has imported. Other systems' libraries do not survive one.
 START = "fork" if sys.platform == "linux" else "spawn"
@@ -27,7 +27,7 @@ Work = Callable[[int, Sequence[str]], Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a job ended.
 
     Attributes:
@@ -98,7 +98,7 @@ class Workers:
         with suppress(OSError):  # dead already: `ended` tells
             worker.jobs.send((number, list(overrides)))
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def ended(self, seconds: float) -> list[JobEnd]:
         """Wait until a job ends, at most so long, and return those that have."""
         running = [worker for worker in self._workers if worker.number is not None]
         wait([end for worker in running for end in (worker.jobs, worker.process.sentinel)], timeout=seconds)
@@ -108,7 +108,7 @@ class Workers:
             number = worker.number
             try:
                 if worker.jobs.poll():
-                    found.append(Ended(number, worker.jobs.recv()))
+                    found.append(JobEnd(number, worker.jobs.recv()))
                     worker.number = None
                     continue
                 is_dead = worker.process.exitcode is not None
@@ -116,7 +116,7 @@ class Workers:
                 is_dead = True
             if is_dead:
                 self._drop(worker)
-                found.append(Ended(number, None, how_it_died(worker.process.exitcode or 0)))
+                found.append(JobEnd(number, None, exit_description(worker.process.exitcode or 0)))
         return found
 
     def ask_to_stop(self) -> None:
@@ -149,7 +149,7 @@ class Workers:
         self._workers.remove(worker)
 
 
-def how_it_died(code: int) -> str:
+def exit_description(code: int) -> str:
     """Say what an exit status tells of the death of a process; negative is a signal's number."""
     if code >= 0:
         return f"exited with status {code}"
@@ -158,7 +158,7 @@ def how_it_died(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-def elsewhere(function: Callable[..., Any], *given: Any) -> Any:
+def run_in_process(function: Callable[..., Any], *given: Any) -> Any:
     """Return what `function` returns in a process of its own, which may import what this one must not.
 
     Raises:
@@ -173,7 +173,7 @@ def elsewhere(function: Callable[..., Any], *given: Any) -> Any:
         return ours.recv()
     except EOFError:
         process.join()
-        raise RuntimeError(how_it_died(process.exitcode)) from None
+        raise RuntimeError(exit_description(process.exitcode)) from None
     finally:
         ours.close()
         process.join()
@@ -193,8 +193,8 @@ def _serve(work: Work, jobs: Connection, stop: Connection, not_ours: Sequence[Co
     for number in set(SIGNALS) - {signal.SIGTERM}:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Watched.by_another = True
-    Watched.told_to_stop = staticmethod(stop.poll)
+    Supervisor.present = True
+    Supervisor.stop_requested = staticmethod(stop.poll)
     try:
         while stop not in wait([jobs, stop]):
             number, overrides = jobs.recv()

@@ -114,7 +114,7 @@ class Fitted:
             for key, tensor in network.state_dict(keep_vars=True).items()
         }
 
-    def makeup(self) -> dict[str, object]:
+    def structure(self) -> dict[str, object]:
         """Return what decides how the networks compute beside their tensors, by names for messages."""
         found: dict[str, object] = {
             f"fitted.{key}": id(value)

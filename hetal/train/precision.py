@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 # On the CPU, torch 2.14.1's channels-last convolutions of fewer channels than this write past their buffers in the
 # backward pass when run on one thread.
-FEWEST_CHANNELS = 8
+MIN_CHANNELS = 8
 
 
 class InBfloat16(nn.Module):
@@ -44,7 +44,7 @@ def takes_channels_last(network: nn.Module) -> bool:
 
 def _is_safe(convolution: nn.Conv2d) -> bool:
     fewest = min(convolution.in_channels, convolution.out_channels)
-    return convolution.weight.device.type == "cuda" or fewest >= FEWEST_CHANNELS
+    return convolution.weight.device.type == "cuda" or fewest >= MIN_CHANNELS
 
 
 def lacks_bfloat16(device: torch.device) -> bool:

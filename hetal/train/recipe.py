@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from hetal.errors import BadInput, made
+from hetal.errors import BadInput, make_part
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Standardise
@@ -92,7 +92,7 @@ class Recipe:
 
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
-        network = made("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
+        network = make_part("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
         if self.precision == "bf16":
             network = InBfloat16(network)
         return arrange(network.to(self.device))

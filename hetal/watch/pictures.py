@@ -26,7 +26,7 @@ from torch import Tensor
 
 from hetal.experiment import Setup
 from hetal.record.history import History
-from hetal.record.schema import Bought
+from hetal.record.schema import Purchase
 from hetal.record.writer import Record
 from hetal.rng import seeded, stream
 from hetal.train.fit import Fit
@@ -36,7 +36,7 @@ FILE = "pictures.npz"
 FIRST = 20  # rows whose images are kept
 SIDE = 64  # pixels: larger images are made smaller
 GRID = 240  # points of the plane along its longer side at which a network is asked
-MOST_TESTED = 20_000  # points of the test set; of more, so many at equal steps
+MAX_TEST_POINTS = 20_000  # points of the test set; of more, so many at equal steps
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Weights = Mapping[str, Tensor]
@@ -62,7 +62,7 @@ class Pictures(Watcher):
         self._are_images = len(shape) == 3 and shape[0] in (1, 3)
         self._setup = setup
 
-    def bought(self, purchase: Bought, fit: Fit) -> None:
+    def purchase(self, purchase: Purchase, fit: Fit) -> None:
         """Write what there is to show of a purchase and, in the last round, the network."""
         weights = None
         if self._keep_network and not len(purchase.ids):
@@ -76,28 +76,28 @@ class Pictures(Watcher):
         if summary is not None and self._kept is None:
             none = torch.empty(0).long()
             weights = self._record.kept_network() if self._keep_network else None
-            self._keep(Bought(none, none, none, none.bool()), weights)
+            self._keep(Purchase(none, none, none, none.bool()), weights)
 
-    def _keep(self, bought: Bought, weights: Weights | None) -> None:
+    def _keep(self, bought: Purchase, weights: Weights | None) -> None:
         rows = self._rows(bought)
         if self._are_images and len(rows.ids) and self._kept != len(rows.ids):
             self._write(self._images(rows), rows)
         elif self._are_points and len(rows.ids) and (self._kept != len(rows.ids) or weights is not None):
             self._write({**self._points(rows), **self._regions(weights)}, rows)
 
-    def _rows(self, bought: Bought) -> Bought:
-        """Return what queries bought, `bought` included: of points all of it, of images the first."""
-        queried = [*self._record.bought[1:], bought]
+    def _rows(self, bought: Purchase) -> Purchase:
+        """Return what queries bought, `purchase` included: of points all of it, of images the first."""
+        queried = [*self._record.purchases[1:], bought]
         first = FIRST if self._are_images else None
         columns = ("ids", "labels", "source", "is_noisy")
-        return Bought(*(torch.cat([getattr(b, name).cpu() for b in queried])[:first] for name in columns))
+        return Purchase(*(torch.cat([getattr(b, name).cpu() for b in queried])[:first] for name in columns))
 
-    def _write(self, arrays: Arrays, rows: Bought) -> None:
+    def _write(self, arrays: Arrays, rows: Purchase) -> None:
         labels = {"labels": rows.labels.numpy(), "is_noisy": rows.is_noisy.numpy()}
         self._record.keep_arrays(FILE, {**arrays, **labels})
         self._kept = len(rows.ids)
 
-    def _images(self, rows: Bought) -> Arrays:
+    def _images(self, rows: Purchase) -> Arrays:
         sources, image = rows.source.unique(return_inverse=True)
         images_M = self._setup.pool.images_M
         low, high = self._range
@@ -115,9 +115,9 @@ class Pictures(Watcher):
         low, high = images_M.aminmax()
         return float(low), float(high)
 
-    def _points(self, rows: Bought) -> Arrays:
+    def _points(self, rows: Purchase) -> Arrays:
         images_M, test = self._setup.pool.images_M, self._setup.task.test
-        at = np.linspace(0, len(test) - 1, min(len(test), MOST_TESTED)).round().astype(int)
+        at = np.linspace(0, len(test) - 1, min(len(test), MAX_TEST_POINTS)).round().astype(int)
         return {
             "points": _plain(images_M[rows.source.to(images_M.device)]),
             "test": _plain(test.images)[at],

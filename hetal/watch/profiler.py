@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.profiler import profile
 
-from hetal.machine.files import name_beside, write_atomically
+from hetal.machine.files import temporary_path, write_atomically
 from hetal.watch.watcher import Watcher
 
 # The first epoch pays for what is set up once; a few more show the rest.
@@ -64,7 +64,7 @@ class Profiler(Watcher):
             self._training = None
 
     def _write(self, traced: profile, name: str) -> None:
-        beside = name_beside(self._folder / f"{name}.json")
+        beside = temporary_path(self._folder / f"{name}.json")
         traced.export_chrome_trace(str(beside))
         beside.replace(self._folder / f"{name}.json")
         table = traced.key_averages().table(sort_by="self_cpu_time_total", row_limit=25)

@@ -254,7 +254,7 @@ class WandbTracker(Tracker):
     def _log(self, run: Any, row: Round) -> None:
         import wandb
 
-        bought = self._record.bought[: row.round + 2]  # the start set comes first
+        bought = self._record.purchases[: row.round + 2]  # the start set comes first
         values = wandb_media.history(row, bought, self._base_rate)
         if row.bought_per_class is not None:
             edges = np.arange(len(row.bought_per_class) + 1) - 0.5

@@ -15,7 +15,7 @@ from torch import Tensor
 from hetal.errors import BadInput
 from hetal.record.measures import OF_A_ROUND
 from hetal.record.reader import read_contents
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.record.writer import Record
 
 # Settings that people choose by name, and groups whose single values they sweep.
@@ -44,7 +44,7 @@ def settings(record: Record) -> dict[str, Any]:
     }
 
 
-def history(row: Round, bought: list[Bought], base_rate: float) -> dict[str, Any]:
+def history(row: Round, bought: list[Purchase], base_rate: float) -> dict[str, Any]:
     """Return the plain numbers to show of a round.
 
     Args:
@@ -89,7 +89,7 @@ def labels_to_reach_random(record: Record) -> int | None:
     return next((row.n_labelled for row in record.rounds if row.accuracy >= target), None)
 
 
-def sample(purchase: Bought, images_M: Tensor, n: int) -> list[tuple[Image.Image, str]]:
+def sample(purchase: Purchase, images_M: Tensor, n: int) -> list[tuple[Image.Image, str]]:
     """Draw `n` of the rows bought, at equal steps through the order of buying.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 from hetal.experiment import Setup
 from hetal.machine.signals import SafeStop
 from hetal.record.history import History
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.train.fit import Fit
 
 
@@ -26,7 +26,7 @@ class Watcher:
         """Return a context in which the strategy is asked."""
         return nullcontext()
 
-    def bought(self, purchase: Bought, fit: Fit) -> None:
+    def purchase(self, purchase: Purchase, fit: Fit) -> None:
         """Take note of a purchase before its round is on record, so that what is kept of it is never missing."""
 
     def round(self, row: Round) -> None:
@@ -64,10 +64,10 @@ class Watchers:
                 stack.enter_context(watcher.query())
             yield
 
-    def bought(self, purchase: Bought, fit: Fit) -> None:
+    def purchase(self, purchase: Purchase, fit: Fit) -> None:
         """Tell all of a purchase that is not on record yet."""
         for watcher in self._watchers:
-            watcher.bought(purchase, fit)
+            watcher.purchase(purchase, fit)
 
     def round(self, row: Round) -> None:
         """Tell all of a round that is on record."""
