@@ -56,14 +56,12 @@ def noise_of(run: Run) -> str:
 
 def _shared_configs(runs: Sequence[Run]) -> list[Run]:
     """Let runs of equal configs hold the same object."""
-    with_content_digests: dict[str, Config] = {}
+    by_content: dict[str, Config] = {}
     by_id: dict[int, Config] = {}
     shared = []
     for run in runs:
         if id(run.config) not in by_id:
-            by_id[id(run.config)] = with_content_digests.setdefault(
-                repr(sorted(run.config.items())), run.config
-            )
+            by_id[id(run.config)] = by_content.setdefault(repr(sorted(run.config.items())), run.config)
         config = by_id[id(run.config)]
         shared.append(run if run.config is config else replace(run, config=config))
     return shared
