@@ -116,7 +116,7 @@ def left_by(**changes) -> str:
     job = FORKS.Process(target=os.getpid)
     job.start()
     job.join()
-    return json.dumps({**locks._here(), "pid": job.pid, "started": "1", "token": "x", **changes})
+    return json.dumps({**locks._process_namespace(), "pid": job.pid, "started": "1", "token": "x", **changes})
 
 
 @pytest.mark.usefixtures("without_locks")
