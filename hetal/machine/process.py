@@ -52,7 +52,7 @@ SETTINGS = {
 }
 
 
-# What a new process has, of the settings that no run makes itself.
+# Settings of a new process that no run sets itself.
 NEW = {
     "torch.get_default_dtype()": torch.float32,
     "torch.get_default_device()": torch.device("cpu"),
@@ -67,7 +67,7 @@ NEW = {
 
 @contextmanager
 def new_process_settings() -> Iterator[None]:
-    """Do what is done inside as in a new process, and set back what it or this process had set otherwise."""
+    """Use the settings of a new process inside the `with` block, and restore the previous ones after it."""
     before = {name: setting.read() for name, setting in SETTINGS.items()}
     try:
         with torch.inference_mode(False):
