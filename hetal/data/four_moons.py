@@ -1,4 +1,4 @@
-"""Four-Moons, points in the plane, a CPU-size task.
+"""Four-Moons: points of four half-moons in the plane, small enough for a CPU.
 
 Source: Figure 1 of Khosla et al., "Understanding and Improving Neural Active Learning on Heteroskedastic
 Distributions", ECAI 2023. Its noise is `noise=copies mult=x1.5`.
@@ -27,16 +27,16 @@ def load_four_moons(
     std: Sequence[float],
     rng: torch.Generator,
 ) -> Task:
-    """Draw two pairs of half-moons, (2 * n_per_pair, 2) float32; the second lies 4 to the right, labels + 2.
+    """Draw two pairs of half-moons, (2 * n_per_pair, 2) float32; the second pair is 4 to the right, with labels + 2.
 
-    As in the published script, the second pair is the first one shifted, the points do not depend on the
-    run's seed, and the test set is the clean training set.
+    As in the published script, the second pair is the first one shifted, the points do not depend on the seed of the
+    run, and the test set is the clean training set.
 
     Args:
-        n_per_pair: points of one pair, half of them to each moon.
+        n_per_pair: points of one pair, half of them in each moon.
         jitter: standard deviation of the Gaussian added to each coordinate.
         point_seed: numpy seed of the points.
-        n_train: size of the class-stratified training subset; None takes all. The test set keeps all points.
+        n_train: size of the class-stratified training subset; None takes all. The test set has all points.
         mean, std: of each coordinate.
         rng: draws the subset.
 
