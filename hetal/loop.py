@@ -1,4 +1,4 @@
-"""The active-learning loop: train from scratch on what is labelled, test, query, buy; until the budget is spent."""
+"""The active-learning loop: train from scratch on all labelled rows, test, query, buy; until the budget is spent."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from hetal.watch.watcher import Watchers
 
 
 def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dict[str, Any]:
-    """Run what `history` does not hold yet, and return the summary of all of it, see `hetal.evaluate.summarise`.
+    """Run the rounds that `history` does not hold yet, and return the summary, see `hetal.evaluate.summarise`.
 
     Args:
-        setup: an experiment whose pool has nothing bought.
-        history: what it holds is bought again, not computed again; every round is entered.
-        watchers: told of every epoch, query and round.
+        setup: an experiment whose pool has no labels bought.
+        history: its purchases are replayed, not computed again; finished rounds are added.
+        watchers: notified of every epoch, query, purchase and round.
 
     Raises:
-        Stopped: a watcher was asked to stop.
-        Diverged: a loss or an output was not finite; says the round, the epoch and the learning rate.
-        BadInput: the strategy returned, wrote to or remembered what it must not; nothing of the round is on record.
-            Or the history and the data do not agree.
+        Stopped: a watcher stopped the run.
+        Diverged: a loss or an output is not finite; names the round, the epoch and the learning rate.
+        BadInput: the strategy returned invalid ids, changed what is read-only, or kept state that would be lost;
+            nothing of the round is on record. Or the history and the data do not agree.
     """
     pool, oracle, budget, learner, seed = setup.pool, setup.oracle, setup.budget, setup.learner, setup.seed
     watchers = watchers or Watchers()

@@ -188,7 +188,7 @@ def test_waiting_says_once_which_file_may_be_in_the_way(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("without_locks")
-def test_places_on_gpus_are_places_without_locks_too(tmp_path):
+def test_gpu_slots_work_without_locks_too(tmp_path):
     class Told(Exception):
         pass
 
@@ -206,7 +206,7 @@ def test_places_on_gpus_are_places_without_locks_too(tmp_path):
         pass
 
 
-def test_a_user_without_a_name_has_a_place_and_no_place_for_files_is_said(monkeypatch):
+def test_a_user_without_a_name_has_slots_and_a_missing_temporary_folder_is_reported(monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])

@@ -1,4 +1,4 @@
-"""Whether the data of a finished run are still those that it was made of."""
+"""Check that the data of a finished run have not changed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hetal.record.writer import Record
 
 
 def check_data(config: Mapping[str, Any], record: Record) -> None:
-    """Refuse to call a run finished whose data are no longer those that it was made of.
+    """Refuse a finished run whose data have changed since.
 
-    What hetal's own settings read counts by content already, or lies in files whose digests are on record. What a
-    user's own code makes is made again.
+    Data that hetal's own loaders read are identified by content, or by file digests on record. Data from a user's own
+    code are created again and compared.
 
     Args:
         config: the resolved config.
         record: of a finished run.
 
     Raises:
-        BadInput: the data are others, or cannot be made.
+        BadInput: the data have changed, or cannot be created.
     """
     files = data_files(config)
     if changed := [name for name, digest in record.files.items() if files.get(name, digest) != digest]:
