@@ -107,7 +107,10 @@ def test_jobs_in_processes_that_are_not_forked(built, tmp_path):
 
 
 def test_the_code_of_a_wheel_is_the_code_of_its_checkout(built):
-    code = f"from hetal.record.code import own_code_digest; import hetal; print(hetal.__file__, own_code_digest({COMPUTES!r}))"
+    code = (
+        "import hetal; from hetal.record.code import own_code_digest; "
+        f"print(hetal.__file__, own_code_digest({COMPUTES!r}))"
+    )
     run = [
         subprocess.run(
             [sys.executable, "-c", code], cwd=built, env={**os.environ, "PYTHONPATH": str(place)}, capture_output=True,
