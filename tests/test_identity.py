@@ -344,7 +344,7 @@ def mine(tmp_path, monkeypatch):
 
 def asked(*names):
     """Say what code targets are, as a process does that has just begun."""
-    code._unit.cache_clear()
+    code._module_code.cache_clear()
     for name in ("mine_now", "helpers", "beside"):
         sys.modules.pop(name, None)
     return code_versions(names)
@@ -395,7 +395,7 @@ def test_a_package_counts_whole(tmp_path, monkeypatch):
         (package / name).write_text(text)
 
     def now():
-        code._unit.cache_clear()
+        code._module_code.cache_clear()
         return code_versions(["whole_pkg.Strategy"])
 
     before = now()
@@ -478,7 +478,7 @@ async def f():
 
 def test_the_code_is_the_same_under_every_version_of_python():
     # Of Python 3.10 to 3.13; another would refuse what an earlier one began.
-    assert short_hash(code._form(ast.parse(SAMPLE), b"")) == "b8b6a26941c4b0de"
+    assert short_hash(code._canonical_text(ast.parse(SAMPLE), b"")) == "b8b6a26941c4b0de"
 
 
 # Runs.

@@ -162,37 +162,39 @@ def _check_node(node: Mapping[Any, Any], path: str, hint: Any, called: Call | No
         if key in node:
             check_value(kind, node[key], f"{path}.{key}")
     try:
-        found = target(node["_target_"])
+        chosen = target(node["_target_"])
     except BadInput as error:
         raise BadInput(f"{path}._target_={node['_target_']}: {error}") from None
     partial = node.get("_partial_", False)
-    if not gives(hint, found.obj, partial):
-        if gives(hint, found.obj, not partial):
+    if not gives(hint, chosen.obj, partial):
+        if gives(hint, chosen.obj, not partial):
             raise BadInput(f"{path}._partial_={shown(partial)}: must be {shown(not partial)} here")
-        raise BadInput(f"{path}._target_={found.name}: must be {in_words(hint)}")
-    _check_names(node, path, found, called if partial else Call())
+        raise BadInput(f"{path}._target_={chosen.name}: must be {in_words(hint)}")
+    _check_names(node, path, chosen, called if partial else Call())
     for key, value in node.items():
         if key not in SPECIAL:
-            check_setting(found.parameters.get(str(key), Any), value, f"{path}.{key}")
+            check_setting(chosen.parameters.get(str(key), Any), value, f"{path}.{key}")
 
 
-def _check_names(node: Mapping[Any, Any], path: str, found: Target, called: Call | None) -> None:
+def _check_names(node: Mapping[Any, Any], path: str, chosen: Target, called: Call | None) -> None:
     """Check that a target has parameters for all settings of its node, and that no required one is missing."""
-    passed = [*list(found.parameters)[: called.positions], *called.names] if called else []
-    settings = [key for key in found.parameters if key not in passed]
+    passed = [*list(chosen.parameters)[: called.positions], *called.names] if called else []
+    settings = [key for key in chosen.parameters if key not in passed]
     for key in node:
-        if key in SPECIAL or key in settings or (found.takes_any and key not in passed):
+        if key in SPECIAL or key in settings or (chosen.takes_any and key not in passed):
             continue
-        raise BadInput(no_such(f"{path}.{key}", [f"{path}.{name}" for name in settings], found.name))
+        raise BadInput(no_such(f"{path}.{key}", [f"{path}.{name}" for name in settings], chosen.name))
     if called is None or "_args_" in node:
         return
-    lacking = [key for key in settings if key in found.required and key not in node]
+    lacking = [key for key in settings if key in chosen.required and key not in node]
     if lacking:
-        raise BadInput(f"{path}.{lacking[0]} is not set; it must be {in_words(found.parameters[lacking[0]])}")
-    refused = not found.takes_any and not set(called.names) <= set(found.parameters)
-    if refused or (not found.takes_more and len(passed) < called.positions + len(called.names)):
         raise BadInput(
-            f"{path}._target_={found.name}: cannot be called as {path} is, with "
+            f"{path}.{lacking[0]} is not set; it must be {in_words(chosen.parameters[lacking[0]])}"
+        )
+    refused = not chosen.takes_any and not set(called.names) <= set(chosen.parameters)
+    if refused or (not chosen.takes_more and len(passed) < called.positions + len(called.names)):
+        raise BadInput(
+            f"{path}._target_={chosen.name}: cannot be called as {path} is, with "
             + (f"{', '.join(called.names)}" if called.names else f"{called.positions} arguments")
         )
 

@@ -70,12 +70,12 @@ def code_versions(targets: Iterable[str]) -> dict[str, str]:
     """
     modules: dict[str, None] = {}
     for target in targets:
-        modules |= dict.fromkeys(_homes(target))
+        modules |= dict.fromkeys(_top_level_modules(target))
     versions: dict[str, str] = {}
     queue = list(modules)
     while queue:
         name = queue.pop()
-        code = _unit(name)
+        code = _module_code(name)
         if code is None or code[0] in versions:
             continue
         key, value, imported = code
@@ -84,7 +84,7 @@ def code_versions(targets: Iterable[str]) -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
-def _homes(target: str) -> Iterator[str]:
+def _top_level_modules(target: str) -> Iterator[str]:
     """Yield the top-level modules that a target is named by and defined in."""
     name = target.split(".", 1)[0]
     yield name
@@ -93,28 +93,32 @@ def _homes(target: str) -> Iterator[str]:
 
 
 @functools.cache
-def _unit(name: str) -> tuple[str, str, tuple[str, ...]] | None:
+def _module_code(name: str) -> tuple[str, str, tuple[str, ...]] | None:
     """Return the key of a top-level module, its digest or version, and the user's modules that it imports.
 
     None for hetal, the standard library and modules without files. Cached per process: a process runs the code that it
     has imported, whatever is written to the files later.
     """
-    paths = _places(name)
+    paths = _module_paths(name)
     if any(INSTALLED & {*path.parts} for path in paths):
         return next(_distribution(name), None)
-    files = {relative: file for path in paths for relative, file in _files(path)}
+    files = {relative: file for path in paths for relative, file in _code_files(path)}
     if not files:
         return None
     digest, *imported = _digest_and_imports(files).split(" ")
-    return f"code of {name}", digest, tuple(other for other in imported if other != name and _is_users(other))
+    return (
+        f"code of {name}",
+        digest,
+        tuple(other for other in imported if other != name and _is_users_own(other)),
+    )
 
 
-def _is_users(name: str) -> bool:
-    places = _places(name)
-    return bool(places) and not any(INSTALLED & {*place.parts} for place in places)
+def _is_users_own(name: str) -> bool:
+    paths = _module_paths(name)
+    return bool(paths) and not any(INSTALLED & {*path.parts} for path in paths)
 
 
-def _places(name: str) -> list[Path]:
+def _module_paths(name: str) -> list[Path]:
     """Return the file of a module or the folders of a package; [] for hetal, the standard library and unknown names."""
     if name == "hetal" or name in sys.stdlib_module_names:
         return []
@@ -129,11 +133,11 @@ def _places(name: str) -> list[Path]:
         file = getattr(module, "__file__", None)
         return [Path(file)] if file else []
     if spec.submodule_search_locations is not None:
-        return [Path(place) for place in spec.submodule_search_locations]
+        return [Path(path) for path in spec.submodule_search_locations]
     return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
-def _files(root: Path) -> Iterator[tuple[str, Path]]:
+def _code_files(root: Path) -> Iterator[tuple[str, Path]]:
     """Yield the code files at `root`, a file or a folder, with their names relative to it."""
     existing = next((parent for parent in (root, *root.parents) if parent.exists()), root)
     if existing.is_file():  # a module, or an archive of them
@@ -170,8 +174,8 @@ def _digest_and_imports(files: Mapping[str, Path]) -> str:
         forms = []
         imported: set[str] = set()
         for name, content in contents:
-            tree = _parsed(content) if name.endswith(b".py") else None
-            forms += [name, b"raw " + content if tree is None else _form(tree, content)]
+            tree = _parse_or_none(content) if name.endswith(b".py") else None
+            forms += [name, b"raw " + content if tree is None else _canonical_text(tree, content)]
             imported |= _imports(tree) if tree is not None else set()
         return " ".join([short_hash(*forms), *sorted(imported)])
 
@@ -189,7 +193,7 @@ def _imports(tree: ast.Module) -> set[str]:
     return modules
 
 
-def _parsed(source: bytes) -> ast.Module | None:
+def _parse_or_none(source: bytes) -> ast.Module | None:
     try:
         return ast.parse(source)
     except (
@@ -201,17 +205,17 @@ def _parsed(source: bytes) -> ast.Module | None:
         return None
 
 
-def _form(tree: ast.Module, content: bytes) -> bytes:
+def _canonical_text(tree: ast.Module, content: bytes) -> bytes:
     """Return the canonical text of a file's syntax tree, without comments, docstrings and layout."""
     parts: list[str] = []
     try:
-        _walk(tree, parts)
+        _append_canonical(tree, parts)
     except RecursionError:
         return b"raw " + content
     return "".join(parts).encode()
 
 
-def _walk(node: Any, parts: list[str]) -> None:
+def _append_canonical(node: Any, parts: list[str]) -> None:
     """Append the canonical text of `node`; empty fields are left out, as they differ between versions of Python."""
     if isinstance(node, ast.Constant):
         value = node.value  # `kind` is left out: u"" and "" are the same string
@@ -222,26 +226,26 @@ def _walk(node: Any, parts: list[str]) -> None:
             value = getattr(node, field, None)
             if value is not None and value != []:
                 parts.append(f"{field}=")
-                _walk(_joined(value) if isinstance(node, ast.JoinedStr) else value, parts)
+                _append_canonical(_merged(value) if isinstance(node, ast.JoinedStr) else value, parts)
         parts.append(")")
     elif isinstance(node, list):
         parts.append("[")
         for item in node:
-            if not _does_nothing(item):
-                _walk(item, parts)
+            if not _is_no_op(item):
+                _append_canonical(item, parts)
                 parts.append(",")
         parts.append("]")
     else:
         parts.append(f"{type(node).__name__} {node!a}")
 
 
-def _does_nothing(node: Any) -> bool:
-    """Tell whether a node is `pass`, a docstring, or another string by itself."""
+def _is_no_op(node: Any) -> bool:
+    """Return whether a statement is `pass`, a docstring, or another string by itself."""
     is_string = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return isinstance(node, ast.Pass) or (is_string and isinstance(node.value.value, str))
 
 
-def _joined(values: list[ast.expr]) -> list[Any]:
+def _merged(values: list[ast.expr]) -> list[Any]:
     """Return the parts of an f-string with adjacent texts merged: versions of Python split them differently."""
     parts: list[Any] = []
     for value in values:
