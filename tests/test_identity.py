@@ -243,7 +243,7 @@ def test_a_user_without_a_home_has_no_memory(tmp_path, settled, monkeypatch):
 def test_many_processes_share_a_memory(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(3_000_000))
-    line = "from hetal.record import digests; digests.SETTLED = -60; "
+    line = "from hetal.record import digests; digests.SETTLING_SECONDS = -60; "
     line += f"print(digests.digest_of(digests.Path({str(file)!r})))"
     env = environment({"XDG_CACHE_HOME": str(tmp_path / "cache")})
     processes = [
