@@ -23,7 +23,9 @@ def test_speed_counts_what_a_network_computes():
 
 def test_a_report_is_plain_values_that_add_up(monkeypatch, capsys):
     monkeypatch.setattr(
-        bench, "synthetic_task", lambda n, shape, n_classes=10, real=bench.synthetic_task: real(min(n, 1400), shape)
+        bench,
+        "synthetic_task",
+        lambda n, shape, n_classes=10, real=bench.synthetic_task: real(min(n, 1400), shape),
     )
     monkeypatch.setattr(bench, "speed", lambda *_: {
         f"{work}_{what}": 1.0 for work in ("train", "score") for what in ("images_per_s", "flops_per_image")
