@@ -32,7 +32,7 @@ from torchvision import transforms
 
 from hetal.app.compose import build_experiment
 from hetal.app.launch import resolved
-from hetal.bench import learner, limits, made_up
+from hetal.bench import learner, limits, synthetic_task
 from hetal.experiment import Setup
 from hetal.noise import class_noise
 from hetal.pool import Pool
@@ -174,7 +174,7 @@ def faster(rows: Rows, batch_size: int) -> int:
 
 def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads: int, epochs: int) -> Line:
     """Train for some epochs on n images."""
-    task = made_up(n, shape)
+    task = synthetic_task(n, shape)
     rows = Rows(task.train.images, task.train.labels, (128.0,) * shape[0], (64.0,) * shape[0])
     workers = faster(rows, 64)
     pool = Pool(task.train.images, torch.arange(n))
@@ -205,7 +205,7 @@ def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads:
 
 def scoring(name: str, n: int, threads: int) -> Line:
     """Score a pool of n clean images with class noise at mult=x4."""
-    task = made_up(n, (3, 32, 32))
+    task = synthetic_task(n, (3, 32, 32))
     noisy = class_noise(task.train, 10, stream(0, "noise"), factor=4, noisy_class=1, n_templates=100)
     rows = Rows(noisy.images_M[noisy.source_N], noisy.labels_N, (128.0,) * 3, (64.0,) * 3)
     workers = faster(rows, 1000)

@@ -1,7 +1,7 @@
-"""How fast this machine trains and scores, beside its own limits: `python -m hetal.bench`.
+"""Benchmark of training and scoring on this machine, compared with its limits: `python -m hetal.bench`.
 
-Every speed is the best of a few repetitions, since what else a machine does can only make it slower. The data are
-made up and have the shape of real ones, so nothing is downloaded.
+Every speed is the best of a few repetitions, since other load on a machine can only make it slower. The data are
+synthetic, in the shape of real data, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from hetal.watch.watcher import Watchers
 
 NETWORKS = ("mlp", "resnet", "resnet18", "vgg")
 
-# Epochs are timed one after the other, so that no rule may end them.
-ENDLESS = ("train.max_epochs=1000000000", "train.restart_below=0", "train.stop.accuracy=2")
+# Epochs are timed one after another, so no stopping rule may end training.
+NO_STOPPING = ("train.max_epochs=1000000000", "train.restart_below=0", "train.stop.accuracy=2")
 
 
-def configured(*overrides: str) -> Experiment:
-    """Build the experiment that overrides of the configs that runs use describe."""
+def compose_experiment(*overrides: str) -> Experiment:
+    """Build the experiment of these overrides, from the configs that runs use."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return build_experiment(resolved(compose("config", list(overrides))), "badge")
 
 
-def best(work: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Return the shortest wall time of `work`, repeated for about `seconds` and at least twice after one warm-up."""
+def best_seconds(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """Return the shortest wall time of `work`, repeated at least twice and for about `seconds` after one warm-up."""
     shortest, began, n = float("inf"), time.perf_counter(), -1
     while n < 2 or time.perf_counter() - began < seconds:
         start = time.perf_counter()
@@ -69,21 +69,23 @@ def best(work: Callable[[], object], device: torch.device, seconds: float) -> fl
 
 
 def limits(device: torch.device, seconds: float) -> dict[str, float]:
-    """Measure what no network can exceed: products of matrices in GFLOP/s, copies in GB/s read and written."""
+    """Measure the limits of the machine: matrix products in GFLOP/s, copies in GB/s read and written."""
     n = 1024 if device.type == "cpu" else 8192
-    found = {}
+    rates = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         if name == "fp32" or not lacks_bfloat16(device):
             a = torch.randn(n, n, device=device, dtype=dtype)
-            found[f"gemm_{name}_gflops"] = 2 * n**3 / best(partial(torch.matmul, a, a), device, seconds) / 1e9
+            rates[f"gemm_{name}_gflops"] = (
+                2 * n**3 / best_seconds(partial(torch.matmul, a, a), device, seconds) / 1e9
+            )
     a = torch.randn(2**26, device=device)
     b = torch.empty_like(a)
-    found["copy_gb_per_s"] = 2 * a.numel() * 4 / best(lambda: b.copy_(a), device, seconds) / 1e9
-    return found
+    rates["copy_gb_per_s"] = 2 * a.numel() * 4 / best_seconds(lambda: b.copy_(a), device, seconds) / 1e9
+    return rates
 
 
-def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
-    """Return images of `n_classes` blurred prototypes: something that can be learnt, but not at once."""
+def synthetic_task(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
+    """Return a task of noisy images around `n_classes` prototypes, which takes some epochs to learn."""
     rng = torch.Generator().manual_seed(0)
     prototypes = torch.randn(n_classes, *shape, generator=rng) * 25
     labels = torch.arange(n) % n_classes
@@ -95,24 +97,24 @@ def made_up(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
 
 
 def learner(name: str, task: Task, device: torch.device, precision: str = "fp32") -> Learner:
-    """Return the paper's learner of the network called `name`, with no rule that ends its training."""
-    experiment = configured(f"model={name}", f"train.precision={precision}", *ENDLESS)
+    """Return the paper's learner of the network called `name`, without stopping rules."""
+    experiment = compose_experiment(f"model={name}", f"train.precision={precision}", *NO_STOPPING)
     return experiment.train(network=experiment.model, task=task, finetune=None, device=device)
 
 
 def speed(
     name: str, shape: tuple[int, ...], precision: str, device: torch.device, seconds: float
 ) -> dict[str, float]:
-    """Measure training and scoring of one network in images per second, and what they compute for each."""
+    """Measure training and scoring of one network in images per second, and their operations (FLOPs) per image."""
     n = 64 * (20 if name == "mlp" or device.type != "cpu" else 2)
-    task = made_up(n, shape)
-    rules = learner(name, task, device, precision)
+    task = synthetic_task(n, shape)
+    recipe = learner(name, task, device, precision)
     pool = Pool(task.train.images.to(device), torch.arange(n))
     pool.reveal(torch.arange(n), task.train.labels)
-    fitting = Fitting(rules, pool, stream(0, "fit"), past_steps=0, snapshot=False)
-    train = n / best(fitting.epoch, device, seconds)
+    fitting = Fitting(recipe, pool, stream(0, "fit"), past_steps=0, snapshot=False)
+    train = n / best_seconds(fitting.epoch, device, seconds)
     fitted = fitting.read()
-    score = n / best(lambda: fitted.outputs(fitted.networks.online, pool.images_M), device, seconds)
+    score = n / best_seconds(lambda: fitted.outputs(fitted.networks.online, pool.images_M), device, seconds)
     with FlopCounterMode(display=False) as training:
         fitting.epoch()
     with FlopCounterMode(display=False) as scoring:
@@ -126,14 +128,14 @@ def speed(
 
 
 def standard_run(device: torch.device) -> dict[str, float]:
-    """Time a run of the size of Fashion-MNIST with 4,000 clean images, class noise, mult=x4, MLP, BADGE, six queries.
+    """Time a run with 4,000 clean images of Fashion-MNIST's shape, class noise, mult=x4, MLP, BADGE, six queries.
 
     Returns:
-        Seconds by phase; `rest` is what no phase counts: data, record, display.
+        Seconds by phase; `rest` is the time outside all phases: data, record, display.
     """
-    task = made_up(4000, (1, 28, 28))
+    task = synthetic_task(4000, (1, 28, 28))
     began = time.perf_counter()
-    experiment = configured("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
+    experiment = compose_experiment("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
     setup = dataclasses.replace(experiment, data=lambda rng: task).prepare(device)
     with tempfile.TemporaryDirectory() as root:
         config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
@@ -147,9 +149,9 @@ def standard_run(device: torch.device) -> dict[str, float]:
     return {**seconds, "rest": whole - sum(seconds.values()), "whole": whole}
 
 
-def outside(device: torch.device) -> float:
-    """Return the share of an MLP's training time that is not spent in operations, but in Python and autograd."""
-    task = made_up(1280, (1, 28, 28))
+def overhead_share(device: torch.device) -> float:
+    """Return the share of an MLP's training time outside operations: in Python and autograd."""
+    task = synthetic_task(1280, (1, 28, 28))
     pool = Pool(task.train.images.to(device), torch.arange(1280))
     pool.reveal(torch.arange(1280), task.train.labels)
     fitting = Fitting(learner("mlp", task, device), pool, stream(0, "fit"), past_steps=0, snapshot=False)
@@ -159,13 +161,13 @@ def outside(device: torch.device) -> float:
         fitting.epoch()
         wall = time.perf_counter() - began
     kind = "self_cpu_time_total" if device.type == "cpu" else "self_device_time_total"
-    inside = sum(getattr(e, kind) for e in traced.key_averages() if e.key.startswith("aten::")) / 1e6
-    return float(max(0.0, 1 - inside / wall))
+    in_operations = sum(getattr(e, kind) for e in traced.key_averages() if e.key.startswith("aten::")) / 1e6
+    return float(max(0.0, 1 - in_operations / wall))
 
 
 def report(device: torch.device, seconds: float, networks: list[str], console: Console) -> dict[str, Any]:
-    """Measure everything, print it, and return it as plain values."""
-    found: dict[str, Any] = {
+    """Measure everything, print the results, and return them as plain values."""
+    results: dict[str, Any] = {
         "torch": torch.__version__,
         "machine": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -175,9 +177,9 @@ def report(device: torch.device, seconds: float, networks: list[str], console: C
         "networks": {},
     }
     console.print(
-        ", ".join(f"{key} {found[key]}" for key in ("device", "cpu", "threads", "torch")), highlight=False
+        ", ".join(f"{key} {results[key]}" for key in ("device", "cpu", "threads", "torch")), highlight=False
     )
-    rates = found["limits"]
+    rates = results["limits"]
     console.print(
         ", ".join(f"{key[5:9]} products {rate:,.0f} GFLOP/s" for key, rate in rates.items() if "gemm" in key)
         + f", copies {rates['copy_gb_per_s']:.1f} GB/s",
@@ -193,7 +195,7 @@ def report(device: torch.device, seconds: float, networks: list[str], console: C
             for shape in ((1, 28, 28), (3, 32, 32)):
                 rate = speed(name, shape, precision, device, seconds)
                 size = "x".join(map(str, shape))
-                found["networks"][f"{name} {size} {precision}"] = rate
+                results["networks"][f"{name} {size} {precision}"] = rate
                 gemm = rates[f"gemm_{precision}_gflops"] * 1e9
                 cells = [name, size, precision]
                 for work in ("train", "score"):
@@ -201,19 +203,19 @@ def report(device: torch.device, seconds: float, networks: list[str], console: C
                     cells += [f"{per_s:,.0f}", f"{per_s * rate[f'{work}_flops_per_image'] / gemm:.0%}"]
                 table.add_row(*cells)
     console.print(table)
-    found["standard_run_seconds"] = phases = standard_run(device)
-    found["outside_operations"] = outside(device)
+    results["standard_run_seconds"] = phases = standard_run(device)
+    results["outside_operations"] = overhead_share(device)
     console.print(
         f"a standard run: {phases['whole']:.1f} s: "
         + ", ".join(f"{name} {s:.2f}" for name, s in phases.items() if name != "whole")
-        + f"; {found['outside_operations']:.0%} of an MLP's training is outside operations",
+        + f"; {results['outside_operations']:.0%} of an MLP's training is outside operations",
         highlight=False,
     )
-    return found
+    return results
 
 
 def main() -> None:
-    """Measure this machine."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m hetal.bench", description=__doc__.splitlines()[0] if __doc__ else ""
     )
@@ -225,9 +227,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         device = pick_device(options.device, options.threads)
-        found = report(device, options.seconds, options.networks, Console())
+        results = report(device, options.seconds, options.networks, Console())
         if options.json:
-            write_json(options.json, found)
+            write_json(options.json, results)
     except BadInput as error:
         parser.exit(1, f"error: {error}\n")
 

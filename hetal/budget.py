@@ -1,4 +1,4 @@
-"""The budget of a run: how many labels each round has, and which rounds on record a budget shares with another."""
+"""The budget of a run: the labels of each round, and the rounds that runs with different budgets share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hetal.record.schema import Round
 
 @dataclass(frozen=True)
 class Budget:
-    """Labels to start with, to buy a round, and to end with.
+    """Labels to start with, to buy each round, and to end with.
 
     Raises:
-        BadInput: the three do not fit each other.
+        BadInput: a number is too small.
     """
 
     n_start: int
@@ -31,7 +31,7 @@ class Budget:
             raise BadInput(f"n_end={self.n_end}: must be at least n_start, {self.n_start}")
 
     def check(self, n_rows: int) -> None:
-        """Refuse a budget that is more than a pool of `n_rows` rows holds.
+        """Refuse a budget larger than a pool of `n_rows` rows.
 
         Raises:
             BadInput: names the setting.
@@ -45,58 +45,58 @@ class Budget:
 
     @property
     def n_rounds(self) -> int:
-        """Networks to train, where no strategy stops early: one per query, and one for what the last one bought."""
+        """Number of networks to train if the strategy does not stop early: one per query, and one after the last."""
         return 1 + -(-(self.n_end - self.n_start) // self.n_query)
 
     def planned(self, t: int) -> int:
-        """Return the labels that round `t` trains on, where no strategy stops early."""
+        """Return the number of labels that round `t` trains on if the strategy does not stop early."""
         return min(self.n_start + t * self.n_query, self.n_end)
 
     def n_labelled(self, rounds: Sequence[Round]) -> int:
-        """Return the labels that are bought once `rounds` are finished."""
+        """Return the number of labels bought by the end of `rounds`."""
         return rounds[-1].n_labelled + rounds[-1].n_bought if rounds else self.n_start
 
     def n_to_ask(self, rounds: Sequence[Round]) -> int:
-        """Return how many rows the round after `rounds` asks for: n_query, or what is left; 0 in the last round.
+        """Return how many rows to ask for in the round after `rounds`: n_query, or what is left; 0 in the last round.
 
-        After a strategy has stopped early nothing is asked: one more network is trained on what it bought last.
+        After a strategy has stopped early, one more network is trained on its last purchase, and nothing is asked for.
         """
         if rounds and rounds[-1].n_bought < rounds[-1].n_asked:
             return 0
         return max(min(self.n_query, self.n_end - self.n_labelled(rounds)), 0)
 
     def is_spent(self, rounds: Sequence[Round]) -> bool:
-        """Tell whether no round is left: the last one asked for nothing, or its strategy bought nothing."""
+        """Return whether no round is left: the last one asked for nothing, or bought nothing."""
         return bool(rounds) and rounds[-1].n_bought == 0
 
     def n_shared(self, rounds: Sequence[Round]) -> int:
-        """Return how many of `rounds`, made under any budget that starts alike, this budget makes in the same way."""
+        """Return how many of `rounds`, run with another `n_end`, would be the same with this budget."""
         for i, row in enumerate(rounds):
             if row.n_asked != self.n_to_ask(rounds[:i]):
                 return i
         return len(rounds)
 
     def part_of(self, rounds: Sequence[Round]) -> list[Round] | None:
-        """Return the whole run of this budget as `rounds` hold it, or None where some of it has not been run.
+        """Return the rounds of this budget's run if all of them are in `rounds`, or None if some have not been run.
 
         Args:
-            rounds: on record, finished or not, of a run that differs in `n_end` at most. Where it went on, the last
-                network of this budget is there too, with the query that followed: that is left out.
+            rounds: on record, finished or not, of a run that differs at most in `n_end`. If that run is longer, it made
+                a query after the last network of this budget, which is left out here.
 
         Raises:
-            BadInput: `rounds` go on, and none was trained on `n_end` labels.
+            BadInput: the run on record is longer, and has no network trained on `n_end` labels.
         """
         n = self.n_shared(rounds)
-        kept = list(rounds[:n])
-        if self.is_spent(kept):
-            return kept
+        shared = list(rounds[:n])
+        if self.is_spent(shared):
+            return shared
         if n == len(rounds) or not rounds[n].n_asked:
             return None
-        if self.n_to_ask(kept) == 0:
+        if self.n_to_ask(shared) == 0:
             last = dataclasses.replace(
                 rounds[n], n_asked=0, n_bought=0, clean_share=None, n_distinct=None, bought_per_class=None
             )
-            return [*kept, last]
+            return [*shared, last]
         if rounds[-1].n_labelled < self.n_end:
             return None
         ends = sorted({row.n_labelled for row in rounds}, key=lambda end: abs(end - self.n_end))[:2]

@@ -1,4 +1,4 @@
-"""What a user can get wrong, said in one line."""
+"""Errors with one-line messages for the user."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Characters that would end a line or steer a terminal.
+# Characters that would end a line or control a terminal.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class BadInput(Exception):
-    """A mistake of the user's, or of the machine: the message names the setting, its value, what is allowed.
+    """An error of the user or the machine; the message names the setting, its value, and what is allowed.
 
     Args:
-        message: one line; control characters in it, as in a value that it quotes, are shown by their escapes.
+        message: one line; control characters, such as in a quoted value, are escaped.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
+        super().__init__(CONTROL.sub(lambda match: ascii(match[0])[1:-1], message))
 
 
 class RecordLocked(BadInput):
@@ -31,18 +31,18 @@ class RecordLocked(BadInput):
 
 
 class Unreadable(BadInput):
-    """A file could not be read, which says nothing of what it holds."""
+    """A file cannot be read; its content may be intact."""
 
 
 class Diverged(BadInput):
-    """Training met a loss, or a network gives an output, that is not a number."""
+    """A loss, or an output of a network, is not finite."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The user or the machine asked the run to stop, and it did so at a safe point.
+    """The run was asked to stop, and stopped at a safe point.
 
     Args:
-        signal: number of the signal that asked; None where another job's failure did.
+        signal: number of the signal; None if the reason is not a signal, such as the failure of another job.
     """
 
     def __init__(self, signal: int | None) -> None:
@@ -52,23 +52,25 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def in_round(t: int) -> Iterator[None]:
-    """Add to a `Diverged` the round it was met in."""
+    """Add the number of the round to a `Diverged` raised inside the `with` block."""
     try:
         yield
     except Diverged as error:
         raise Diverged(f"round {t}, {error}") from None
 
 
-def made(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, **kwargs: Any) -> T:
-    """Call what a config chose for `part` of a run, which may be a user's own code, and return what it makes.
+def make_part(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, **kwargs: Any) -> T:
+    """Call the function or class that a config chose for a part of a run, and check what it returns.
+
+    It may be a user's own code.
 
     Args:
-        part: the config group, as the user types it.
+        part: the config group, for messages.
         make: called with `args` and `kwargs`.
-        wanted: the type of what it has to make.
+        wanted: the type that it must return.
 
     Raises:
-        BadInput: it raised something, or made something else; names the part, and the line of the code.
+        BadInput: it raised an exception, or returned another type; names the part, and the line of code.
     """
     called = getattr(make, "func", make)  # of a partial
     name = f"{part}: {getattr(called, '__module__', '')}.{getattr(called, '__qualname__', called)}"
@@ -77,21 +79,21 @@ def made(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, **kwa
     except BadInput:
         raise
     except Exception as error:
-        raise BadInput(f"{name} fails: {what_and_where(error)}") from error
+        raise BadInput(f"{name} fails: {describe_error(error)}") from error
     if not isinstance(thing, wanted):
         raise BadInput(f"{name} gives a {type(thing).__name__}; it must give a {wanted.__name__}")
     return thing
 
 
 def _is_library(path: str) -> bool:
-    """Tell whether a file is no user's: hetal's own, Python's, or of an installed package."""
+    """Return whether a file belongs to hetal, the standard library or an installed package."""
     installed = f"{os.sep}lib{os.sep}python" in path or "site-packages" in path
     return installed or path.startswith(("<", os.path.dirname(__file__) + os.sep))
 
 
-def what_and_where(error: BaseException) -> str:
-    """Return the kind and the message of an error, and the line that raised it, as one line."""
-    said = " ".join(str(error).split())
+def describe_error(error: BaseException) -> str:
+    """Return the type and message of an error, and the user's line of code that raised it, as one line."""
+    message = " ".join(str(error).split())
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {said[:300]}{where}"
+    return f"{type(error).__name__}: {message[:300]}{where}"

@@ -1,4 +1,4 @@
-"""Metrics of one round and summary of a run."""
+"""Metrics of one round, and summary of a run."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from torch import Tensor
 from hetal.experiment import Setup
 from hetal.machine.memory import peak_mb
 from hetal.pool import Oracle
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabels
 from hetal.train.fit import Fit
 
 
-def bought(setup: Setup, ids: Tensor) -> Bought:
-    """Ask the oracle about `ids` (n,): labels for the pool, noise flags for the record. All on the CPU."""
+def buy(setup: Setup, ids: Tensor) -> Purchase:
+    """Buy the labels of `ids` (n,) from the oracle, with their noise flags for the record; all on the CPU."""
     ids = ids.cpu()
     source = setup.pool.source_N[ids.to(setup.pool.device)].cpu()
-    return Bought(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
+    return Purchase(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
 
 
 def test(t: int, setup: Setup, fit: Fit) -> dict[str, float]:
-    """Return the metrics of round `t`'s network on the test set, see `classification_metrics`.
+    """Return the test metrics of round `t`'s network, see `classification_metrics`.
 
-    Before any query, which may be a user's own and has the network in its hands.
+    Called before the query, since a user's own strategy could change the network.
 
     Raises:
         Diverged: an output on the test set is not finite.
     """
     with seeded(stream(setup.seed, "test", t), setup.pool.device):
         probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
-    fit.fitted.seconds = 0.0  # which counts what the query asks for
-    # On the CPU, once a round: MPS has no float64.
+    fit.fitted.seconds = 0.0  # from here on, the forward passes of the query
+    # On the CPU, since MPS has no float64.
     return classification_metrics(probs.cpu(), setup.task.test.labels)
 
 
@@ -45,19 +45,19 @@ def measure(
     fit: Fit,
     metrics: Mapping[str, Any],
     n_asked: int,
-    purchase: Bought,
+    purchase: Purchase,
     seconds: Mapping[str, float],
 ) -> Round:
-    """Describe a round: its network, how that did, and what it bought.
+    """Return the record of a round: its training, test metrics and purchase.
 
     Args:
         t: the round.
-        setup: the pool as it was when the network was trained.
-        fit: the network and how it came to be.
+        setup: with the pool as the network was trained on it, before the purchase.
+        fit: the network and its training.
         metrics: on the test set, see `test`.
-        n_asked: rows asked for with it.
-        purchase: rows bought with it, possibly none.
-        seconds: wall time of `train`, `test` and `query`, the forward passes that the query asked for included.
+        n_asked: rows that the query asked for.
+        purchase: the rows bought, possibly none.
+        seconds: wall time of `train`, `test` and `query`; that of the query includes its forward passes.
     """
     score_seconds = fit.fitted.seconds
     n_bought = len(purchase.ids)
@@ -71,7 +71,7 @@ def measure(
         steps=fit.steps,
         restarts=fit.restarts,
         snapshot_epoch=fit.snapshot_epoch,
-        **judge(fit.pseudo, setup.oracle),
+        **pseudo_label_metrics(fit.pseudo, setup.oracle),
         n_asked=n_asked,
         n_bought=n_bought,
         clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
@@ -87,34 +87,36 @@ def measure(
     )
 
 
-def judge(pseudo: PseudoLabels | None, oracle: Oracle) -> dict[str, Any]:
-    """Compare pseudo-labels with hidden labels, on all rows and on clean and noisy ones apart; see `Round`."""
+def pseudo_label_metrics(pseudo: PseudoLabels | None, oracle: Oracle) -> dict[str, Any]:
+    """Compare pseudo-labels with hidden labels, on all, clean and noisy rows; see `hetal.record.schema.Round`."""
     if pseudo is None:
         return {"n_pseudo": None, "pseudo_accuracy": None}
     ids = pseudo.ids.cpu()
-    right, is_noisy = oracle.label(ids) == pseudo.labels.cpu(), oracle.is_noisy(ids)
+    is_correct, is_noisy = oracle.label(ids) == pseudo.labels.cpu(), oracle.is_noisy(ids)
     return {
         "n_pseudo": len(ids),
         "n_pseudo_noisy": int(is_noisy.sum()),
-        "pseudo_accuracy": _share(right),
-        "pseudo_accuracy_clean": _share(right[~is_noisy]),
-        "pseudo_accuracy_noisy": _share(right[is_noisy]),
+        "pseudo_accuracy": _share(is_correct),
+        "pseudo_accuracy_clean": _share(is_correct[~is_noisy]),
+        "pseudo_accuracy_noisy": _share(is_correct[is_noisy]),
     }
 
 
-def _share(holds: Tensor) -> float | None:
-    return float(holds.double().mean()) if len(holds) else None
+def _share(flags: Tensor) -> float | None:
+    return float(flags.double().mean()) if len(flags) else None
 
 
-def summarise(rounds: Sequence[Round], bought: Sequence[Bought], base_rate: float | None) -> dict[str, Any]:
-    """Sum up a finished run.
+def summarise(
+    rounds: Sequence[Round], purchases: Sequence[Purchase], base_rate: float | None
+) -> dict[str, Any]:
+    """Return the summary of a finished run, see `hetal.record.schema.Summary`.
 
     Args:
-        rounds: all of its rounds.
-        bought: the start set and what its queries bought.
-        base_rate: share of clean rows in the whole pool, in [0, 1]; None where not known.
+        rounds: of the run, all of them.
+        purchases: the start set, then the purchase of each round.
+        base_rate: share of clean rows in the whole pool, in [0, 1]; None if not known.
     """
-    is_noisy = torch.cat([torch.empty(0), *(purchase.is_noisy for purchase in bought[1:])])
+    is_noisy = torch.cat([torch.empty(0), *(purchase.is_noisy for purchase in purchases[1:])])
     return {
         "area_under_curve": area_under_curve([r.n_labelled for r in rounds], [r.accuracy for r in rounds]),
         "final_accuracy": rounds[-1].accuracy,
@@ -127,12 +129,12 @@ def summarise(rounds: Sequence[Round], bought: Sequence[Bought], base_rate: floa
 
 
 def classification_metrics(probs_NC: Tensor, labels_N: Tensor, n_bins: int = 15) -> dict[str, float]:
-    """Compare predicted probabilities with true labels.
+    """Return classification metrics of predicted probabilities.
 
     Args:
         probs_NC: (N, C) class probabilities.
         labels_N: (N,) int64.
-        n_bins: equal bins of confidence for the calibration error.
+        n_bins: number of equal-width bins of confidence for the calibration error.
 
     Returns:
         `accuracy`; `balanced_accuracy` (mean recall over the classes that occur); `macro_f1` (mean F1 over
@@ -162,7 +164,7 @@ def classification_metrics(probs_NC: Tensor, labels_N: Tensor, n_bins: int = 15)
 
 
 def area_under_curve(n_labelled: list[int], accuracy: list[float]) -> float:
-    """Return the mean accuracy over labels: the trapezoid area divided by its width, in [0, 1]."""
+    """Return the area under the learning curve (AULC): mean accuracy over labels by the trapezoid rule, in [0, 1]."""
     if len(n_labelled) == 1:
         return accuracy[0]
     x = torch.tensor(n_labelled, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The typed parts of an experiment, and what a run is set up from: data loaded, pool corrupted, all checked."""
+"""An experiment, given by its parts, and its setup for a run: data loaded, pool corrupted, everything checked."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from hetal.algs import QueryStrategy
 from hetal.budget import Budget
-from hetal.errors import BadInput, made
-from hetal.guard.changes import Content
+from hetal.errors import BadInput, make_part
+from hetal.guard.changes import Checksums
 from hetal.guard.network import check_network
 from hetal.guard.query import keeps_state
 from hetal.machine.process import unchanged
@@ -31,7 +31,7 @@ Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The parts of a run, before any data are loaded.
+    """The parts of an experiment, before data are loaded.
 
     Attributes:
         data: loads the task; called with `rng`.
@@ -41,8 +41,8 @@ class Experiment:
         alg: the query strategy.
         n_start, n_query, n_end: labels to start with, to buy each round, and to end with.
         seed: of every random stream.
-        finetune: what follows training, or None.
-        name: of the strategy, for messages; that of its class unless given.
+        finetune: settings of fine-tuning, or None.
+        name: of the strategy, for messages; the name of its class unless given.
     """
 
     data: Callable[..., Task]
@@ -60,23 +60,23 @@ class Experiment:
     def prepare(self, device: torch.device) -> Setup:
         """Load the data, corrupt the pool, draw the start set, and check that all parts fit together.
 
-        The rows and the images of the pool are in an order drawn from the seed, whatever the noise setting made.
+        The rows and images of the pool are put in an order drawn from the seed.
 
         Args:
-            device: where to compute.
+            device: to compute on.
 
         Raises:
-            BadInput: the parts do not fit together.
+            BadInput: a part fails, or the parts do not fit together.
         """
         seed, name = self.seed, self.name or type(self.alg).__name__
         with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
-            task = made("data", self.data, Task, rng=stream(seed, "data"))
+            task = make_part("data", self.data, Task, rng=stream(seed, "data"))
         noisy = shuffled(_corrupted(task, self.noise, seed, device), stream(seed, "order"))
         budget = Budget(self.n_start, self.n_query, self.n_end)
         budget.check(len(noisy))
         task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
         with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
-            learner = made(
+            learner = make_part(
                 "train",
                 self.train,
                 Learner,
@@ -96,17 +96,17 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Setup:
-    """One experiment with its data loaded, ready to run.
+    """An experiment with its data loaded, ready to run.
 
     Attributes:
-        task: its test set, with images on the device, is what networks are tested on.
-        pool: nothing bought yet.
-        oracle: answers queries.
-        budget: rounds and purchases.
-        learner: trains one network a round.
-        strategy: chooses what to buy.
-        seed: of all streams.
-        start_ids: (n_start,) int64, the rows labelled from the start.
+        task: with the images of its test set on the device.
+        pool: with no labels bought yet.
+        oracle: knows the labels of the pool.
+        budget: numbers of labels.
+        learner: trains one network per round.
+        strategy: chooses the rows to buy.
+        seed: of every random stream.
+        start_ids: (n_start,) int64, the start set.
         name: of the strategy, as the user chose it.
     """
 
@@ -122,34 +122,34 @@ class Setup:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all images and labels, hidden ones included: the same data give the same."""
+        """Hash of all images and labels of the pool and the test set, hidden labels included."""
         digest = hashlib.sha256()
-        everything = self.oracle.label(torch.arange(len(self.pool)))
+        labels = self.oracle.label(torch.arange(len(self.pool)))
         tensors = (
             self.pool.images_M,
             self.pool.source_N,
-            everything,
+            labels,
             self.task.test.images,
             self.task.test.labels,
         )
         for tensor in tensors:
-            digest.update(tensor.cpu().contiguous().numpy().data)  # in place: the pool is not copied
+            digest.update(tensor.cpu().contiguous().numpy().data)  # without copying the pool
         return digest.hexdigest()[:16]
 
     @property
     def absent_classes(self) -> list[int]:
-        """Classes of which the start set holds no label; the first networks cannot know them."""
+        """Classes without a label in the start set, which the first networks cannot predict."""
         present = torch.zeros(self.task.n_classes, dtype=torch.bool)
         present[self.oracle.label(self.start_ids)] = True
         return torch.nonzero(~present).flatten().tolist()
 
 
 def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> NoisyPool:
-    """Return the pool that a noise setting makes of the training set; nothing else of the task may change."""
+    """Return the training set corrupted by a noise setting, which must not change the test set."""
     test = {"images": task.test.images, "labels": task.test.labels}
-    before = Content.of(test)
+    before = Checksums.of(test)
     with unchanged("noise: it"), seeded(stream(seed, "noise globals"), device):
-        noisy = made("noise", noise, NoisyPool, task.train, task.n_classes, stream(seed, "noise"))
+        noisy = make_part("noise", noise, NoisyPool, task.train, task.n_classes, stream(seed, "noise"))
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
     noisy.check(task.n_classes)

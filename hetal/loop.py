@@ -1,4 +1,4 @@
-"""The active-learning loop: train from scratch on what is labelled, test, query, buy; until the budget is spent."""
+"""The active-learning loop: train from scratch on all labelled rows, test, query, buy; until the budget is spent."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from hetal.errors import in_round
-from hetal.evaluate import bought, measure, summarise, test
+from hetal.evaluate import buy, measure, summarise, test
 from hetal.experiment import Setup
 from hetal.guard.query import CheckedStrategy
 from hetal.machine.clock import Clock
-from hetal.machine.memory import forget_peak
+from hetal.machine.memory import reset_peak
 from hetal.record.history import History
 from hetal.record.purchases import check_purchases
 from hetal.rng import stream
@@ -19,32 +19,32 @@ from hetal.watch.watcher import Watchers
 
 
 def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dict[str, Any]:
-    """Run what `history` does not hold yet, and return the summary of all of it, see `hetal.evaluate.summarise`.
+    """Run the rounds that `history` does not hold yet, and return the summary, see `hetal.evaluate.summarise`.
 
     Args:
-        setup: an experiment whose pool has nothing bought.
-        history: what it holds is bought again, not computed again; every round is entered.
-        watchers: told of every epoch, query and round.
+        setup: an experiment whose pool has no labels bought.
+        history: its purchases are replayed, not computed again; finished rounds are added.
+        watchers: notified of every epoch, query, purchase and round.
 
     Raises:
-        Stopped: a watcher was asked to stop.
-        Diverged: a loss or an output was not finite; says the round, the epoch and the learning rate.
-        BadInput: the strategy returned, wrote to or remembered what it must not; nothing of the round is on record.
-            Or the history and the data do not agree.
+        Stopped: a watcher stopped the run.
+        Diverged: a loss or an output is not finite; names the round, the epoch and the learning rate.
+        BadInput: the strategy returned invalid ids, changed what is read-only, or kept state that would be lost;
+            nothing of the round is on record. Or the history and the data do not agree.
     """
     pool, oracle, budget, learner, seed = setup.pool, setup.oracle, setup.budget, setup.learner, setup.seed
     watchers = watchers or Watchers()
     strategy = CheckedStrategy(setup.strategy, setup.name)
-    history.start(bought(setup, setup.start_ids))
-    check_purchases(history.bought, oracle, pool.source_N, setup.start_ids, history.source)
-    for purchase in history.bought:
+    history.start(buy(setup, setup.start_ids))
+    check_purchases(history.purchases, oracle, pool.source_N, setup.start_ids, history.source)
+    for purchase in history.purchases:
         pool.reveal(purchase.ids, purchase.labels)
     strategy.resume(history.strategy_state)
 
     while not budget.is_spent(history.rounds):
         t, n = len(history.rounds), budget.n_to_ask(history.rounds)
         clock, ids = Clock(), torch.empty(0).long()
-        forget_peak(pool.device)
+        reset_peak(pool.device)
         with in_round(t):
             with clock("train"):
                 fit = learner.fit(
@@ -60,10 +60,10 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
             if n:
                 with clock("query"), watchers.query():
                     ids = strategy.query(fit.fitted, pool, n, seed, t)
-        purchase, state = bought(setup, ids), strategy.state()
+        purchase, state = buy(setup, ids), strategy.state()
         row = measure(t, setup, fit, metrics, n, purchase, clock.seconds)
-        watchers.bought(purchase, fit)
+        watchers.purchase(purchase, fit)
         history.append(row, purchase, state)
         pool.reveal(purchase.ids, purchase.labels)
         watchers.round(row)
-    return summarise(history.rounds, history.bought, oracle.clean_share)
+    return summarise(history.rounds, history.purchases, oracle.clean_share)

@@ -1,4 +1,4 @@
-"""The pool, and the oracle that knows what the pool hides."""
+"""The pool of examples to buy labels for, and the oracle with the hidden labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hetal.noise import NoisyPool
 
 
 class Candidates(NamedTuple):
-    """Distinct images that can still be bought.
+    """Distinct images of unlabelled rows.
 
     Attributes:
         images: (P,) int64 image numbers.
-        copies: (P,) int64, how many unlabelled rows show each.
+        copies: (P,) int64, number of unlabelled rows that show each image.
     """
 
     images: Tensor
@@ -23,12 +23,12 @@ class Candidates(NamedTuple):
 
 
 class Pool:
-    """What a query strategy may see: images, which row shows which, and the labels bought so far.
+    """The pool as a query strategy sees it: images, the image of each row, and the labels bought so far.
 
-    It holds no hidden label and no noise flag.
+    It contains no hidden labels and no noise flags.
 
     Args:
-        images_M: (M, C, H, W) or (M, D) distinct images, on the device they are to be used on.
+        images_M: (M, C, H, W) or (M, D) distinct images, on the device to compute on.
         source_N: (N,) int64, the image that each row shows.
     """
 
@@ -42,11 +42,11 @@ class Pool:
 
     @property
     def device(self) -> torch.device:
-        """Where all of the pool's tensors live."""
+        """Device of all tensors of the pool."""
         return self.images_M.device
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that it holds, by names for messages."""
+        """Return all tensors of the pool, by names for messages."""
         return {
             "pool.images_M": self.images_M,
             "pool.source_N": self.source_N,
@@ -73,7 +73,7 @@ class Pool:
         return labels
 
     def reveal(self, ids: Tensor, labels: Tensor) -> None:
-        """Enter bought labels.
+        """Add bought labels.
 
         Args:
             ids: (n,) int64 distinct unlabelled ids.
@@ -90,10 +90,10 @@ class Pool:
         self._labels_N[ids] = labels
 
     def distinct(self) -> Candidates:
-        """Return the images of all unlabelled rows, each once, ordered by the lowest such row.
+        """Return the distinct images of all unlabelled rows, in order of their lowest row id.
 
-        Distances and scores depend on the image alone: computing them here and weighing each by its
-        copies is exact.
+        Distances and scores depend only on the image, so computing them once per image and weighting by `copies` is
+        exact.
         """
         ids = self.unlabelled_ids()
         shown = self.source_N[ids]
@@ -105,10 +105,10 @@ class Pool:
         return Candidates(images, copies_M[images])
 
     def rows_showing(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Choose a random unlabelled row for each of `images`; an image named k times gets k rows.
+        """Return a random unlabelled row for each of `images`; an image that occurs k times gets k rows.
 
         Args:
-            images: (n,) int64 image numbers, none more often than it has unlabelled rows.
+            images: (n,) int64 image numbers, each at most as often as it has unlabelled rows.
             rng: CPU generator.
 
         Returns:
@@ -119,20 +119,22 @@ class Pool:
         return ids[_matching(self.source_N[ids], images)]
 
     def lowest_rows_showing(self, images: Tensor) -> Tensor:
-        """Return the lowest unlabelled id of each of `images`, as `rows_showing` but not at random."""
+        """Return the lowest unlabelled ids that show `images`: like `rows_showing`, but not random."""
         ids = self.unlabelled_ids()
         return ids[_matching(self.source_N[ids], images)]
 
 
 def _matching(keys: Tensor, wanted: Tensor) -> Tensor:
-    """Return for each of `wanted` its position in `keys`; the k-th mention gets the k-th such position."""
+    """Return the position in `keys` of each of `wanted`; the k-th occurrence of a value gets its k-th position."""
     order = keys.argsort(stable=True)
     start = torch.searchsorted(keys[order], wanted)
     by_value = wanted.argsort(stable=True)
     values = wanted[by_value]
-    mention = torch.empty_like(wanted)
-    mention[by_value] = torch.arange(len(wanted), device=wanted.device) - torch.searchsorted(values, values)
-    return order[start + mention]
+    occurrence = torch.empty_like(wanted)
+    occurrence[by_value] = torch.arange(len(wanted), device=wanted.device) - torch.searchsorted(
+        values, values
+    )
+    return order[start + occurrence]
 
 
 class Oracle:
@@ -148,13 +150,13 @@ class Oracle:
 
     @property
     def clean_share(self) -> float:
-        """Share of clean rows in the whole pool: what a random query buys."""
+        """Share of clean rows in the whole pool, the expected share of a random query."""
         return 1.0 - float(self._is_noisy_N.double().mean())
 
     def label(self, ids: Tensor) -> Tensor:
-        """Answer a query: (n,) int64 ids to (n,) int64 labels, on the CPU."""
+        """Return the hidden labels of ids (n,): (n,) int64 on the CPU."""
         return self._labels_N[ids.cpu()]
 
     def is_noisy(self, ids: Tensor) -> Tensor:
-        """Tell, for the record only, which ids carry noise: (n,) bool on the CPU."""
+        """Return the noise flags of ids (n,), for the record only: (n,) bool on the CPU."""
         return self._is_noisy_N[ids.cpu()]

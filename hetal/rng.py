@@ -1,7 +1,7 @@
-"""Randomness by name: every draw of a run comes from `stream(seed, purpose, round)`.
+"""Random streams: every draw of a run comes from `stream(seed, purpose, round)`.
 
-Streams of different purposes or rounds are independent, so strategies are *paired*: at one seed all of them
-meet the same pool, noise, start set and initial network, and no stream has a position to save.
+Streams of different purposes or rounds are independent, so strategies are *paired*: with one seed all of them
+get the same pool, noise, start set and initial network, and no position in a stream needs to be saved.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ import torch
 
 
 def stream(seed: int, purpose: str, round: int = 0) -> torch.Generator:
-    """Return a fresh CPU generator for one purpose of one round.
+    """Return a new CPU generator for one purpose in one round.
 
-    The generator lives on the CPU whatever the device, so that every device draws the same permutations.
+    It is on the CPU whatever the device, so that draws do not depend on the device.
 
     Args:
-        seed: the run's seed, any integer.
+        seed: of the run, any integer.
         purpose: what is drawn, such as "noise", "start", "fit" or "query".
-        round: the round it is drawn in.
+        round: the round in which it is drawn.
     """
     digest = hashlib.sha256(f"{seed}/{purpose}/{round}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def draw_seed(rng: torch.Generator) -> int:
-    """Draw a seed in [0, 2^62) for a library that wants a number, not a generator."""
+    """Draw a seed in [0, 2^62), for libraries that take a number instead of a generator."""
     return int(torch.randint(2**62, (), generator=rng))
 
 
 @contextmanager
 def seeded(rng: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and Python from `rng` for a while, then put them back as they were.
+    """Seed the global generators of torch, numpy and Python inside a `with` block, and restore them after it.
 
-    Code of a user's own may draw from any of them, and is to draw the same wherever and however often it is called.
+    A user's own code may draw from any of them, and must draw the same numbers whenever it is called.
 
     Args:
         rng: CPU generator; one seed is drawn from it.
-        device: whose generator of torch's is seeded beside the CPU's.
+        device: its torch generator is seeded too, besides the CPU's.
     """
     seed = draw_seed(rng)
     before = _host_state()
@@ -58,14 +58,14 @@ def seeded(rng: torch.Generator, device: torch.device) -> Iterator[None]:
 
 
 def global_state() -> dict[str, Any]:
-    """Return the state of the CPU's global generators, of torch, numpy and Python, as tensors and plain values."""
+    """Return the state of the CPU's global generators (torch, numpy, Python) as tensors and plain values."""
     python, (name, keys, *position) = _host_state()
     numpy = [name, torch.from_numpy(keys.astype(np.int64)), *position]
     return {"torch": torch.get_rng_state(), "numpy": numpy, "python": python}
 
 
 def set_global_state(state: dict[str, Any]) -> None:
-    """Put the CPU's global generators where they were when `global_state` returned `state`."""
+    """Restore the CPU's global generators to what `global_state` returned."""
     name, keys, *position = state["numpy"]
     torch.set_rng_state(state["torch"])
     _set_host_state((state["python"], (name, keys.numpy().astype(np.uint32), *position)))

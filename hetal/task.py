@@ -1,4 +1,4 @@
-"""A learning task: what is trained on, what is tested on, and nothing about noise."""
+"""A learning task: clean training and test examples, and their standardisation."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Examples:
 
 @dataclass(frozen=True)
 class Task:
-    """A clean training set and a clean test set.
+    """A clean training set and a clean test set, with the standardisation of their images.
 
     Attributes:
-        train: the clean rows from which a pool is made.
-        test: never corrupted, never queried.
+        train: the clean rows, from which the pool is made.
+        test: never corrupted and never queried.
         n_classes: number of classes, all present in `train`.
-        mean, std: per channel (or per feature), in the units of the images: networks see (x - mean) / std.
+        mean, std: per channel (or per feature), in the units of the images; networks get (x - mean) / std.
     """
 
     train: Examples
@@ -83,8 +83,8 @@ class Task:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.image_shape[0]):
                 raise BadInput(f"data.{name}: {len(values)} values for {self.image_shape[0]} channels")
-        least = torch.finfo(torch.float32).tiny  # networks see float32, in which less has no inverse
-        if not all(least <= s < math.inf for s in self.std):
+        smallest = torch.finfo(torch.float32).tiny  # in float32, smaller numbers have no finite inverse
+        if not all(smallest <= s < math.inf for s in self.std):
             raise BadInput(f"data.std: {self.std}; every value must be positive and finite")
         if not all(map(math.isfinite, self.mean)):
             raise BadInput(f"data.mean: {self.mean}; every value must be finite")
@@ -95,20 +95,20 @@ class Task:
                 )
 
     def _is_finite_standardised(self, images: Tensor) -> bool:
-        """Tell whether networks see finite numbers; the extremes of each channel decide."""
+        """Return whether standardised images are finite in float32, by the extremes of each channel."""
         if images.dtype == torch.uint8:
             extremes = torch.tensor([[0.0], [255.0]])
         else:
             extremes = torch.stack(images.transpose(0, 1).flatten(1).aminmax(dim=1))
-        seen = (extremes.float() - torch.tensor(self.mean)) * (1 / torch.tensor(self.std))
-        return bool(seen.isfinite().all())
+        standardised = (extremes.float() - torch.tensor(self.mean)) * (1 / torch.tensor(self.std))
+        return bool(standardised.isfinite().all())
 
 
 def per_channel(name: str, values: object) -> tuple[float, ...]:
-    """Return `values`, as it stands in a config, as a tuple of numbers.
+    """Return `values` from a config as a tuple of numbers.
 
     Raises:
-        BadInput: it is no list of numbers; the message calls it `name`.
+        BadInput: it is not a list of numbers; names the setting `name`.
     """
     if not isinstance(values, Sequence) or not all(isinstance(value, (int, float)) for value in values):
         raise BadInput(f"{name}={values}: must be a list of numbers, one a channel")
@@ -116,11 +116,11 @@ def per_channel(name: str, values: object) -> tuple[float, ...]:
 
 
 def stratified(labels: Tensor, n: int | None, rng: torch.Generator) -> Tensor:
-    """Draw `n` positions, with each class as near its share of `labels` as whole rows allow.
+    """Draw a class-stratified sample: `n` positions, with each class as close to its share of `labels` as possible.
 
     Args:
         labels: (m,) int64.
-        n: rows to draw without replacement; None draws all, in order.
+        n: number of rows to draw without replacement; None returns all, in order.
         rng: CPU generator.
 
     Returns:
@@ -135,7 +135,7 @@ def stratified(labels: Tensor, n: int | None, rng: torch.Generator) -> Tensor:
     count_C = torch.bincount(labels)
     if not isinstance(n, int) or not int((count_C > 0).sum()) <= n <= m:
         raise BadInput(f"data.n_train={n}: must be a whole number in {int((count_C > 0).sum())}..{m}")
-    # Largest remainders: floors first, then the classes that lost most, no class left without a row.
+    # Largest-remainder method: round down, then add rows to the classes with the largest remainders; at least one each.
     share_C = count_C * (n / m)
     quota_C = share_C.floor().long().clamp(min=1).minimum(count_C)
     while (gap := n - int(quota_C.sum())) != 0:

@@ -1,6 +1,6 @@
-"""Conformance of a user's own parts, for their tests: `check_strategy(MyStrategy())`.
+"""Conformance tests for a user's own strategy: `check_strategy(MyStrategy())`.
 
-After the common checks of scikit-activeml's test suite and of scikit-learn's `check_estimator`.
+Modelled on the common checks of scikit-activeml's test suite and on scikit-learn's `check_estimator`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
 from hetal.errors import BadInput
-from hetal.guard.query import acquire, copy_of, keeps_state, state_of
+from hetal.guard.query import acquire, copy_or_none, keeps_state, state_of
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.record.checkpoint import packed, unpacked
@@ -28,20 +28,20 @@ from hetal.train.stopping import Threshold
 
 CPU = torch.device("cpu")
 
-# Classes of all pools below.
+# Number of classes of all pools below.
 N_CLASSES = 3
 
 
 @dataclass(frozen=True)
 class SmallPool:
-    """A pool to try a strategy on.
+    """A small pool to test a strategy on.
 
     Attributes:
         images_M: (M, 1, 4, 4) uint8 distinct images, which may look alike.
         source_N: (N,) int64.
         labels_N: (N,) int64, hidden until bought.
-        n_start: rows that are labelled from the start, the first ones.
-        queries: how many rows each query asks for.
+        n_start: number of rows labelled from the start: the first ones.
+        queries: number of rows that each query asks for.
     """
 
     images_M: Tensor
@@ -57,62 +57,61 @@ def check_strategy(
     name: str | None = None,
     seeds: Sequence[int] = (0, 1),
 ) -> None:
-    """Try a strategy on small pools, and raise where it does what no strategy may.
+    """Test a strategy on small pools, and raise if it breaks the contract of a query strategy.
 
-    The pools: ordinary images; many copies of few images; labels of one class only; images that all look alike;
-    networks whose outputs are all equal, so that everything is tied; fewer distinct images than rows asked for, down to
-    the last row of the pool. On each it is seen to that
+    The pools have: ordinary images; many copies of few images; labels of one class only; identical images; networks
+    whose outputs are all equal, so that all scores are tied; fewer distinct images than rows asked for, down to the
+    last row of the pool. On each it is checked that
 
-    - every query returns what was asked for, see `hetal.guard.query.checked`;
-    - nothing is written to the pool or the networks;
-    - the same query twice returns the same ids, whatever torch's, numpy's and Python's global generators were used for;
-    - what the strategy remembers is in its `state_dict()`: a copy of the untouched strategy that has loaded it goes on
-      with the same queries.
+    - every query returns valid ids, see `hetal.guard.query.check_ids`;
+    - no query changes the pool or the networks;
+    - the same query returns the same ids, whatever the state of the global generators of torch, numpy and Python;
+    - all state is in the strategy's `state_dict()`: a fresh copy that has loaded it makes the same queries.
 
     Args:
-        strategy: as its constructor made it; it is copied, and not used itself.
+        strategy: newly constructed; it is copied, and not used itself.
         network: called as network(image_shape, n_classes), as `model` is in a config; a small perceptron with dropout
             unless given.
-        name: of the strategy in messages; its class's name unless given.
-        seeds: every pool is tried at each.
+        name: of the strategy in messages; the name of its class unless given.
+        seeds: every pool is tried with each.
 
     Raises:
-        AssertionError: lists everything that was found wrong, one a line: the pool, and what is wrong.
+        AssertionError: lists all violations, one per line, with the pool and the seed.
     """
     name = name or type(strategy).__name__
-    wrong: list[str] = []
+    violations: list[str] = []
     for title, make in POOLS.items():
         for seed in seeds:
             small = make(stream(seed, title))
-            found = _found_wrong(strategy, small, network or _perceptron, name, seed, tied=title == "ties")
-            wrong += [f"{title}, seed {seed}: {found}"] if found else []
-    if wrong:
-        raise AssertionError("\n".join([f"{name} breaks the contract of a query strategy:", *wrong]))
+            violation = _violation(strategy, small, network or _perceptron, name, seed, tied=title == "ties")
+            violations += [f"{title}, seed {seed}: {violation}"] if violation else []
+    if violations:
+        raise AssertionError("\n".join([f"{name} breaks the contract of a query strategy:", *violations]))
 
 
-def _found_wrong(
+def _violation(
     strategy: QueryStrategy, small: SmallPool, network: Network, name: str, seed: int, tied: bool
 ) -> str | None:
-    """Say what a strategy does wrong on a pool; None where nothing."""
+    """Return how a strategy breaks the contract on a pool; None if it does not."""
     try:
-        _try(strategy, small, network, name, seed, tied)
+        _check_on(strategy, small, network, name, seed, tied)
     except (BadInput, AssertionError) as error:
         return str(error)
-    except Exception as error:  # whatever a mistake raises
+    except Exception as error:  # the user's code may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
     return None
 
 
-def _try(
+def _check_on(
     strategy: QueryStrategy, small: SmallPool, network: Network, name: str, seed: int, tied: bool
 ) -> None:
-    """Let a strategy spend a pool's budget in several ways that must all buy the same rows."""
+    """Query a pool several times in ways that must all buy the same rows, and raise if they do not."""
     keeps = keeps_state(strategy, name)
     learner = _learner(small, network)
     with seeded(stream(seed, "check"), CPU):
         strategy.check(learner.new_network())
-    spend = partial(_spend, strategy, small, learner, name=name, seed=seed, tied=tied)
+    spend = partial(_run_queries, strategy, small, learner, name=name, seed=seed, tied=tied)
     bought = spend()
     if spend(globals_seed=1) != bought:
         raise AssertionError(
@@ -125,7 +124,7 @@ def _try(
         )
 
 
-def _spend(
+def _run_queries(
     strategy: QueryStrategy,
     small: SmallPool,
     learner: Learner,
@@ -136,39 +135,39 @@ def _spend(
     globals_seed: int = 0,
     reloaded: bool = False,
 ) -> list[list[int]]:
-    """Return the ids that each query buys.
+    """Run all queries of a pool, and return the ids that each buys.
 
     Args:
-        strategy: copied.
-        small: where to buy.
+        strategy: a copy of it is queried.
+        small: the pool.
         learner: trains a network for every query.
         name: of the strategy.
         seed: of all streams.
-        tied: let all networks give the same output everywhere.
-        globals_seed: where the global generators start from.
-        reloaded: hand the state to a fresh copy after every query.
+        tied: set all weights to zero, so that outputs are equal for all images.
+        globals_seed: seed of the global generators.
+        reloaded: load the state into a fresh copy after every query.
     """
-    asked = copy.deepcopy(strategy)
+    copied = copy.deepcopy(strategy)
     pool = Pool(small.images_M.clone(), small.source_N.clone())
     start = torch.arange(small.n_start)
     pool.reveal(start, small.labels_N[start])
     bought = []
     for t, n in enumerate(small.queries):
-        fit = learner.fit(pool, stream(seed, "fit", t), snapshot=asked.reads_snapshot)
+        fit = learner.fit(pool, stream(seed, "fit", t), snapshot=copied.reads_snapshot)
         if tied:
             for tensor in fit.fitted.tensors().values():
                 tensor.data.zero_()
         ids = acquire(
-            asked, fit.fitted, pool, n, stream(seed, "query", t), stream(globals_seed, "globals", t), name
+            copied, fit.fitted, pool, n, stream(seed, "query", t), stream(globals_seed, "globals", t), name
         )
         bought.append(ids.tolist())
-        state = state_of(asked, name, copy_of(strategy))
+        state = state_of(copied, name, copy_or_none(strategy))
         if len(ids) < n:
             break
         pool.reveal(ids, small.labels_N[ids])
         if reloaded and state is not None:
-            asked = copy.deepcopy(strategy)
-            asked.load_state_dict(unpacked(packed(state)))
+            copied = copy.deepcopy(strategy)
+            copied.load_state_dict(unpacked(packed(state)))
     return bought
 
 
@@ -220,12 +219,12 @@ def _one_class(rng: torch.Generator) -> SmallPool:
     return SmallPool(_images(30, rng), torch.arange(30), torch.ones(30).long(), 5, (4, 4))
 
 
-def _alike(rng: torch.Generator) -> SmallPool:
+def _identical(rng: torch.Generator) -> SmallPool:
     images = _images(1, rng).expand(20, 1, 4, 4).clone()
     return SmallPool(images, torch.arange(20), torch.randint(N_CLASSES, (20,), generator=rng), 3, (5, 5))
 
 
-def _to_the_last_row(rng: torch.Generator) -> SmallPool:
+def _exhausted(rng: torch.Generator) -> SmallPool:
     source = torch.arange(12) % 4
     return SmallPool(_images(4, rng), source, torch.randint(N_CLASSES, (12,), generator=rng), 1, (10, 1))
 
@@ -234,7 +233,7 @@ POOLS: dict[str, Callable[[torch.Generator], SmallPool]] = {
     "ordinary images": _ordinary,
     "copies": _copies,
     "one class": _one_class,
-    "identical images": _alike,
+    "identical images": _identical,
     "ties": _ordinary,
-    "fewer images than rows asked for": _to_the_last_row,
+    "fewer images than rows asked for": _exhausted,
 }

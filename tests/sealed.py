@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hetal.record.identity import hash_of
-from hetal.record.schema import Bought
+from hetal.record.identity import settings_hash
+from hetal.record.schema import Purchase
 from hetal.record.seal import queries_digests, seal
 
 Rows = list[dict[str, Any]]
@@ -33,7 +33,7 @@ def reseal(
     values = json.loads(path.read_text())
     about(values)
     _write(path, values, "")
-    lines, last = [], hash_of(values["settings"])
+    lines, last = [], settings_hash(values["settings"])
     held = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
     rows(held)
     digests = _digests(folder, len(held))
@@ -67,8 +67,8 @@ def _digests(folder: Path, n_rounds: int) -> list[str]:
     if not (folder / "queries.npz").exists():
         return [""] * n_rounds
     with np.load(folder / "queries.npz") as arrays:
-        bought = [
-            Bought(*(arrays[f.name][arrays["round"] == t] for f in dataclasses.fields(Bought)))
+        purchases = [
+            Purchase(*(arrays[f.name][arrays["round"] == t] for f in dataclasses.fields(Purchase)))
             for t in range(-1, n_rounds)
         ]
-    return list(queries_digests(bought))[1:]
+    return list(queries_digests(purchases))[1:]

@@ -18,7 +18,7 @@ from hetal.algs.random import Random
 from hetal.app.compose import build_experiment
 from hetal.app.launch import resolved
 from hetal.errors import BadInput
-from hetal.guard.query import checked
+from hetal.guard.query import check_ids
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.report.analyse.confounds import confounds_of
@@ -103,8 +103,8 @@ def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(mistake,
 def test_what_was_asked_for_passes_on_any_device():
     pool = Pool(torch.zeros(5, 2), torch.arange(5))
     pool.reveal(torch.tensor([1]), torch.tensor([0]))
-    assert checked(torch.tensor([4, 0]), pool, 2, False, "x").tolist() == [4, 0]
-    assert checked(torch.tensor([4]), pool, 2, True, "x").tolist() == [4]
+    assert check_ids(torch.tensor([4, 0]), pool, 2, False, "x").tolist() == [4, 0]
+    assert check_ids(torch.tensor([4]), pool, 2, True, "x").tolist() == [4]
 
 
 class Stops(Random):

@@ -23,13 +23,17 @@ def test_speed_counts_what_a_network_computes():
 
 def test_a_report_is_plain_values_that_add_up(monkeypatch, capsys):
     monkeypatch.setattr(
-        bench, "made_up", lambda n, shape, n_classes=10, real=bench.made_up: real(min(n, 1400), shape)
+        bench,
+        "synthetic_task",
+        lambda n, shape, n_classes=10, real=bench.synthetic_task: real(min(n, 1400), shape),
     )
     monkeypatch.setattr(bench, "speed", lambda *_: {
         f"{work}_{what}": 1.0 for work in ("train", "score") for what in ("images_per_s", "flops_per_image")
     })  # fmt: skip
-    real = bench.configured
-    monkeypatch.setattr(bench, "configured", lambda *overrides: real(*overrides, "train.max_epochs=2"))
+    real = bench.compose_experiment
+    monkeypatch.setattr(
+        bench, "compose_experiment", lambda *overrides: real(*overrides, "train.max_epochs=2")
+    )
     found = bench.report(CPU, 0.01, ["mlp"], Console())
     json.dumps(found)
     phases = found["standard_run_seconds"]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hetal.machine.output import Descriptor, prefix_lines, protect
+from hetal.machine.output import Descriptor, prefix_lines, protect_output
 from tests.command_line import REPOSITORY, TOY, environment, records, start
 
 RUNS = {
@@ -107,9 +107,9 @@ def test_a_pipe_that_does_not_block_gets_everything():
 def test_protecting_twice_is_protecting_once(monkeypatch):
     for name, number in (("stdout", 1), ("stderr", 2)):
         monkeypatch.setattr(sys, name, os.fdopen(os.dup(number), "w"))
-    protect()
+    protect_output()
     first = sys.stdout
     prefix_lines("x ")
-    protect()
+    protect_output()
     assert sys.stdout is first
     assert first.buffer.raw.prefix == ""

@@ -20,7 +20,7 @@ import yaml
 from benchmarks import noise_figure
 from hetal.evaluate import summarise
 from hetal.record.measures import OF_A_ROUND
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.record.settings import CHANGES_NOTHING
 from tests.command_line import REPOSITORY, TOY, environment, options, start
 
@@ -207,7 +207,7 @@ def test_the_record_page_lists_the_fields_of_a_summary():
 
 
 def test_the_record_page_lists_the_columns_of_the_queries():
-    columns = ["round", *(field.name for field in dataclasses.fields(Bought))]
+    columns = ["round", *(field.name for field in dataclasses.fields(Purchase))]
     assert sorted(first_column(section("RECORD.md", "Purchases: `queries.npz`"))) == sorted(columns)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from hetal.app.resolvers import jobs_at_once
 from hetal.errors import BadInput
-from hetal.machine.gpus import one_gpu, place
+from hetal.machine.gpus import hold_gpu, hold_slot
 from tests.processes import FORKS
 
 NAMES = ("one", "two")
@@ -19,7 +19,7 @@ NAMES = ("one", "two")
 def work(folder: Path, each: int, log: Path, seconds: float, company: int = 1) -> None:
     """Hold a place until `company` jobs have had one, and `seconds` more."""
     deadline = time.monotonic() + 120
-    with place(NAMES, each, folder, lambda said: None) as i, log.open("a", buffering=1) as file:
+    with hold_slot(NAMES, each, folder, lambda said: None) as i, log.open("a", buffering=1) as file:
         file.write(f"+{i}\n")
         while log.read_text().count("+") < company and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -48,11 +48,11 @@ def test_the_emptiest_comes_first(tmp_path):
     def quiet(said: str) -> None:
         raise AssertionError("there is room")
 
-    with place(NAMES, 2, tmp_path, quiet) as first, place(NAMES, 2, tmp_path, quiet) as second:
+    with hold_slot(NAMES, 2, tmp_path, quiet) as first, hold_slot(NAMES, 2, tmp_path, quiet) as second:
         assert (first, second) == (0, 1)
-        with place(NAMES, 2, tmp_path, quiet) as third:
+        with hold_slot(NAMES, 2, tmp_path, quiet) as third:
             assert third == 0
-    with place(NAMES, 2, tmp_path, quiet) as again:
+    with hold_slot(NAMES, 2, tmp_path, quiet) as again:
         assert again == 0
 
 
@@ -63,11 +63,11 @@ def test_the_place_of_a_killed_job_is_free(tmp_path):
     while not log.exists() or not log.read_text():
         time.sleep(0.02)
     said: list[str] = []
-    with place(NAMES, 1, tmp_path, said.append) as i:
+    with hold_slot(NAMES, 1, tmp_path, said.append) as i:
         assert i == 1
         os.kill(job.pid, signal.SIGKILL)
         job.join()
-        with place(NAMES, 1, tmp_path, said.append) as other:
+        with hold_slot(NAMES, 1, tmp_path, said.append) as other:
             assert other == 0
     assert not said
 
@@ -80,17 +80,17 @@ def test_who_has_to_wait_is_told_why(tmp_path):
         raise Told(said)
 
     with (
-        place(["one"], 1, tmp_path, say),
+        hold_slot(["one"], 1, tmp_path, say),
         pytest.raises(Told, match="jobs_per_gpu=1"),
-        place(["one"], 1, tmp_path, say),
+        hold_slot(["one"], 1, tmp_path, say),
     ):
         pass
 
 
 def test_a_cpu_is_shared_as_it_is():
-    with one_gpu(torch.device("cpu"), 1, print) as device:
+    with hold_gpu(torch.device("cpu"), 1, print) as device:
         assert device == torch.device("cpu")
-    with pytest.raises(BadInput, match=r"jobs_per_gpu=0: must be in 1\.\.1000"), one_gpu(device, 0, print):
+    with pytest.raises(BadInput, match=r"jobs_per_gpu=0: must be in 1\.\.1000"), hold_gpu(device, 0, print):
         pass
 
 

@@ -13,9 +13,16 @@ import pytest
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.record import code, digests
-from hetal.record.code import code_of, own_code, targets
+from hetal.record.code import code_versions, own_code_digest, targets
 from hetal.record.digests import digest_of
-from hetal.record.identity import by_content, data_files, differences, hash_of, identify, what_counts
+from hetal.record.identity import (
+    data_files,
+    differences,
+    identify,
+    identifying_settings,
+    settings_hash,
+    with_content_digests,
+)
 from hetal.record.provenance import COMPUTES, made_by
 from hetal.record.seal import short_hash
 from hetal.report.load.reading import read
@@ -46,7 +53,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def settled(monkeypatch):
     """Let digests of files that were just written be remembered."""
-    monkeypatch.setattr(digests, "SETTLED", -60.0)
+    monkeypatch.setattr(digests, "SETTLING_SECONDS", -60.0)
 
 
 # Files.
@@ -81,9 +88,9 @@ def test_paths_count_by_content_wherever_they_stand(tmp_path):
         "path": str(file), "name": str(file), "parts": [{"mask_path": [str(file), "none"]}],
         "a": {"b": {"path": str(file)}},
     }  # fmt: skip
-    (digest,) = {by_content(given)["path"]}
+    (digest,) = {with_content_digests(given)["path"]}
     assert digest.startswith("content ")
-    assert by_content(given) == {
+    assert with_content_digests(given) == {
         "path": digest, "name": str(file), "parts": [{"mask_path": [digest, "none"]}], "a": {"b": {"path": digest}}
     }  # fmt: skip
 
@@ -91,7 +98,7 @@ def test_paths_count_by_content_wherever_they_stand(tmp_path):
 def test_what_counts_opens_nothing(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"content")
-    assert what_counts(config(tmp_path, path=str(file)))["data"]["path"] == str(file)
+    assert identifying_settings(config(tmp_path, path=str(file)))["data"]["path"] == str(file)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
@@ -138,7 +145,7 @@ def test_the_same_tree_elsewhere_is_the_same(tmp_path):
 
 
 def test_a_folder_beyond_all_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(digests, "MOST_FILES", 2)
+    monkeypatch.setattr(digests, "MAX_FILES", 2)
     for name in "abc":
         (tmp_path / name).touch()
     with pytest.raises(BadInput, match=r"data\.path=.*: cannot be read: it holds more than 2 files"):
@@ -151,7 +158,7 @@ def test_a_folder_beyond_all_measure_is_refused(tmp_path, monkeypatch):
 def reads(monkeypatch):
     """Return a list that gets the digests that are computed, not remembered."""
     computed = []
-    real = digests.remembered
+    real = digests.cached
 
     def counting(key, compute):
         def counted():
@@ -160,7 +167,7 @@ def reads(monkeypatch):
 
         return real(key, counted)
 
-    monkeypatch.setattr(digests, "remembered", counting)
+    monkeypatch.setattr(digests, "cached", counting)
     return computed
 
 
@@ -236,7 +243,7 @@ def test_a_user_without_a_home_has_no_memory(tmp_path, settled, monkeypatch):
 def test_many_processes_share_a_memory(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(3_000_000))
-    line = "from hetal.record import digests; digests.SETTLED = -60; "
+    line = "from hetal.record import digests; digests.SETTLING_SECONDS = -60; "
     line += f"print(digests.digest_of(digests.Path({str(file)!r})))"
     env = environment({"XDG_CACHE_HOME": str(tmp_path / "cache")})
     processes = [
@@ -253,8 +260,10 @@ def test_many_processes_share_a_memory(tmp_path):
 
 
 def test_a_hash_is_long_enough():
-    assert len(hash_of({})) == 16
-    assert hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1}) != hash_of({"a": 1, "b": 3})
+    assert len(settings_hash({})) == 16
+    assert (
+        settings_hash({"a": 1, "b": 2}) == settings_hash({"b": 2, "a": 1}) != settings_hash({"a": 1, "b": 3})
+    )
 
 
 def test_the_learning_rates_that_shared_a_hash_share_none(tmp_path):
@@ -270,11 +279,11 @@ def test_settings_that_are_not_finite_are_settings(tmp_path):
         for clip in (float("inf"), -float("inf"), float("nan"), 1.0)
     }
     assert len(hashes) == 4
-    json.dumps(what_counts({**config(tmp_path), "train": {"clip": float("inf")}}), allow_nan=False)
+    json.dumps(identifying_settings({**config(tmp_path), "train": {"clip": float("inf")}}), allow_nan=False)
 
 
 def test_the_end_is_no_part_of_a_run(tmp_path):
-    assert what_counts({**config(tmp_path), "n_end": 30}) == what_counts(config(tmp_path))
+    assert identifying_settings({**config(tmp_path), "n_end": 30}) == identifying_settings(config(tmp_path))
 
 
 def test_differences_name_single_settings():
@@ -335,10 +344,10 @@ def mine(tmp_path, monkeypatch):
 
 def asked(*names):
     """Say what code targets are, as a process does that has just begun."""
-    code._unit.cache_clear()
+    code._module_code.cache_clear()
     for name in ("mine_now", "helpers", "beside"):
         sys.modules.pop(name, None)
-    return code_of(names)
+    return code_versions(names)
 
 
 @pytest.mark.parametrize("change", SAME)
@@ -386,8 +395,8 @@ def test_a_package_counts_whole(tmp_path, monkeypatch):
         (package / name).write_text(text)
 
     def now():
-        code._unit.cache_clear()
-        return code_of(["whole_pkg.Strategy"])
+        code._module_code.cache_clear()
+        return code_versions(["whole_pkg.Strategy"])
 
     before = now()
     assert before.keys() == {"code of whole_pkg"}
@@ -406,7 +415,7 @@ def test_a_package_counts_whole(tmp_path, monkeypatch):
 
 
 def test_what_is_installed_counts_by_its_version():
-    found = code_of(
+    found = code_versions(
         ["torch.nn.Linear", "sklearn.svm.SVC", "yaml.safe_load", "functools.partial", "hetal.algs.Random"]
     )
     assert found.keys() == {"torch", "scikit-learn", "PyYAML"}
@@ -432,7 +441,7 @@ def test_the_code_that_computes_is_all_that_a_run_goes_through():
     """But for what keeps, shows and starts it."""
     package = REPOSITORY / "hetal"
     assert [name for name in COMPUTES if not (package / name).exists()] == []
-    assert own_code(COMPUTES) != own_code(COMPUTES[1:])
+    assert own_code_digest(COMPUTES) != own_code_digest(COMPUTES[1:])
     rest = {"app", "machine", "record", "report", "sweep", "watch", "conf"}
     top = {path.name for path in package.glob("*.py")} - {
         "__init__.py",
@@ -469,7 +478,7 @@ async def f():
 
 def test_the_code_is_the_same_under_every_version_of_python():
     # Of Python 3.10 to 3.13; another would refuse what an earlier one began.
-    assert short_hash(code._form(ast.parse(SAMPLE), b"")) == "b8b6a26941c4b0de"
+    assert short_hash(code._canonical_text(ast.parse(SAMPLE), b"")) == "b8b6a26941c4b0de"
 
 
 # Runs.

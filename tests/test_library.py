@@ -249,6 +249,6 @@ def test_the_page_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) ->
     # As it says, the experiment without configs is the run with them.
     result = hetal.run("alg=badge", "seed=0", *names["quick"])
     assert result.summary == {**names["summary"], "seconds": result.summary["seconds"]}
-    bought = torch.cat([purchase.ids for purchase in names["history"].bought])
+    bought = torch.cat([purchase.ids for purchase in names["history"].purchases])
     assert np.load(result.folder / "queries.npz")["ids"].tolist() == bought.tolist()
     assert names["uncertain"].shape == names["badge"].shape == names["covering"].shape == (10,)

@@ -12,7 +12,7 @@ import pytest
 
 from hetal.errors import BadInput, RecordLocked
 from hetal.machine import gpus, locks
-from hetal.machine.locks import Lock, locked, waited_for
+from hetal.machine.locks import Lock, locked, wait_for_lock
 from tests.processes import FORKS
 
 REFUSALS = [
@@ -36,24 +36,24 @@ def without_locks(request, monkeypatch):
 
 def test_one_holds_it_and_the_next_after_it(tmp_path):
     first, second = Lock(tmp_path / ".lock"), Lock(tmp_path / ".lock")
-    assert first.take()
-    assert not second.take()
+    assert first.try_acquire()
+    assert not second.try_acquire()
     assert second.advice() == ""
-    first.give_back()
-    assert second.take()
-    second.give_back()
+    first.release()
+    assert second.try_acquire()
+    second.release()
     assert os.listdir(tmp_path) == [".lock"]
 
 
 @pytest.mark.usefixtures("without_locks")
 def test_however_locks_are_refused_a_file_is_the_lock(tmp_path):
     first, second = Lock(tmp_path / ".lock"), Lock(tmp_path / ".lock")
-    assert first.take()
-    assert not second.take()
+    assert first.try_acquire()
+    assert not second.try_acquire()
     assert second.advice() == ""  # its process lives: there is nothing to delete
-    first.give_back()
-    assert second.take()
-    second.give_back()
+    first.release()
+    assert second.try_acquire()
+    second.release()
     assert os.listdir(tmp_path) == [".lock"]
 
 
@@ -69,11 +69,11 @@ def test_a_refusal_that_means_held_is_not_taken_for_no_locks(number, tmp_path, m
 
     monkeypatch.setattr(fcntl, "flock", flock)
     first, second = Lock(tmp_path / ".lock"), Lock(tmp_path / ".lock")
-    assert first.take()
-    assert not second.take()
-    first.give_back()
-    assert second.take()
-    second.give_back()
+    assert first.try_acquire()
+    assert not second.try_acquire()
+    first.release()
+    assert second.try_acquire()
+    second.release()
 
 
 def contend(folder: Path, number: int | None, seed: int, fails: Path) -> None:
@@ -83,7 +83,7 @@ def contend(folder: Path, number: int | None, seed: int, fails: Path) -> None:
     rng = random.Random(seed)
     lock = Lock(folder / ".lock")
     for i in range(20):
-        while not lock.take():
+        while not lock.try_acquire():
             time.sleep(0.001)
         try:
             os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
@@ -93,7 +93,7 @@ def contend(folder: Path, number: int | None, seed: int, fails: Path) -> None:
         (folder / "inside").unlink(missing_ok=True)
         if i == 19:
             os._exit(0)
-        lock.give_back()
+        lock.release()
 
 
 @pytest.mark.parametrize("number", [None, errno.ENOLCK, errno.EACCES])
@@ -116,7 +116,7 @@ def left_by(**changes) -> str:
     job = FORKS.Process(target=os.getpid)
     job.start()
     job.join()
-    return json.dumps({**locks._here(), "pid": job.pid, "started": "1", "token": "x", **changes})
+    return json.dumps({**locks._process_namespace(), "pid": job.pid, "started": "1", "token": "x", **changes})
 
 
 @pytest.mark.usefixtures("without_locks")
@@ -124,8 +124,8 @@ def test_what_a_dead_process_left_is_taken_over(tmp_path):
     for left in (left_by(), left_by(pid=os.getpid())):  # and where another process has its number by now
         (tmp_path / ".lock.soft").write_text(left)
         lock = Lock(tmp_path / ".lock")
-        assert lock.take()
-        lock.give_back()
+        assert lock.try_acquire()
+        lock.release()
         assert os.listdir(tmp_path) == [".lock"]
 
 
@@ -160,7 +160,7 @@ def test_who_died_while_taking_over_is_named_too(tmp_path, monkeypatch):
     guard = tmp_path / ".lock.soft.breaking"
     guard.touch()
     lock = Lock(tmp_path / ".lock")
-    assert not lock.take()
+    assert not lock.try_acquire()
     assert lock.advice().endswith(f"delete {tmp_path / '.lock.soft'} and {guard}")
 
 
@@ -181,14 +181,14 @@ def test_waiting_says_once_which_file_may_be_in_the_way(tmp_path, monkeypatch):
     monkeypatch.setattr(locks.time, "sleep", sleep)
     said: list[str] = []
     (tmp_path / ".data.lock.soft").write_text("")
-    with waited_for(tmp_path / ".data.lock", said.append):
-        assert not Lock(tmp_path / ".data.lock").take()
+    with wait_for_lock(tmp_path / ".data.lock", said.append):
+        assert not Lock(tmp_path / ".data.lock").try_acquire()
     (line,) = said
     assert line.endswith(f"delete {tmp_path / '.data.lock.soft'}")
 
 
 @pytest.mark.usefixtures("without_locks")
-def test_places_on_gpus_are_places_without_locks_too(tmp_path):
+def test_gpu_slots_work_without_locks_too(tmp_path):
     class Told(Exception):
         pass
 
@@ -196,17 +196,17 @@ def test_places_on_gpus_are_places_without_locks_too(tmp_path):
         raise Told(said)
 
     with (
-        gpus.place(["one"], 1, tmp_path, say),
+        gpus.hold_slot(["one"], 1, tmp_path, say),
         pytest.raises(Told, match=r"jobs_per_gpu=1 allows no more$"),
-        gpus.place(["one"], 1, tmp_path, say),
+        gpus.hold_slot(["one"], 1, tmp_path, say),
     ):
         pass
     (tmp_path / "one-0.lock.soft").write_text("")
-    with pytest.raises(Told, match=r"delete .*one-0\.lock\.soft"), gpus.place(["one"], 1, tmp_path, say):
+    with pytest.raises(Told, match=r"delete .*one-0\.lock\.soft"), gpus.hold_slot(["one"], 1, tmp_path, say):
         pass
 
 
-def test_a_user_without_a_name_has_a_place_and_no_place_for_files_is_said(monkeypatch):
+def test_a_user_without_a_name_has_slots_and_a_missing_temporary_folder_is_reported(monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])

@@ -2,7 +2,7 @@
 
 import torch
 
-from hetal.evaluate import judge
+from hetal.evaluate import pseudo_label_metrics
 from hetal.noise import NoisyPool
 from hetal.pool import Oracle
 from hetal.train.finetune import PseudoLabels
@@ -14,19 +14,21 @@ def oracle() -> Oracle:
 
 
 def test_pseudo_labels_are_judged_on_clean_and_noisy_rows_apart():
-    found = judge(PseudoLabels(torch.tensor([4, 0, 1, 3]), torch.tensor([1, 0, 2, 2])), oracle())
+    found = pseudo_label_metrics(
+        PseudoLabels(torch.tensor([4, 0, 1, 3]), torch.tensor([1, 0, 2, 2])), oracle()
+    )
     assert found == {
         "n_pseudo": 4, "n_pseudo_noisy": 2, "pseudo_accuracy": 0.5,
         "pseudo_accuracy_clean": 0.5, "pseudo_accuracy_noisy": 0.5,
     }  # fmt: skip
-    found = judge(PseudoLabels(torch.tensor([0, 2, 4]), torch.tensor([0, 2, 0])), oracle())
+    found = pseudo_label_metrics(PseudoLabels(torch.tensor([0, 2, 4]), torch.tensor([0, 2, 0])), oracle())
     assert (found["pseudo_accuracy_clean"], found["pseudo_accuracy_noisy"]) == (1.0, 0.0)
 
 
 def test_where_there_are_none_there_is_no_share():
-    clean = judge(PseudoLabels(torch.tensor([0]), torch.tensor([0])), oracle())
+    clean = pseudo_label_metrics(PseudoLabels(torch.tensor([0]), torch.tensor([0])), oracle())
     assert (clean["n_pseudo_noisy"], clean["pseudo_accuracy_noisy"]) == (0, None)
-    nothing = judge(PseudoLabels(torch.tensor([]).long(), torch.tensor([]).long()), oracle())
+    nothing = pseudo_label_metrics(PseudoLabels(torch.tensor([]).long(), torch.tensor([]).long()), oracle())
     assert nothing["n_pseudo"] == 0
     assert nothing["pseudo_accuracy"] is nothing["pseudo_accuracy_clean"] is None
-    assert judge(None, oracle())["n_pseudo"] is None
+    assert pseudo_label_metrics(None, oracle())["n_pseudo"] is None

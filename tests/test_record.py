@@ -21,9 +21,9 @@ from hetal.errors import BadInput, Stopped
 from hetal.noise import NoisyPool
 from hetal.pool import Oracle
 from hetal.record import identity, provenance, reader
-from hetal.record.identity import what_counts
+from hetal.record.identity import identifying_settings
 from hetal.record.purchases import check_purchases
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.record.writer import Record
 from tests.sealed import change_queries, reseal
 
@@ -59,7 +59,7 @@ def make(tmp_path, **changes):
 
 def purchase(*ids):
     ids = torch.tensor(ids, dtype=torch.long)
-    return Bought(ids, ids % 3, ids, ids > 5)
+    return Purchase(ids, ids % 3, ids, ids > 5)
 
 
 def row(t, n_labelled, n_bought):
@@ -101,8 +101,8 @@ def written(tmp_path):
 def test_what_is_written_is_read_back(written, tmp_path):
     again = make(tmp_path)
     assert again.rounds == written.rounds
-    assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3], []]
-    assert again.bought[1].is_noisy.tolist() == [True, False, False]
+    assert [b.ids.tolist() for b in again.purchases] == [[4, 2], [9, 1, 3], []]
+    assert again.purchases[1].is_noisy.tolist() == [True, False, False]
     assert again.steps == 14
     assert again.summary is None
 
@@ -121,7 +121,7 @@ def test_what_is_written_is_read_back(written, tmp_path):
     ids=str,
 )
 def test_identity_ignores_what_cannot_change_a_result(change, tmp_path):
-    assert what_counts({**config(tmp_path), **change}) == what_counts(config(tmp_path))
+    assert identifying_settings({**config(tmp_path), **change}) == identifying_settings(config(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_queries_beyond_the_rounds_are_dropped(written, tmp_path):
     path = written.dir / "rounds.jsonl"
     path.write_text(path.read_text().splitlines()[0] + "\n")
     again = make(tmp_path)
-    assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3]]
+    assert [b.ids.tolist() for b in again.purchases] == [[4, 2], [9, 1, 3]]
 
 
 @pytest.mark.parametrize("name", ["queries.npz", "provenance.json"])
@@ -183,7 +183,7 @@ def test_a_torn_last_line_costs_one_round_and_no_more(written, tmp_path):
         found = make(tmp_path)
         assert found.rounds == written.rounds[: int(length >= first)]
         assert bool(found.notes) == (length != first)
-        assert [len(b.ids) for b in found.bought] == [2, 3][: 2 * len(found.rounds)]
+        assert [len(b.ids) for b in found.purchases] == [2, 3][: 2 * len(found.rounds)]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_what_changes_bits_and_is_no_setting_is_recorded_and_said(written, tmp_p
     now = provenance.session(CPU)
     old = dataclasses.replace(now, machine=dataclasses.replace(now.machine, environment=None))
     monkeypatch.setenv("MKL_CBWR", "AVX2")  # a hetal that did not record it knows of no difference
-    assert provenance.other_surroundings(provenance.session(CPU), [old]) is None
+    assert provenance.environment_change(provenance.session(CPU), [old]) is None
 
 
 @settings(max_examples=200, deadline=None)
@@ -355,7 +355,7 @@ def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
     with contextlib.suppress(BadInput):
         again = make(tmp_path)
         assert again.rounds == record.rounds[: len(again.rounds)]
-        assert [b.ids.tolist() for b in again.bought] == [[4, 2], [9, 1, 3]][: 2 * len(again.rounds)]
+        assert [b.ids.tolist() for b in again.purchases] == [[4, 2], [9, 1, 3]][: 2 * len(again.rounds)]
         assert again.summary in (None, record.summary)
         with again.hold(CPU, "data"):
             pass
@@ -600,7 +600,7 @@ def test_a_record_that_is_replaced_while_it_is_read_is_read_again(written, tmp_p
 
 
 def test_a_folder_of_another_run_is_never_taken_for_ones_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(identity, "hash_of", lambda settings: "0" * 16)
+    monkeypatch.setattr(identity, "settings_hash", lambda settings: "0" * 16)
     first = make(tmp_path, train={"lr": 0.1})
     with first.hold(CPU, "data"):
         pass

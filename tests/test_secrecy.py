@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.record import provenance
-from hetal.record.redact import check_settings, names_secret, of_secrets, redacted
+from hetal.record.redact import check_settings, names_secret, redacted, secret_names
 from tests.command_line import REPOSITORY, TOY, command, composed, only, options, run_here
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -53,7 +53,7 @@ def leftovers(folder: Path, *secrets: str):
 
 @pytest.mark.parametrize("plain", PLAIN)
 def test_what_is_no_secret_passes(plain):
-    assert of_secrets([plain]) == []
+    assert secret_names([plain]) == []
 
 
 @pytest.mark.parametrize(

@@ -154,11 +154,11 @@ def test_threads_that_the_environment_does_not_allow_are_refused(monkeypatch):
 
 
 def test_only_what_hetal_was_writing_is_taken_for_a_scrap(tmp_path):
-    beside = files.name_beside(tmp_path / "rounds.jsonl")
+    beside = files.temporary_path(tmp_path / "rounds.jsonl")
     for path in (beside, tmp_path / ".mine.tmp", tmp_path / "mine.5.tmp", tmp_path / ".mine.x.tmp"):
         path.touch()
     (tmp_path / ".folder.5.tmp").mkdir()
-    assert files.scraps(tmp_path) == [beside]
+    assert files.leftovers(tmp_path) == [beside]
 
 
 def test_folders_behind_a_link_stay(tmp_path):

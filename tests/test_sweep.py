@@ -15,7 +15,7 @@ from hetal.report.analyse.completeness import missing
 from hetal.report.analyse.setting import settings_of
 from hetal.report.load.reading import read
 from hetal.sweep.jobs import read_jobs, write_job
-from hetal.sweep.launchers import is_there
+from hetal.sweep.launchers import is_installed
 from tests.command_line import TOY, command, records, start
 from tests.killers import install
 
@@ -307,7 +307,7 @@ def test_lines_of_jobs_side_by_side_are_whole_and_carry_their_job(tmp_path):
 
 def test_the_old_names_of_launchers_run_jobs_in_processes_too(tmp_path):
     names = ["basic"]
-    if is_there("hydra_plugins.hydra_joblib_launcher"):
+    if is_installed("hydra_plugins.hydra_joblib_launcher"):
         names.append("joblib")
     find, env = install(tmp_path)
     for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hetal.sweep.workers import how_it_died
+from hetal.sweep.workers import exit_description
 from tests.command_line import TOY, command, start
 from tests.killers import CODE, install
 
@@ -132,6 +132,6 @@ def is_running(pid: int) -> bool:
 
 
 def test_how_it_died_in_words():
-    assert how_it_died(0) == "exited with status 0"
-    assert how_it_died(-9) == "killed by signal 9 (SIGKILL)"
-    assert how_it_died(-99) == "killed by signal 99"
+    assert exit_description(0) == "exited with status 0"
+    assert exit_description(-9) == "killed by signal 9 (SIGKILL)"
+    assert exit_description(-99) == "killed by signal 99"

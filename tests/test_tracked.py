@@ -9,7 +9,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from hetal.app.launch import resolved
-from hetal.record.schema import Bought
+from hetal.record.schema import Purchase
 from hetal.record.writer import Record
 from hetal.watch.wandb_media import (
     CLEAN,
@@ -32,7 +32,7 @@ def record(*overrides, root):
 
 def purchase(source):
     n = len(source)
-    return Bought(torch.arange(n), torch.arange(n), torch.tensor(source), torch.arange(n) % 2 == 1)
+    return Purchase(torch.arange(n), torch.arange(n), torch.tensor(source), torch.arange(n) % 2 == 1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -13,7 +13,7 @@ from hetal.rng import stream
 from hetal.task import Examples, Task
 from hetal.train.epoch import clip_by_value
 from hetal.train.optim import Adam
-from hetal.train.precision import FEWEST_CHANNELS, InBfloat16, arrange, lacks_bfloat16, takes_channels_last
+from hetal.train.precision import MIN_CHANNELS, InBfloat16, arrange, lacks_bfloat16, takes_channels_last
 from tests.toy import blobs, labelled_pool, make_learner
 
 
@@ -101,7 +101,7 @@ def test_only_safe_convolutions_are_laid_out_anew():
     network = arrange(ResNet((3, 8, 8), 5, [4, 8, 16, 16], [1, 1, 1, 1]))
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-            few = min(module.in_channels, module.out_channels) < FEWEST_CHANNELS
+            few = min(module.in_channels, module.out_channels) < MIN_CHANNELS
             assert module.weight.is_contiguous(memory_format=torch.channels_last) != few
     assert not takes_channels_last(network)
     assert not takes_channels_last(MLP((2,), 3, [4], 0.0))
@@ -123,7 +123,7 @@ def test_a_machine_says_whether_it_has_bfloat16(monkeypatch):
 @pytest.mark.parametrize("is_last", [False, True], ids=["vectors", "channels last"])
 def test_whether_rows_are_kept_standardised_changes_nothing(is_last, dtype, monkeypatch):
     rng = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (40, FEWEST_CHANNELS, 8, 8) if is_last else (40, 6), generator=rng).to(dtype)
+    images = torch.randint(256, (40, MIN_CHANNELS, 8, 8) if is_last else (40, 6), generator=rng).to(dtype)
     before, examples = images.clone(), Examples(images, torch.arange(40) % 3)
     task = Task(examples, examples, 3, mean=(128.0,), std=(64.0,))
     weights = []

@@ -108,7 +108,8 @@ def test_jobs_in_processes_that_are_not_forked(built, tmp_path):
 
 def test_the_code_of_a_wheel_is_the_code_of_its_checkout(built):
     code = (
-        f"from hetal.record.code import own_code; import hetal; print(hetal.__file__, own_code({COMPUTES!r}))"
+        "import hetal; from hetal.record.code import own_code_digest; "
+        f"print(hetal.__file__, own_code_digest({COMPUTES!r}))"
     )
     run = [
         subprocess.run(

@@ -1,4 +1,4 @@
-"""Query strategies, one a file: from a fitted network and the pool to the rows to buy, by `hetal.acquisition`."""
+"""Query strategies, one a file: each chooses the rows of the pool to buy, from the outputs of a fitted network."""
 
 from hetal.algs.badge import BADGE
 from hetal.algs.bald import BALD

@@ -1,7 +1,7 @@
-"""BALD: buy what the network's dropout passes disagree on (Houlsby et al. 2011, arXiv 1112.5745; Gal et al. 2017).
+"""BALD: buy the rows on which dropout passes disagree most (Houlsby et al. 2011, arXiv 1112.5745; Gal et al. 2017).
 
-Mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), over K passes with real dropout. The
-LHD paper's code has no dropout in any model, so that its BALD is always 0; here that is refused.
+The score is the mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), over K dropout passes. The
+LHD paper's code has no dropout in any model, so its BALD is always 0; here such a model is refused.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from hetal.train.fitted import Fitted, has_dropout
 
 
 class BALD(QueryStrategy):
-    """Buys the rows of highest mutual information.
+    """Buys the rows with the highest mutual information.
 
     Args:
-        n_passes: K, stochastic passes per image, at least 2.
+        n_passes: K, stochastic forward passes per image, at least 2.
 
     Raises:
-        BadInput: `n_passes` is under 2.
+        BadInput: `n_passes` is below 2.
     """
 
     def __init__(self, n_passes: int) -> None:
@@ -33,14 +33,14 @@ class BALD(QueryStrategy):
         self.n_passes = n_passes
 
     def check(self, network: nn.Module) -> None:
-        """Refuse a network without dropout, whose passes would all agree."""
+        """Refuse a network without dropout, whose passes would all be equal."""
         if not has_dropout(network):
             raise BadInput(
                 "alg=bald needs a model with dropout, such as model=mlp_dropout; this one has none"
             )
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return the n ids of highest mutual information."""
+        """Return the n ids with the highest mutual information."""
         images, _ = pool.distinct()
         passes = fitted.passes(self.n_passes, fitted.images(images), rng)
         score_M = torch.zeros(len(pool.images_M), device=pool.device)

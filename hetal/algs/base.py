@@ -1,4 +1,4 @@
-"""The contract of a query strategy."""
+"""Base class and contract of query strategies."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from hetal.train.fitted import Fitted
 class QueryStrategy(ABC):
     """Chooses which rows of the pool to buy next.
 
-    A strategy's constructor takes hyperparameters only. What `query` is given holds no hidden label and no
-    noise flag. Every query is checked, see `hetal.guard.query`, and `hetal.testing.check_strategy` tries a strategy on
-    small pools.
+    The constructor takes hyperparameters only. The arguments of `query` contain no hidden labels and no noise flags.
+    Every query is checked, see `hetal.guard.query`; `hetal.testing.check_strategy` tests a strategy on small pools.
 
-    A strategy that remembers something from one query to the next defines `state_dict` and `load_state_dict`: their
-    content is kept with every round, so that a run that was killed continues as if nothing had happened.
+    A strategy that keeps state between queries defines `state_dict` and `load_state_dict`: the state is saved with
+    every round, so that a killed run continues as if it had not been interrupted.
     """
 
     reads_snapshot: bool = False
-    """Whether training has to keep the pair of networks that `Fitted.snapshot` returns."""
+    """Whether training must keep the pair of networks that `Fitted.snapshot` returns."""
 
     may_stop: bool = False
-    """Whether `query` may return fewer rows than asked for, even none: the run then ends, once these are trained on."""
+    """Whether `query` may return fewer rows than asked for, even none; the run then ends after training on them."""
 
     def check(self, network: nn.Module) -> None:
-        """Refuse, before any training, a network that this strategy cannot work with.
+        """Refuse, before any training, a network that this strategy cannot use.
 
         Raises:
-            BadInput: what is missing.
+            BadInput: says what is missing.
         """
         return
 
@@ -43,28 +42,29 @@ class QueryStrategy(ABC):
 
         Args:
             fitted: outputs of this round's networks on the distinct images of `pool`.
-            pool: at least n of its rows are unlabelled. It is to be read, not written to.
-            n: rows to buy.
+            pool: with at least n unlabelled rows; read-only.
+            n: number of rows to buy.
             rng: CPU generator, the only source of randomness to use.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next query depends on beside its arguments: tensors, numbers, strings, and lists and dicts of
-        these. Nothing, unless a strategy defines it.
+        """Return the state that the next query depends on, besides its arguments; {} unless overridden.
+
+        It may consist of tensors, numbers, strings, and lists and dicts of these.
         """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` returned `state`.
+        """Restore the state that `state_dict` returned.
 
         Args:
-            state: equal to what was returned; its tensors are on the CPU.
+            state: equal to what `state_dict` returned, with tensors on the CPU.
         """
         return
 
 
 def fill_up(ids: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-    """Return `ids` and, where they are fewer than n, unlabelled ids at random from what is left: (n,) int64."""
+    """Return `ids`, filled up to n with random other unlabelled ids: (n,) int64."""
     left = pool.unlabelled_ids()
     left = left[~torch.isin(left, ids)]
     left = left[torch.randperm(len(left), generator=rng).to(left.device)]

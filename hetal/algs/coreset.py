@@ -1,7 +1,7 @@
 """Core-set: buy the rows that best cover the pool in feature space (Sener & Savarese, ICLR 2018, arXiv 1708.00489).
 
-The greedy k-centre of the paper: again and again the row farthest from all labelled and picked rows. Ties go
-to the lowest id.
+The paper's greedy k-centre: pick, one after another, the row farthest from all labelled and picked rows. Ties go to
+the lowest id.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hetal.train.fitted import Fitted
 
 
 class CoreSet(QueryStrategy):
-    """Buys by greedy k-centre on penultimate features, with all that is labelled as centres."""
+    """Buys by greedy k-centre on penultimate features, with all labelled rows as initial centres."""
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return n ids, farthest first; once every row lies on a centre, ids at random from what is left."""
+        """Return n ids, farthest first; once every row coincides with a centre, random ids of the others."""
         features_MD = fitted.features_MD
         images, _ = pool.distinct()
         centers = features_MD[pool.source_N[pool.labelled_ids()].unique()]

@@ -1,19 +1,19 @@
-"""Fisher: buy what would leave a linear classifier on the features least uncertain, every image counted once.
+"""Fisher: buy the rows that most reduce the uncertainty of a linear classifier on the features, each image once.
 
 hetal's own, after BAIT (Ash et al., NeurIPS 2021, arXiv 2106.09675). With p the class probabilities and h the features,
-a label of x is taken to carry the information w(x) h(x) h(x)', where
+a label of x is assumed to carry the information w(x) h(x) h(x)', where
 
     w(x) = 1 - sum_c p_c(x)^2
 
-is the trace of a softmax layer's Fisher information in its logits. What is labelled leaves the last layer with the
-covariance A = (ridge I + sum_labelled w h h')^-1, and the pick is, again and again, the row whose label takes most
-from what is left of sum_pool w h' A h. See `hetal.acquisition.design`.
+is the trace of a softmax layer's Fisher information in its logits. The labelled rows give the last layer the covariance
+A = (ridge I + sum_labelled w h h')^-1; picked, one after another, is the row whose label reduces sum_pool w h' A h
+most. See `hetal.acquisition.design`.
 
-It departs from BAIT in three ways. Each information matrix, C * D wide, is replaced by its trace in C, so that a query
-is cheap; picks are not reconsidered; and every distinct image counts once in all sums, however many rows show it, and
-is bought once. The last is what noise cannot abuse. A thousand copies of one image are one thing to know, solid
-colours lie along one direction, and what contradicts itself is asked about until its direction is known, where
-an uncertainty or a gradient stays large for ever.
+It departs from BAIT in three ways. Each information matrix, of width C * D, is replaced by its trace over classes,
+which makes queries cheap; there is no backward step that removes picks; and every distinct image counts once in all
+sums, however many rows show it, and is bought once. The last makes it robust to noise: a thousand copies of one image
+count as one, solid colours lie along one direction, and contradictory labels are bought only until their direction is
+known, whereas their uncertainty or gradient would stay large for ever.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from hetal.train.fitted import Fitted
 
 
 class Fisher(QueryStrategy):
-    """Buys by greedy optimal design on features, weighed by the information in their labels.
+    """Buys by greedy optimal design on features, weighted by the information in a label.
 
     Args:
         weight: maps probabilities (M, C) to the information in a label of each image, (M,), 0 or more.
-        ridge: what is known of every direction before any label, in labels of weight 1 of a feature of mean size.
+        ridge: prior information on every direction, in labels of weight 1 of a feature vector of mean norm.
         count_rows: count every row, labelled or not, instead of every image, as BAIT does.
 
     Raises:
-        BadInput: `ridge` is under `LEAST_RIDGE` or not finite.
+        BadInput: `ridge` is below `LEAST_RIDGE` or not finite.
     """
 
     def __init__(self, weight: Callable[[Tensor], Tensor], ridge: float, count_rows: bool) -> None:
@@ -51,17 +51,17 @@ class Fisher(QueryStrategy):
         self.count_rows = count_rows
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return n ids, the most informative first; once every image is labelled, ids at random from what is left."""
-        known = pool.source_N[pool.labelled_ids()]
+        """Return n ids, the most informative first; once every image is labelled, random ids of the others."""
+        labelled = pool.source_N[pool.labelled_ids()]
         images, _ = pool.distinct()
-        new = images[~torch.isin(images, known)]
-        # Shuffled, since ties go to the first.
+        new = images[~torch.isin(images, labelled)]
+        # Shuffled, since ties go to the first candidate.
         new = new[torch.randperm(len(new), generator=rng).to(new.device)]
         picks = greedy_design(
             fitted.features_MD,
             self.weight(fitted.probs_MC),
             min(n, len(new)),
-            known=known if self.count_rows else known.unique(),
+            known=labelled if self.count_rows else labelled.unique(),
             candidates=new,
             ridge=self.ridge,
             copies=torch.bincount(pool.source_N, minlength=len(pool.images_M)) if self.count_rows else None,
@@ -70,5 +70,5 @@ class Fisher(QueryStrategy):
 
 
 def unweighted(probs_MC: Tensor) -> Tensor:
-    """Return the ablation in which every label is worth the same: (M, C) to ones (M,)."""
+    """Return equal weights, an ablation: (M, C) to ones (M,)."""
     return torch.ones_like(probs_MC[:, 0])

@@ -5,8 +5,8 @@ Distributions (ECAI 2023, arXiv 2211.00928). With the online network f and its m
 
     dl(x) = |CE(f'(x), y) - CE(f(x), y)|,   dh(x) = h'(x) - h(x),   g(x) = dl(x) dh(x)
 
-and k-means++ seeding on g. Both networks are those of the moment T that `hetal.train.snapshot` describes; after
-fine-tuning, dl is read from the fine-tuned networks and dh from the snapshot.
+then k-means++ seeding on g. Both networks are those of the moment T, see `hetal.train.snapshot`; after fine-tuning, dl
+is computed with the fine-tuned networks and dh with the snapshot.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class LHD(QueryStrategy):
     Args:
         embedding: maps the gaps dl (P,) and dh (P, D) to points (P, E): `hetal.acquisition.lhd_embedding` or
             an ablation of it.
-        batch_statistics: read h' with the moving average in train mode, on batches of this many rows of the
-            pool in the order of their ids, as the paper's code does (64); its noise comes last, where ids here
-            are in random order. Outputs then belong to rows, not images, so that
-            every row is passed through. None reads h' as all else is read.
+        batch_statistics: compute h' with the moving average in train mode, on batches of this many rows of the pool in
+            order of id, as the paper's code does (64); there noisy rows come last, here ids are in random order.
+            Outputs then depend on rows, not only on images, so that every row is passed through the network. None
+            computes h' in evaluation mode, like all other outputs.
 
     Raises:
-        BadInput: `batch_statistics` is under 2.
+        BadInput: `batch_statistics` is below 2.
     """
 
     reads_snapshot = True
@@ -59,7 +59,7 @@ class LHD(QueryStrategy):
         self.batch_statistics = batch_statistics
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return n ids: first the largest g, then with probability proportional to squared distance."""
+        """Return n ids: first the largest g, then draws with probability proportional to squared distance."""
         images, copies = _rows(pool) if self.batch_statistics is not None else pool.distinct()
         with seeded(rng, pool.device):  # train mode draws dropout masks
             points = self.embedding(*self._gaps(fitted, fitted.images(images)))
@@ -67,7 +67,7 @@ class LHD(QueryStrategy):
         return pool.rows_showing(images[picks], rng)
 
     def _gaps(self, fitted: Fitted, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return dl (P,) and dh (P, D)."""
+        """Return the gaps dl (P,) and dh (P, D) of P images."""
         pair = fitted.snapshot
         online = fitted.outputs(pair.online, images)
         ema = fitted.outputs(pair.ema, images)
@@ -83,11 +83,11 @@ class LHD(QueryStrategy):
 
 
 def _cross_entropy(probs: Tensor, label: Tensor) -> Tensor:
-    # A probability that underflowed to 0 would make the loss infinite: floor it at the smallest float.
+    # A probability that underflows to 0 would make the loss infinite, so it is clamped to the smallest normal float.
     return nll_loss(probs.clamp(min=torch.finfo(probs.dtype).tiny).log(), label, reduction="none")
 
 
 def _rows(pool: Pool) -> Candidates:
-    """Return every unlabelled row as a candidate of its own, in the order of ids."""
+    """Return every unlabelled row as a separate candidate, in order of id."""
     images = pool.source_N[pool.unlabelled_ids()]
     return Candidates(images, torch.ones_like(images))

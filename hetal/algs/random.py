@@ -1,4 +1,4 @@
-"""Uniform choice: the baseline that most strategies fall behind on a heteroskedastic pool."""
+"""Random choice: the baseline, which most strategies do not reach on a heteroskedastic pool."""
 
 from __future__ import annotations
 

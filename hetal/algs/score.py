@@ -1,4 +1,4 @@
-"""Strategies that are one formula: score each image from its class probabilities, buy the highest."""
+"""Score strategies: score each image by a formula of its class probabilities, and buy the highest scores."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from hetal.train.fitted import Fitted
 
 
 class Score(QueryStrategy):
-    """Buys the rows with the highest scores; ties, copies of one image included, are broken at random.
+    """Buys the rows with the highest scores; ties, such as copies of one image, are broken at random.
 
     Args:
-        score: maps probabilities (M, C) to scores (M,), larger for what is to be bought first. See
-            `hetal.acquisition.scores`.
+        score: maps probabilities (M, C) to scores (M,); the largest are bought first. See `hetal.acquisition.scores`.
     """
 
     def __init__(self, score: Callable[[Tensor], Tensor]) -> None:
         self.score = score
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return the n ids of highest score."""
+        """Return the n ids with the highest scores."""
         ids = pool.unlabelled_ids()
         return ids[top_scores(self.score(fitted.probs_MC)[pool.source_N[ids]], n, rng)]

@@ -1,1 +1,1 @@
-"""From a command line to a run: settings composed and checked, objects built, the run started."""
+"""The command line and the Python entry point: settings composed and checked, objects built, runs started."""

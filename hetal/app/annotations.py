@@ -1,4 +1,4 @@
-"""Annotations as rules for settings: which names a target takes, and whether a value is of the type it declares."""
+"""Type checks of settings by annotations: the parameters of a target, and whether values have their declared types."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import annotated_types
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from hetal.errors import BadInput, what_and_where
+from hetal.errors import BadInput, describe_error
 from hetal.machine.process import unchanged
 
-# Beyond these, torch has no such number.
+# The largest numbers that torch can represent.
 LARGEST_FLOAT = 3.4e38
 LARGEST_INT = 2**63 - 1
 
-# What a node says of itself, beside the settings of its target.
+# Hydra's special keys of a node, besides the settings of its target.
 SPECIAL = {"_target_": str, "_partial_": bool, "_convert_": str, "_recursive_": bool, "_args_": list[Any]}
 
 CALLABLE = get_origin(Callable[..., Any])
@@ -40,7 +40,7 @@ WORDS: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class Call:
-    """What a run passes to something that a config names, beside the settings: positions, and names."""
+    """The arguments that a run passes to a target, besides its settings: a number of positions, and names."""
 
     positions: int = 0
     names: tuple[str, ...] = ()
@@ -48,50 +48,50 @@ class Call:
 
 @dataclass(frozen=True)
 class Target:
-    """A class or function that a config names.
+    """A class or function that a config names, with its signature.
 
     Attributes:
-        name: dotted.
-        found: it.
+        name: dotted name.
+        obj: the class or function.
         parameters: its named parameters, in order, with their annotations.
-        needed: those without a default.
-        takes_any: whether it also takes names that it does not list.
-        takes_more: whether it also takes positions that it does not list.
+        required: the parameters without a default.
+        takes_any: whether it accepts other names (**kwargs).
+        takes_more: whether it accepts more positions (*args).
     """
 
     name: str
-    found: Any
+    obj: Any
     parameters: Mapping[str, Any]
-    needed: frozenset[str]
+    required: frozenset[str]
     takes_any: bool
     takes_more: bool
 
 
 @lru_cache(maxsize=256)
 def target(name: str) -> Target:
-    """Import what is called `name`, and read its signature.
+    """Import the class or function called `name`, and read its signature.
 
     Raises:
-        BadInput: there is nothing of that name; does not name the setting.
+        BadInput: there is nothing of that name; the message does not name the setting.
     """
-    found = _located(name)
-    if not callable(found):
+    obj = _located(name)
+    if not callable(obj):
         raise BadInput("must be the dotted name of a class or function")
     parameters: dict[str, inspect.Parameter] = {}
     hints: dict[str, Any] = {}
     takes_any = takes_more = False
-    # What a constructor passes on to its base class under names that it does not list, that class lists.
-    classes = found.__mro__[:-1] if inspect.isclass(found) else ()
+    # A constructor with **kwargs passes them on to that of its base class, whose parameters are added.
+    classes = obj.__mro__[:-1] if inspect.isclass(obj) else ()
     constructors = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
-    for code in constructors or [found]:
+    for code in constructors or [obj]:
         try:
             listed = list(inspect.signature(code).parameters.values())[len(constructors[:1]) :]
-        except (TypeError, ValueError):  # written in C, and does not say
+        except (TypeError, ValueError):  # written in C, without a signature
             takes_any = takes_more = True
             break
         with suppress(
             TypeError, ValueError, NameError, AttributeError
-        ):  # without its annotations, any value goes
+        ):  # without annotations, any value is accepted
             hints = {**get_type_hints(code, include_extras=True), **hints}
         named = (p for p in listed if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         parameters = {**{p.name: p for p in named}, **parameters}
@@ -101,7 +101,7 @@ def target(name: str) -> Target:
             break
     return Target(
         name,
-        found,
+        obj,
         {key: hints.get(key, Any) for key in parameters},
         frozenset(key for key, p in parameters.items() if p.default is p.empty),
         takes_any,
@@ -110,7 +110,7 @@ def target(name: str) -> Target:
 
 
 def call_of(hint: Any) -> Call | None:
-    """Return how something of an annotated type is called; None where the annotation does not say."""
+    """Return how a callable of this annotation is called; None if the annotation does not say."""
     if get_origin(hint) is not CALLABLE:
         return None
     arguments = get_args(hint)[0]
@@ -134,22 +134,22 @@ def check_value(hint: Any, value: Any, where: str) -> None:
         raise BadInput(f"{where}={shown(value)}: must be {in_words(hint)}") from None
 
 
-def gives(hint: Any, found: Any, partial: bool) -> bool:
-    """Tell whether calling `found`, or with `partial` what remains of it, can be of an annotated type."""
-    if hint is Any or not inspect.isclass(found):
+def gives(hint: Any, obj: Any, partial: bool) -> bool:
+    """Return whether the result of calling `obj` (with `partial`, the partial itself) can be of the annotated type."""
+    if hint is Any or not inspect.isclass(obj):
         return True
     if get_origin(hint) in (Union, UnionType):
-        return any(gives(one, found, partial) for one in get_args(hint))
+        return any(gives(one, obj, partial) for one in get_args(hint))
     kind = get_origin(hint) or hint
     if kind is CALLABLE:
-        return partial or "__call__" in dir(found)
+        return partial or "__call__" in dir(obj)
     if kind is functools.partial:
         return partial
-    return not partial and (not inspect.isclass(kind) or issubclass(found, kind))
+    return not partial and (not inspect.isclass(kind) or issubclass(obj, kind))
 
 
 def in_words(hint: Any) -> str:
-    """Say what values an annotation allows."""
+    """Describe the values that an annotation allows."""
     if hint in WORDS:
         return WORDS[hint]
     origin, arguments = get_origin(hint), get_args(hint)
@@ -168,7 +168,7 @@ def in_words(hint: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Write a value as it is typed, at bearable length."""
+    """Return a value as it is typed on the command line, shortened."""
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, list):
@@ -183,31 +183,33 @@ def shown(value: Any) -> str:
 
 
 def between(low: int, high: int) -> Any:
-    """Return the bounds of a whole number, for `Annotated`."""
+    """Return the bounds of a whole number, to be used with `Annotated`."""
     return annotated_types.Interval(ge=low, le=high)
 
 
 def _located(name: str) -> Any:
-    """Import what is called `name`; Hydra's own function of this kind prints several lines where it fails."""
+    """Import the object called `name`; Hydra's own function for this prints several lines if it fails."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
         raise BadInput("must be the dotted name of a class or function")
-    known = {*sys.modules}
+    imported_before = {*sys.modules}
     try:
         with unchanged("its import"):
-            found: Any = import_module(parts[0])
+            obj: Any = import_module(parts[0])
             for i, part in enumerate(parts[1:], start=2):
-                if not hasattr(found, part):
+                if not hasattr(obj, part):
                     import_module(".".join(parts[:i]))
-                found = getattr(found, part)
+                obj = getattr(obj, part)
     except BadInput:
-        for module in {*sys.modules} - known:  # it is to be refused as often as it is asked for
+        for module in {
+            *sys.modules
+        } - imported_before:  # so that another attempt imports, and refuses, it again
             if module.partition(".")[0] == parts[0]:
                 del sys.modules[module]
         raise
-    except Exception as error:  # whatever a user's module may raise as it is imported
-        raise BadInput(f"cannot be imported: {what_and_where(error)}") from error
-    return found
+    except Exception as error:  # a user's module may raise anything
+        raise BadInput(f"cannot be imported: {describe_error(error)}") from error
+    return obj
 
 
 @lru_cache(maxsize=256)

@@ -19,10 +19,10 @@ from hetal.app.launch import launch
 from hetal.app.messages import answered
 from hetal.errors import BadInput
 from hetal.machine.installation import CONF
-from hetal.machine.output import protect
-from hetal.machine.signals import Watched
+from hetal.machine.output import protect_output
+from hetal.machine.signals import Supervisor
 from hetal.record.redact import check_arguments, redacted
-from hetal.sweep.jobs import reason, run_job
+from hetal.sweep.jobs import failure_reason, run_job
 from hetal.sweep.mult import as_options
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     Raises:
         SystemExit: a mistake of the user's, status 1; or it was stopped, 128 and the signal's number.
     """
-    protect()
+    protect_output()
     if "--version" in sys.argv[1:]:
         print(f"hetal {hetal.__version__}, Hydra {hydra.__version__}")
         return
@@ -83,14 +83,14 @@ def task(cfg: DictConfig) -> float | None:
         print(f"error: {redacted(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt as error:
-        if in_sweep and Watched.by_another:
+        if in_sweep and Supervisor.present:
             raise
         stopped(error)
     # Nothing that a run consists of may end it, least of all as if it were done.
     except SystemExit as error:
         if in_sweep:
             raise
-        print(f"error: {reason(error)}, and the run is not done", file=sys.stderr)
+        print(f"error: {failure_reason(error)}, and the run is not done", file=sys.stderr)
         raise SystemExit(1) from None
 
 

@@ -1,4 +1,4 @@
-"""From config nodes to objects, refusing by the name the user typed what no run can use."""
+"""Checks of a resolved config, and instantiation of its parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hetal.app.annotations import (
     target,
 )
 from hetal.app.messages import no_such
-from hetal.errors import CONTROL, BadInput, what_and_where
+from hetal.errors import CONTROL, BadInput, describe_error
 from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
 from hetal.record.settings import PLAIN
@@ -35,12 +35,12 @@ from hetal.watch.wandb import Tracker
 
 @dataclass(frozen=True)
 class Group:
-    """A config group.
+    """How the target of a config group is used.
 
     Attributes:
-        makes: the type of the object that its target makes; None where the run calls what the config describes.
-        called: how the run calls it.
-        optional: whether null stands for none.
+        makes: type of the object that the target creates; None if the run calls the target itself.
+        called: how the run calls the target.
+        optional: whether the group may be null.
     """
 
     makes: type[Any] | None = None
@@ -59,7 +59,7 @@ GROUPS = {
 }
 
 
-# The settings that are no group and that an experiment is given as they are typed.
+# Plain settings that an experiment takes.
 NUMBERS = ("n_start", "n_query", "n_end", "seed")
 
 
@@ -71,14 +71,14 @@ def build_experiment(config: Mapping[str, Any], name: str) -> Experiment:
         name: of the strategy, as the user chose it.
 
     Raises:
-        BadInput: a constructor refused what it was given, or makes something that is no part of a run.
+        BadInput: a constructor refused its arguments, or a part has the wrong type.
     """
     parts = {key: build_part(config, key) for key in config if key in GROUPS and key != "tracker"}
     return Experiment(name=name, **parts, **{key: config[key] for key in NUMBERS})
 
 
 def build_part(config: Mapping[str, Any], group: str) -> Any:
-    """Instantiate what a resolved config chose for a group, such as `alg`; null stands for none.
+    """Instantiate the part that a resolved config chose for a group, such as `alg`; None for null.
 
     Raises:
         BadInput: as `build_experiment`.
@@ -94,7 +94,7 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
             cause = cause.__cause__
         if isinstance(cause, BadInput):
             raise cause from None
-        raise BadInput(f"{group}: {_name(value)} fails: {what_and_where(cause)}") from error
+        raise BadInput(f"{group}: {_name(value)} fails: {describe_error(cause)}") from error
     wanted: Any = GROUPS[group].makes or Callable
     if part is not None and not isinstance(part, wanted):
         raise BadInput(
@@ -105,11 +105,11 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
 
 
 def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = None) -> None:
-    """Check every value of a resolved config against the type that its receiver declares.
+    """Check every value of a resolved config against its declared type.
 
     Args:
         config: plain values.
-        choices: the option chosen in each config group, where that is known.
+        choices: the option chosen in each config group, if known.
 
     Raises:
         BadInput: names the setting, its value, and what is allowed.
@@ -154,45 +154,47 @@ def _check_node(node: Mapping[Any, Any], path: str, hint: Any, called: Call | No
 
     Args:
         node: of the config.
-        path: its name.
-        hint: the annotation of what receives what it makes.
-        called: what is passed beside its settings if it is partial; None where that is not known.
+        path: of the node, for messages.
+        hint: annotation of the value that the node stands for.
+        called: the arguments that a partial is called with, besides its settings; None if not known.
     """
     for key, kind in SPECIAL.items():
         if key in node:
             check_value(kind, node[key], f"{path}.{key}")
     try:
-        found = target(node["_target_"])
+        chosen = target(node["_target_"])
     except BadInput as error:
         raise BadInput(f"{path}._target_={node['_target_']}: {error}") from None
     partial = node.get("_partial_", False)
-    if not gives(hint, found.found, partial):
-        if gives(hint, found.found, not partial):
+    if not gives(hint, chosen.obj, partial):
+        if gives(hint, chosen.obj, not partial):
             raise BadInput(f"{path}._partial_={shown(partial)}: must be {shown(not partial)} here")
-        raise BadInput(f"{path}._target_={found.name}: must be {in_words(hint)}")
-    _check_names(node, path, found, called if partial else Call())
+        raise BadInput(f"{path}._target_={chosen.name}: must be {in_words(hint)}")
+    _check_names(node, path, chosen, called if partial else Call())
     for key, value in node.items():
         if key not in SPECIAL:
-            check_setting(found.parameters.get(str(key), Any), value, f"{path}.{key}")
+            check_setting(chosen.parameters.get(str(key), Any), value, f"{path}.{key}")
 
 
-def _check_names(node: Mapping[Any, Any], path: str, found: Target, called: Call | None) -> None:
-    """Check that a target takes the names of the settings given, and is given all that it needs."""
-    passed = [*list(found.parameters)[: called.positions], *called.names] if called else []
-    settings = [key for key in found.parameters if key not in passed]
+def _check_names(node: Mapping[Any, Any], path: str, chosen: Target, called: Call | None) -> None:
+    """Check that a target has parameters for all settings of its node, and that no required one is missing."""
+    passed = [*list(chosen.parameters)[: called.positions], *called.names] if called else []
+    settings = [key for key in chosen.parameters if key not in passed]
     for key in node:
-        if key in SPECIAL or key in settings or (found.takes_any and key not in passed):
+        if key in SPECIAL or key in settings or (chosen.takes_any and key not in passed):
             continue
-        raise BadInput(no_such(f"{path}.{key}", [f"{path}.{name}" for name in settings], found.name))
+        raise BadInput(no_such(f"{path}.{key}", [f"{path}.{name}" for name in settings], chosen.name))
     if called is None or "_args_" in node:
         return
-    lacking = [key for key in settings if key in found.needed and key not in node]
+    lacking = [key for key in settings if key in chosen.required and key not in node]
     if lacking:
-        raise BadInput(f"{path}.{lacking[0]} is not set; it must be {in_words(found.parameters[lacking[0]])}")
-    refused = not found.takes_any and not set(called.names) <= set(found.parameters)
-    if refused or (not found.takes_more and len(passed) < called.positions + len(called.names)):
         raise BadInput(
-            f"{path}._target_={found.name}: cannot be called as {path} is, with "
+            f"{path}.{lacking[0]} is not set; it must be {in_words(chosen.parameters[lacking[0]])}"
+        )
+    refused = not chosen.takes_any and not set(called.names) <= set(chosen.parameters)
+    if refused or (not chosen.takes_more and len(passed) < called.positions + len(called.names)):
+        raise BadInput(
+            f"{path}._target_={chosen.name}: cannot be called as {path} is, with "
             + (f"{', '.join(called.names)}" if called.names else f"{called.positions} arguments")
         )
 

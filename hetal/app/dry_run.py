@@ -1,4 +1,4 @@
-"""What a dry run checks: all that a run checks before it trains, and nothing twice that two jobs of a sweep share."""
+"""Dry runs: all checks that a run makes before training, without repeating those that jobs of a sweep share."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ from hetal.machine.gpus import check_slots
 from hetal.record.writer import Record
 from hetal.rng import stream
 
-# What `Experiment.prepare` depends on. The seed is left out: which rows it draws makes no setting wrong or right.
+# Settings that decide whether `Experiment.prepare` succeeds. The seed is left out: it only changes which rows are
+# drawn.
 PREPARED = ("data", "noise", "model", "train", "finetune", "alg", "n_start", "n_query", "n_end", "device")
 
-# By what was checked in this process: what a run would say, or None where it would begin.
+# By the settings checked in this process: the error message of a run, or None if it would start.
 _refusals: dict[str, str | None] = {}
 
 
-class _Last:
-    """The one thing made last; a sweep comes to jobs that share it one after the other."""
+class _LastValue:
+    """A cache of one value, the last: jobs of a sweep that share it usually follow one another."""
 
     def __init__(self) -> None:
         self._key: str | None = None
         self._value: Any = None
 
     def get(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what was made for `key`, or make it."""
+        """Return the cached value of `key`, or make it."""
         if self._key != key:
-            self._key = self._value = None  # two need not be in memory
+            self._key = self._value = None  # so that two are never in memory
             self._value = make()
             self._key = key
         return self._value
 
 
-_task, _pool = _Last(), _Last()
+_task, _pool = _LastValue(), _LastValue()
 
 
 def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
-    """Check what a run would check before its first round. Nothing is written.
+    """Make all checks of a run before its first round; nothing is written.
 
     Args:
         config: the resolved config, whose types have been checked.
-        record: its record, not finished.
-        force: it would begin anew, whatever is on record.
+        record: of the run, not finished.
+        force: whether the run would replace what is on record.
 
     Raises:
-        BadInput: what the run would say.
+        BadInput: the error that the run would raise.
     """
     build_part(config, "tracker")
     experiment = build_experiment(config, record.choices["alg"])
@@ -60,14 +61,14 @@ def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
     check_slots(config["jobs_per_gpu"])
     stream(config["seed"], "check")
     _check_folder(record)
-    # What was begun goes on with the same rows only.
+    # A run that was begun can only continue with the same data.
     if (record.dir / "provenance.json").exists() and not force:
         record.check(device, experiment.prepare(device).fingerprint)
         return
     key = _key(config, *PREPARED)
     if key not in _refusals:
         try:
-            _sharing(experiment, config).prepare(device)
+            _with_cache(experiment, config).prepare(device)
             _refusals[key] = None
         except BadInput as error:
             _refusals[key] = str(error)
@@ -75,11 +76,11 @@ def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
         raise BadInput(refusal)
 
 
-def _sharing(experiment: Experiment, config: Mapping[str, Any]) -> Experiment:
-    """Return an experiment that takes its task and its pool from the one before where these are the same."""
+def _with_cache(experiment: Experiment, config: Mapping[str, Any]) -> Experiment:
+    """Return the experiment with its task and corrupted pool cached for the next job, if these are the same."""
     data, noise = _key(config, "data"), _key(config, "data", "noise")
 
-    # By the names that the parts themselves have in messages.
+    # `wraps` keeps the names of the parts for messages.
     @functools.wraps(getattr(experiment.data, "func", experiment.data))
     def load(**given: Any) -> Any:
         return _task.get(data, lambda: experiment.data(**given))
@@ -96,8 +97,8 @@ def _key(config: Mapping[str, Any], *names: str) -> str:
 
 
 def _check_folder(record: Record) -> None:
-    there = next(folder for folder in (record.dir, *record.dir.parents) if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    existing = next(folder for folder in (record.dir, *record.dir.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise BadInput(
-            f"root={record.config['root']}: cannot write {record.dir}: {there} is not to be written"
+            f"root={record.config['root']}: cannot write {record.dir}: {existing} is not to be written"
         )

@@ -14,7 +14,7 @@ import hetal.app.resolvers  # noqa: F401  # that configs refer to
 from hetal.errors import BadInput, RecordLocked
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_settings
-from hetal.sweep.jobs import Outcome, given, has_failed, place_in_sweep
+from hetal.sweep.jobs import JobResult, has_failed, job_label, raw_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def _check_resolved(node: Any, path: str = "") -> None:
         raise BadInput(f"{path}={node}: must not contain ${{")
 
 
-def launch(cfg: DictConfig) -> Outcome:
+def launch(cfg: DictConfig) -> JobResult:
     """Run the experiment that `cfg` describes, or what is missing of it.
 
     Raises:
@@ -70,7 +70,7 @@ def launch(cfg: DictConfig) -> Outcome:
     from hetal.app.single_run import run_on_record
     from hetal.budget import Budget
     from hetal.machine.device import pick_device
-    from hetal.machine.gpus import one_gpu
+    from hetal.machine.gpus import hold_gpu
     from hetal.machine.signals import SafeStop
     from hetal.record.writer import Record
     from hetal.watch.console import show_dry
@@ -82,9 +82,9 @@ def launch(cfg: DictConfig) -> Outcome:
     check_config(config, hydra.runtime.choices)
     in_sweep = hydra.mode == RunMode.MULTIRUN
     choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in GROUPS}
-    record = Record(config, choices, given(hydra.overrides.task), force=config["force"])
+    record = Record(config, choices, raw_overrides(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
-    progress = f"{place_in_sweep(hydra)} checked  " if config["dry_run"] and in_sweep else ""
+    progress = f"{job_label(hydra)} checked  " if config["dry_run"] and in_sweep else ""
     if not config["force"] and (rounds := record.finished(budget)) is not None:
         console.print(progress, end="")
         return _skip(record, rounds, console, brief=in_sweep, tell=not config["dry_run"])
@@ -93,7 +93,7 @@ def launch(cfg: DictConfig) -> Outcome:
         from hetal.record.duration import expected_seconds
 
         check_run(config, record, config["force"])
-        outcome = Outcome(
+        outcome = JobResult(
             "to continue" if record.rounds else "to run",
             record.dir,
             expected_seconds=expected_seconds(record),
@@ -111,7 +111,7 @@ def launch(cfg: DictConfig) -> Outcome:
 
     while True:
         try:
-            with one_gpu(chosen, config["jobs_per_gpu"], say) as device:
+            with hold_gpu(chosen, config["jobs_per_gpu"], say) as device:
                 summary = run_on_record(experiment, record, tracker, device, console, should_stop)
             if summary is not None:
                 return _outcome(record, summary, "done")
@@ -126,7 +126,7 @@ def launch(cfg: DictConfig) -> Outcome:
             return _skip(record, rounds, console, brief=True, tell=True)
 
 
-def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> Outcome:
+def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> JobResult:
     """Say that a run is on record already, be it as a part of a longer one; with `tell`, its tracker too.
 
     Raises:
@@ -146,13 +146,13 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, te
     summary = whole
     if summary is None or rounds != record.rounds:
         base_rate = None if whole is None else whole["base_rate"]
-        summary = summarise(rounds, record.bought[: len(rounds)], base_rate)
+        summary = summarise(rounds, record.purchases[: len(rounds)], base_rate)
     show_skipped(console, record, rounds, summary, made_by(record.config), brief)
     if tell:
         build_part(record.config, "tracker").show_finished(record, rounds, summary)
     return _outcome(record, summary, "skipped")
 
 
-def _outcome(record: Record, summary: Mapping[str, Any], state: str) -> Outcome:
+def _outcome(record: Record, summary: Mapping[str, Any], state: str) -> JobResult:
     area, accuracy = float(summary["area_under_curve"]), float(summary["final_accuracy"])
-    return Outcome(state, record.dir, area, accuracy, summary=summary)
+    return JobResult(state, record.dir, area, accuracy, summary=summary)

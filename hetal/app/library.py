@@ -27,7 +27,7 @@ from hetal.machine.installation import CONF
 from hetal.machine.process import new_process_settings
 from hetal.record.redact import check_arguments, redacted
 from hetal.sweep.callback import check_hydra
-from hetal.sweep.jobs import Outcome, reason
+from hetal.sweep.jobs import JobResult, failure_reason
 from hetal.sweep.mult import as_options
 
 
@@ -79,7 +79,7 @@ def run(*overrides: str, config_dir: str | os.PathLike[str] | None = None) -> Re
             error.args = ("stopped; the same call goes on",)
             raise
         except SystemExit as error:
-            raise BadInput(f"{reason(error)}, and the run is not done") from error
+            raise BadInput(f"{failure_reason(error)}, and the run is not done") from error
     return Result(outcome.folder, outcome.summary, outcome.state)
 
 
@@ -111,7 +111,7 @@ def _composed(overrides: Sequence[str], config_dir: str | os.PathLike[str] | Non
     return cfg
 
 
-def _run(cfg: DictConfig) -> Outcome:
+def _run(cfg: DictConfig) -> JobResult:
     cfg.hydra.mode = RunMode.RUN
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from hetal.machine.cores import cores
 from hetal.record.settings import PLAIN, SETTINGS, table_of
-from hetal.sweep.workers import elsewhere
+from hetal.sweep.workers import run_in_process
 
 
 def settings_table() -> str:
@@ -44,7 +44,7 @@ def jobs_at_once(device: Any, threads: Any, jobs_per_gpu: Any) -> int:
     for name, value in (("threads", threads), ("jobs_per_gpu", jobs_per_gpu)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value}: must be at least 1")
-    if device in ("auto", "cuda") and (n_gpus := elsewhere(_n_gpus)):
+    if device in ("auto", "cuda") and (n_gpus := run_in_process(_n_gpus)):
         return int(n_gpus) * int(jobs_per_gpu)
     return max(cores() // int(threads), 1)
 

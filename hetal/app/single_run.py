@@ -1,4 +1,4 @@
-"""One run from its experiment to its record, followed by the console, the tracker and what else watches it."""
+"""One run of an experiment, written to its record and followed by the console, the tracker and other watchers."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def run_on_record(
     console: Console,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
-    """Run an experiment, or what is missing of it, and finish its record.
+    """Run an experiment, or its missing rounds, and finish its record.
 
-    Where a shorter run is on record, what a longer one makes alike is kept.
+    If a shorter run is on record, the rounds that are the same in the longer one are kept.
 
     Args:
         experiment: what to run.
-        record: of it, not finished.
-        tracker: shows its learning curve elsewhere.
-        device: where to compute.
-        console: where to show how it goes.
-        should_stop: a reason to stop that is no signal, asked after every epoch.
+        record: of the run, not finished.
+        tracker: shows its learning curve.
+        device: to compute on.
+        console: to show progress on.
+        should_stop: a reason to stop besides signals, called after epochs.
 
     Returns:
-        The summary; None where nothing was left to do, since another process has been faster.
+        The summary; None if another process has finished the run meanwhile.
 
     Raises:
         RecordLocked: another process holds the record.
         BadInput: the parts do not fit together, or the record cannot be written.
-        Stopped: it was asked to stop; all finished rounds are on record.
-        Diverged: a loss was not finite.
+        Stopped: the run was stopped; all finished rounds are on record.
+        Diverged: a loss is not finite.
     """
     config = record.config
     setup = experiment.prepare(device)
@@ -75,7 +75,7 @@ def run_on_record(
 
 
 def notes_on(setup: Setup, device: torch.device) -> Iterator[str]:
-    """Yield what a user would want to know of a run before it starts, and that stops nothing."""
+    """Yield warnings to show before a run starts."""
     if setup.learner.precision == "bf16" and lacks_bfloat16(device):
         yield "train.precision=bf16 is slow here: this device computes it in software"
     if absent := setup.absent_classes:

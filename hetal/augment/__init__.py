@@ -1,4 +1,4 @@
-"""Strong augmentation of images: `Strong`, and the operations that it draws from."""
+"""Strong augmentation of images, and its operations."""
 
 from hetal.augment.strong import Strong
 

@@ -1,11 +1,11 @@
-"""Operations on pixel values: those of RandAugment (Cubuk et al., 2020), one magnitude an image.
+"""Operations on pixel values of RandAugment (Cubuk et al., 2020), with one magnitude per image.
 
-Each equals Pillow's (`ImageEnhance`, `ImageOps`) bit for bit, for whole batches and in integers: the factor of
-a blend is cut to a multiple of 2^-16. The one departure: autocontrast divides exactly, where Pillow's
-floating-point quotient can fall one grey level short.
+Each equals Pillow's (`ImageEnhance`, `ImageOps`) bit for bit, for whole batches and in integer arithmetic: the factor
+of a blend is truncated to a multiple of 2^-16. One departure: autocontrast divides exactly, where Pillow's
+floating-point quotient can be one grey level too low.
 
-All take uint8 images (B, C, H, W) of one or three channels and a magnitude (B,) float32, and return uint8 images
-of that shape: new ones, or the same where there is nothing to do.
+All take uint8 images (B, C, H, W) with one or three channels and magnitudes (B,) float32, and return uint8 images of
+that shape: new ones, or the same tensor if there is nothing to do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def luma(images_B: Tensor) -> Tensor:
 
 
 def identity(images_B: Tensor, _: Tensor) -> Tensor:
-    """Return the images."""
+    """Return the images unchanged."""
     return images_B
 
 
@@ -57,12 +57,12 @@ def contrast(images_B: Tensor, factor_B: Tensor) -> Tensor:
 
 
 def colour(images_B: Tensor, factor_B: Tensor) -> Tensor:
-    """Blend with the luma; one channel has no colour to lose."""
+    """Blend with the luma; images with one channel are unchanged."""
     return images_B if images_B.shape[1] == 1 else blend(luma(images_B), images_B, factor_B)
 
 
 def sharpness(images_B: Tensor, factor_B: Tensor) -> Tensor:
-    """Blend with the image smoothed by (1 1 1; 1 5 1; 1 1 1) / 13, its border left as it is."""
+    """Blend with the image smoothed by (1 1 1; 1 5 1; 1 1 1) / 13, except its border."""
     smooth_B = images_B.int()
     rows_B = smooth_B[..., :-2, :] + smooth_B[..., 1:-1, :] + smooth_B[..., 2:, :]
     total_B = rows_B[..., :-2] + rows_B[..., 1:-1] + rows_B[..., 2:] + 4 * smooth_B[..., 1:-1, 1:-1]
@@ -71,7 +71,7 @@ def sharpness(images_B: Tensor, factor_B: Tensor) -> Tensor:
 
 
 def posterize(images_B: Tensor, bits_B: Tensor) -> Tensor:
-    """Keep the highest `bits` bits, rounded down, of every value."""
+    """Keep the highest `bits` bits of every value, with `bits` rounded down."""
     dropped_B = torch.bitwise_left_shift(torch.ones_like(bits_B, dtype=torch.int32), 8 - bits_B.int())
     return images_B & (256 - dropped_B).to(torch.uint8).view(-1, 1, 1, 1)
 
@@ -83,7 +83,7 @@ def solarize(images_B: Tensor, threshold_B: Tensor) -> Tensor:
 
 
 def autocontrast(images_B: Tensor, _: Tensor) -> Tensor:
-    """Stretch every channel to 0..255, rounded down; a constant channel stays."""
+    """Stretch every channel to 0..255, rounded down; a constant channel is unchanged."""
     low_B, high_B = images_B.amin((2, 3), keepdim=True), images_B.amax((2, 3), keepdim=True)
     varies = high_B > low_B
     span_B = torch.where(varies, high_B - low_B, 255)
@@ -91,18 +91,18 @@ def autocontrast(images_B: Tensor, _: Tensor) -> Tensor:
 
 
 def equalize(images_B: Tensor, _: Tensor) -> Tensor:
-    """Flatten every channel's histogram, as Pillow does; one with too few values to spread stays."""
+    """Equalise every channel's histogram, as Pillow does; a channel with too few values is unchanged."""
     value = images_B.flatten(2).long()
     count = value.new_zeros((*value.shape[:2], 256)).scatter_add_(2, value, torch.ones_like(value))
     below = count.cumsum(2) - count
-    # Pixels below the highest value present: what the other 255 steps share.
+    # Pixels below the highest value present, divided among the other 255 steps.
     step = below.gather(2, value.amax(2, keepdim=True)) // 255
     table = ((below + step // 2) // step.clamp(min=1)).clamp_(max=255)
     table = torch.where(step > 0, table, torch.arange(256, device=table.device)).to(torch.uint8)
     return table.gather(2, value).view_as(images_B)
 
 
-# FixMatch (Sohn et al., 2020), table 12: the operation, its least and its greatest magnitude.
+# FixMatch (Sohn et al., 2020), table 12: the operation, its smallest and its largest magnitude.
 PIXEL_OPS: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float, float], ...] = (
     (identity, 0, 0),
     (autocontrast, 0, 0),

@@ -1,4 +1,4 @@
-"""Strong augmentation, for fine-tuning on pseudo-labels: random operations, crop, flip, cutout.
+"""Strong augmentation for fine-tuning on pseudo-labels: random operations, crop, flip, cutout.
 
 Cubuk, Zoph, Shlens, Le (2020), RandAugment, arXiv:1909.13719; its list and ranges as in Sohn et al. (2020),
 FixMatch, arXiv:2001.07685, table 12; DeVries, Taylor (2017), Cutout, arXiv:1708.04552. Per image
@@ -6,10 +6,10 @@ FixMatch, arXiv:2001.07685, table 12; DeVries, Taylor (2017), Cutout, arXiv:1708
     x <- op_k(x; m_k), k = 1..n_ops,   op_k ~ Uniform(list),   m_k ~ Uniform(range of op_k)
     x <- cutout(flip(crop(pad(x))))
 
-The operations are Pillow's, which the papers ran, for whole batches and in integers, so that every device
-gives the same bits. Departures: every operation drawn is applied, in the ranges of the table (FixMatch's code
-skips each with probability 1/2, and its factors exceed 1); what comes from outside an image is 0 (there, grey
-after a warp and a reflection in the crop); crop and flip follow the operations (there, they come first).
+The operations are Pillow's, which the papers used, for whole batches and in integer arithmetic, so that every device
+gives the same bits. Departures: every drawn operation is applied, in the ranges of the table (FixMatch's code skips
+each with probability 1/2, and its factors exceed 1); pixels from outside an image are 0 (there, grey after a warp and
+reflected in the crop); crop and flip follow the operations (there, they come first).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _HIGH = torch.tensor([high for _, _, high in PIXEL_OPS] + list(WARPS.values()), 
 
 
 def operate(images_B: Tensor, sizes: list[int], magnitude_B: Tensor, matrix_B6: Tensor) -> Tensor:
-    """Apply one operation to each image.
+    """Apply one operation to each image of a batch.
 
     Args:
         images_B: (B, C, H, W) uint8, sorted by operation.
-        sizes: how many images each of `PIXEL_OPS`, then of `WARPS`, is for.
+        sizes: number of images for each of `PIXEL_OPS`, then of `WARPS`.
         magnitude_B: (B,) float32.
         matrix_B6: (B, 6) int32, `warp_matrices` of them.
     """
@@ -47,13 +47,13 @@ def operate(images_B: Tensor, sizes: list[int], magnitude_B: Tensor, matrix_B6: 
 
 @dataclass(frozen=True)
 class Strong:
-    """Strong augmentation of uint8 images, each image with draws of its own.
+    """Strong augmentation of uint8 images, with separate random draws for each image.
 
     Attributes:
         n_ops: operations per image, drawn with replacement.
         padding: zeros around an image before the random crop, as a share of its side, in 0..0.5.
         flip: probability of a horizontal flip.
-        cutout: side of the grey rectangle, as a share of the image's; its centre is any pixel.
+        cutout: side of the grey rectangle, as a share of the image's side; its centre is a uniform random pixel.
 
     Raises:
         BadInput: a hyperparameter is out of its range.
@@ -72,10 +72,10 @@ class Strong:
                 raise BadInput(f"finetune.augment.{name}={getattr(self, name)}: must be in 0..{most}")
 
     def check(self, image_shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        """Refuse, before any training, images that have no such augmentation.
+        """Refuse, before any training, images that cannot be augmented.
 
         Args:
-            image_shape: of one image, such as (3, 32, 32).
+            image_shape: shape of one image, such as (3, 32, 32).
             dtype: of the images.
 
         Raises:
@@ -91,9 +91,8 @@ class Strong:
         """Return augmented copies: (B, C, H, W) uint8, on the images' device.
 
         Args:
-            images_B: (B, C, H, W) uint8, any device; not changed.
-            rng: CPU generator, the only source of randomness; in the same state, it gives every device the
-                same images.
+            images_B: (B, C, H, W) uint8, on any device; not changed.
+            rng: CPU generator, the only source of randomness, so that the result does not depend on the device.
 
         Raises:
             BadInput: as `check`.
@@ -103,24 +102,24 @@ class Strong:
         draws = torch.rand((2 * self.n_ops + 5, n), generator=rng, dtype=torch.float64)
         if n == 0:
             return images_B.clone()
-        # Drawn, sorted and counted on the CPU, so that a GPU is never waited for.
+        # Drawn, sorted and counted on the CPU, to avoid synchronising with a GPU.
         op_KB, order_KB = (draws[: self.n_ops] * len(_LOW)).long().sort(dim=1, stable=True)
         magnitude_KB = _LOW[op_KB] + (_HIGH - _LOW)[op_KB] * draws[self.n_ops : -5].gather(1, order_KB)
         sizes_K = [torch.bincount(op_B, minlength=len(_LOW)).tolist() for op_B in op_KB]
         matrix_KB6 = warp_matrices(op_KB - len(PIXEL_OPS), magnitude_KB, height, width)
-        # Images stay sorted by their last operation until the next one's order; the last take puts them back.
-        place_KB = torch.cat([torch.arange(n).expand(1, -1), order_KB.argsort(dim=1)])
-        take_KB = torch.cat([place_KB[:-1].gather(1, order_KB), place_KB[-1:]])
+        # Images are reordered directly from the order of one operation to that of the next, and back at the end.
+        position_KB = torch.cat([torch.arange(n).expand(1, -1), order_KB.argsort(dim=1)])
+        take_KB = torch.cat([position_KB[:-1].gather(1, order_KB), position_KB[-1:]])
         *takes, back_B = take_KB.to(images_B.device).unbind()
-        slots = (t.to(images_B.device).unbind() for t in (magnitude_KB.float(), matrix_KB6))
-        for sizes, take_B, magnitude_B, matrix_B6 in zip(sizes_K, takes, *slots, strict=True):
+        parameters = (t.to(images_B.device).unbind() for t in (magnitude_KB.float(), matrix_KB6))
+        for sizes, take_B, magnitude_B, matrix_B6 in zip(sizes_K, takes, *parameters, strict=True):
             images_B = operate(images_B.index_select(0, take_B), sizes, magnitude_B, matrix_B6)
         hole = round(self.cutout * height), round(self.cutout * width)
         plan_B5 = self._plan(draws[-5:], height, width, hole).to(images_B.device)
         return crop_flip_cut(images_B.index_select(0, back_B), plan_B5, hole)
 
     def _plan(self, draws_5B: Tensor, height: int, width: int, hole: tuple[int, int]) -> Tensor:
-        """Return `crop_flip_cut`'s plan from five uniform draws an image."""
+        """Return the plan of `crop_flip_cut` from five uniform draws per image."""
         up_B, left_B, flip_B, row_B, col_B = draws_5B
         pad_y, pad_x = int(self.padding * height), int(self.padding * width)
         plan = [

@@ -1,8 +1,8 @@
-"""Operations that move pixels: the warps of RandAugment (Cubuk et al., 2020), crop, flip and cutout.
+"""Geometric operations: the warps of RandAugment (Cubuk et al., 2020), crop, flip and cutout.
 
-A warp gives to pixel (x, y) the input's pixel (floor(ax + by + c), floor(dx + ey + f)), as Pillow's affine
-transform does: with coefficients in 16.16 fixed point, so that every device takes the same pixel. What comes
-from outside an image is 0. Cutout is that of DeVries, Taylor (2017), arXiv:1708.04552, filled with FixMatch's grey.
+A warp sets pixel (x, y) to the input's pixel (floor(ax + by + c), floor(dx + ey + f)), like Pillow's affine transform,
+with coefficients in 16.16 fixed point, so that every device reads the same pixel. Pixels from outside an image are 0.
+Cutout is that of DeVries, Taylor (2017), arXiv:1708.04552, filled with FixMatch's grey.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from torch import Tensor
 ONE = 1 << 16  # 1.0 in 16.16 fixed point
 GREY = 127
 
-# FixMatch (Sohn et al., 2020), table 12: the greatest magnitude either way, in degrees, slope, share of the side.
+# FixMatch (Sohn et al., 2020), table 12: the largest magnitude in either direction, in degrees, slope, share of the
+# side.
 WARPS = {"rotate": 30.0, "shear_x": 0.3, "shear_y": 0.3, "translate_x": 0.3, "translate_y": 0.3}
 
 
 def warp_matrices(op_B: Tensor, magnitude_B: Tensor, height: int, width: int) -> Tensor:
-    """Return (..., 6) int32 coefficients a..f for `warp`, in 16.16 fixed point.
+    """Return (..., 6) int32 coefficients a..f of `warp`, in 16.16 fixed point.
 
-    Rotation is counter-clockwise about the centre; shears leave the first row or column in place.
+    Rotation is counter-clockwise about the centre; shears keep the first row or column in place.
 
     Args:
-        op_B: (...) positions in `WARPS`; another number is the identity.
+        op_B: (...) indices into `WARPS`; any other number is the identity.
         magnitude_B: (...) float64.
         height, width: of the images.
     """
@@ -35,7 +36,7 @@ def warp_matrices(op_B: Tensor, magnitude_B: Tensor, height: int, width: int) ->
     a, b, d, e = cos, shear_x - sin, shear_y + sin, cos
     c = move_x * width + ((1 - cos) * width + sin * height) / 2
     f = move_y * height + ((1 - cos) * height - sin * width) / 2
-    # Pixel (x, y) has its centre at (x + 1/2, y + 1/2).
+    # The centre of pixel (x, y) is at (x + 1/2, y + 1/2).
     rows = torch.stack([a, b, c + (a + b) / 2, d, e, f + (d + e) / 2], dim=-1)
     return (rows * ONE + 0.5).floor().int()
 
@@ -48,7 +49,7 @@ def pick(images_B: Tensor, y_B: Tensor, x_B: Tensor) -> Tensor:
         y_B, x_B: integers that broadcast to (B, H, W).
     """
     height, width = images_B.shape[-2:]
-    # One ring of zeros stands for all that is outside: cheaper than masking.
+    # A border of zeros stands for all pixels outside, which is cheaper than masking.
     ringed_B = F.pad(images_B, (1, 1, 1, 1)).flatten(2)
     row_B, col_B = y_B.clamp(-1, height) + 1, x_B.clamp(-1, width) + 1
     index_B = (row_B.long() * (width + 2) + col_B).flatten(1).unsqueeze(1)
@@ -68,12 +69,12 @@ def warp(images_B: Tensor, matrix_B6: Tensor) -> Tensor:
 
 
 def crop_flip_cut(images_B: Tensor, plan_B5: Tensor, hole: tuple[int, int]) -> Tensor:
-    """Return images shifted with zeros, then flipped, then with a grey rectangle that the border clips.
+    """Return images shifted with zero padding, then flipped, then with a grey rectangle, clipped at the border.
 
     Args:
         images_B: (B, C, H, W) uint8.
-        plan_B5: (B, 5) int32: rows and columns to shift up and left, 1 to flip or 0, row and column of the
-            rectangle's first pixel.
+        plan_B5: (B, 5) int32: rows and columns to shift up and left, 1 to flip or 0, row and column of the rectangle's
+            first pixel.
         hole: height and width of the rectangle.
     """
     y, x = _axes(images_B)
@@ -86,7 +87,7 @@ def crop_flip_cut(images_B: Tensor, plan_B5: Tensor, hole: tuple[int, int]) -> T
 
 
 def _axes(images_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows (H, 1) and columns (W,) of images, int32."""
+    """Return the row numbers (H, 1) and column numbers (W,) of images, int32."""
     height, width = images_B.shape[-2:]
     y = torch.arange(height, dtype=torch.int32, device=images_B.device)
     return y.view(-1, 1), torch.arange(width, dtype=torch.int32, device=images_B.device)

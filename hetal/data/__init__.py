@@ -1,4 +1,4 @@
-"""Learning tasks, one source a file, each loaded by `load_...(..., n_train, rng) -> Task`, without pool or noise."""
+"""Data sets, one source a file, each loaded as a `Task` by `load_...(..., n_train, rng)`, without pool or noise."""
 
 from hetal.data.digits import load_digits
 from hetal.data.four_moons import load_four_moons

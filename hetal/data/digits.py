@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that ship with scikit-learn: 8x8, grey, ten classes. Nothing to download.
+"""Digits: the 1,797 handwritten digits of scikit-learn, 8x8, grey, ten classes; no download.
 
 Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, its test set.
 """
@@ -20,8 +20,8 @@ def load_digits(
 ) -> Task:
     """Load 1,297 training and 500 test digits, (n, 1, 8, 8) uint8.
 
-    The grey levels 0..16 are scaled to 0..255 and rounded. The split is the same for every seed: with the
-    digits in order of class, the test set is 500 of them at equal steps, so each class has its share in it.
+    The grey levels 0..16 are scaled to 0..255 and rounded. The split is the same for every seed: the digits are sorted
+    by class and the test set is 500 of them at equal steps, so that it is stratified.
 
     Args:
         n_train: size of the class-stratified training subset; None takes all.

@@ -1,9 +1,9 @@
-"""The user's own arrays: one file, as `numpy.savez(path, x_train=, y_train=, x_test=, y_test=)` writes it.
+"""The user's own arrays in one .npz file, as written by `numpy.savez(path, x_train=, y_train=, x_test=, y_test=)`.
 
-Images are channels first: (n, C, H, W), or (n, H, W) where there is one channel, or (n, D) vectors. They are
-uint8, or floats of any width, which become float32. (n, H, W, C) with H and W over 4 and C up to 4 is refused: it
-is images with channels last. Any other (n, C, H, W) is taken as it stands, whatever C. Labels are (n,) whole
-numbers 0..C-1, and each occurs in `y_train`. Nothing in the file is ever unpickled.
+Images are channels first: (n, C, H, W), or (n, H, W) with one channel, or (n, D) vectors. They are uint8, or floats of
+any width, which become float32. (n, H, W, C) with H and W over 4 and C up to 4 is refused as images with channels last;
+any other (n, C, H, W) is accepted, whatever C. Labels are (n,) whole numbers 0..C-1, and each occurs in `y_train`.
+Nothing in the file is ever unpickled.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hetal.errors import BadInput
 from hetal.machine.files import Array, read_npz
 from hetal.task import Examples, Task, per_channel, stratified
 
-# No picture has more; a last axis of up to so many, after two larger ones, is that of the channels.
-MOST_CHANNELS = 4
+# Images have at most this many channels; a last axis up to this size, after two larger axes, is the channels.
+MAX_CHANNELS = 4
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -33,17 +33,17 @@ def load_npz(
     std: Sequence[float] | None,
     rng: torch.Generator,
 ) -> Task:
-    """Load a task from one .npz file; see the module for what it must hold.
+    """Load a task from one .npz file, in the format that the module describes.
 
     Args:
         path: the file; `~` is the home folder.
         n_train: size of the class-stratified training subset; None takes all.
-        mean, std: per channel, or per feature of vectors, in the units of the images. None computes them over
-            all training images, before `n_train`; a channel that never varies gets a `std` of 1.
+        mean, std: per channel, or per feature of vectors, in the units of the images. None computes them over all
+            training images, before `n_train`; a constant channel gets a `std` of 1.
         rng: draws the subset.
 
     Raises:
-        BadInput: naming `data.path` and what is wrong with the file, or `n_train` is out of range.
+        BadInput: names `data.path` and what is wrong with the file; or `n_train` is out of range.
     """
     if path is None:
         raise BadInput(f"data.path is not set: data.path=FILE.npz with the arrays {', '.join(KEYS)}")
@@ -65,13 +65,13 @@ def load_npz(
 
 
 def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel of (n, C, H, W), or per feature of (n, D).
+    """Return mean and standard deviation per channel of (n, C, H, W) images, or per feature of (n, D) vectors.
 
-    A standard deviation of 0, or one too small to divide by in float32, is given as 1.
+    A standard deviation of 0, or too small to divide by in float32, is returned as 1.
     """
     others = [axis for axis in range(images.dim()) if axis != 1]
     count = images.numel() // images.shape[1]
-    # In float64, a slice at a time: the whole would take eight times the memory of uint8 images.
+    # Slice by slice, since all images in float64 would take eight times the memory of uint8.
     mean = sum(part.double().sum(others) for part in torch.split(images, 4096)) / torch.tensor(count).double()
     centred = mean.reshape(-1, *[1] * (images.dim() - 2))
     squares = sum((part.double() - centred).square().sum(others) for part in torch.split(images, 4096))
@@ -89,8 +89,8 @@ def _images(key: str, arrays: dict[str, Array]) -> Tensor:
         raise BadInput(
             f"{key} has shape {array.shape}; it must be (n, C, H, W), (n, H, W) or (n, D), none of them 0"
         )
-    # Read as channels first, these would be strips of many channels. Square or not, they are channels last.
-    if array.ndim == 4 and min(array.shape[1:3]) > MOST_CHANNELS >= array.shape[3]:
+    # Channels last: read as channels first, these would be narrow images with many channels.
+    if array.ndim == 4 and min(array.shape[1:3]) > MAX_CHANNELS >= array.shape[3]:
         raise BadInput(
             f"{key} has shape {array.shape}, channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2). "
             f"Images of {array.shape[1]} channels that are {array.shape[3]} wide: swap H and W"
@@ -121,7 +121,7 @@ def _labels(key: str, arrays: dict[str, Array]) -> Tensor:
 
 
 def _check(train: Examples, test: Examples) -> int:
-    """Return the number of classes of two sets that fit each other."""
+    """Check that the two sets fit each other, and return their number of classes."""
     if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
         raise BadInput(
             f"x_train holds {_kind(train.images)} and x_test {_kind(test.images)}; both must be alike"

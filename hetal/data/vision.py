@@ -1,4 +1,4 @@
-"""Image sets that torchvision has a class for, which downloads, verifies and reads them."""
+"""Torchvision datasets, downloaded, verified and read by torchvision."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.machine.files import move
-from hetal.machine.locks import waited_for
+from hetal.machine.locks import wait_for_lock
 from hetal.task import Examples, Task, per_channel, stratified
 
-#: Seconds without an answer after which a download is given up; networks that drop packets never answer.
-PATIENCE = 30.0
+#: Timeout of a download's connection in seconds; on networks that drop packets there is never an answer.
+TIMEOUT = 30.0
 
 
 def load_torchvision(
@@ -41,20 +41,20 @@ def load_torchvision(
     """Load a torchvision dataset as uint8 (n, C, H, W), its labels renumbered 0..C-1 in their own order.
 
     Args:
-        train: the torchvision class of the training set, called as `train(root=..., download=...)`; it must
-            hold all its images in `.data` and their labels in `.targets` or `.labels`.
+        train: the torchvision class of the training set, called as `train(root=..., download=...)`; it must have all
+            images in `.data` and their labels in `.targets` or `.labels`.
         test: the same for the test set.
         root: the folder of all datasets; `~` is the home folder.
-        download: whether to fetch what is not there.
-        files: what the dataset consists of, relative to `root`.
-        source: where `files` are to be had, for a person without a network here.
+        download: whether to download missing files.
+        files: the files of the dataset, relative to `root`.
+        source: where `files` can be downloaded by hand, for messages.
         n_train: size of the class-stratified training subset; None takes all.
         mean, std: per channel, in 0..255.
         rng: draws the subset.
 
     Raises:
-        BadInput: the data are not there and cannot be fetched, are damaged, or are not such images; or
-            `n_train` is out of range. One line says which file belongs where.
+        BadInput: the data are absent and cannot be downloaded, are damaged, or are not such images; or `n_train` is out
+            of range. The message says which file belongs where.
     """
     store = Store(Path(os.path.expanduser(str(root))), files, source)
     train_images, train_labels = _arrays(store.open(train, download))
@@ -75,7 +75,7 @@ def load_torchvision(
 
 
 def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:
-    """Return (n, C, H, W) uint8 images and (n,) int64 labels of an open torchvision dataset."""
+    """Return (n, C, H, W) uint8 images and (n,) int64 labels of a torchvision dataset."""
     name = type(dataset).__name__
     images = torch.as_tensor(np.asarray(dataset.data))
     labels = torch.as_tensor(np.asarray(dataset.targets if hasattr(dataset, "targets") else dataset.labels))
@@ -92,33 +92,33 @@ def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:
 
 
 class Store:
-    """The folder in which datasets lie, and what to say when one does not.
+    """The folder of datasets: reads a dataset from it, downloads it, and describes what is missing.
 
     Args:
-        root: the folder; made when something is downloaded.
-        files: what the dataset consists of, relative to `root`.
-        source: where to get it by hand.
+        root: the folder; created for a download.
+        files: the files of the dataset, relative to `root`.
+        source: where the files can be downloaded by hand.
     """
 
     def __init__(self, root: Path, files: Sequence[str], source: str) -> None:
         self.root, self.files, self.source = root, tuple(files), source
 
     def open(self, dataset: partial[Any], download: bool) -> Any:
-        """Return the dataset read from `root`, fetched first if that is needed and `download` says so.
+        """Return the dataset read from `root`, downloaded first if it is absent and `download` is true.
 
         Raises:
-            BadInput: it is absent or damaged, and was not to be, or could not be, downloaded.
+            BadInput: the dataset is absent or damaged, and downloading is not allowed or failed.
         """
         name = dataset.func.__name__
         where = f"data.root={self.root}"
         if self.root.exists() and not self.root.is_dir():
             raise BadInput(f"{where}: is a file; it must be a folder to hold {name}")
-        # What a loader raises on a damaged file depends on the damage: anything may come, and is told.
+        # The exception of a loader depends on the damage of a file, so any is caught and reported.
         try:
             return dataset(root=str(self.root), download=False)
         except Exception as error:
             if isinstance(error, (TypeError, ValueError)) and self._absent():
-                # torchvision looks at its settings before it looks for files.
+                # torchvision checks its arguments before it looks for files.
                 raise BadInput(f"data.train, data.test: {name} says {_one_line(error)}") from error
             fault = self._fault(error)
             if not download:
@@ -128,8 +128,8 @@ class Store:
                 ) from error
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            # One process of a sweep downloads, the others wait for it and then find the files.
-            with waited_for(self.root / f".{name}.lock", _say):
+            # One process of a sweep downloads, while the others wait for it.
+            with wait_for_lock(self.root / f".{name}.lock", _say):
                 try:
                     return dataset(root=str(self.root), download=False)
                 except Exception:
@@ -141,7 +141,7 @@ class Store:
             ) from error
 
     def _fault(self, error: Exception) -> str:
-        """Say what is wrong with the files: absent, or, if all are there, damaged."""
+        """Return what is wrong with the files: absent, or damaged if all exist."""
         try:
             absent = self._absent()
         except OSError as unreadable:
@@ -158,34 +158,34 @@ class Store:
         return f"put {', '.join(self.files)} under that folder yourself, from {self.source}"
 
     def _download(self, dataset: partial[Any]) -> None:
-        """Let torchvision fetch and unpack in a folder beside, then move the files, so none is half there."""
+        """Let torchvision download and unpack into a temporary folder, then move the complete files."""
         staging = Path(tempfile.mkdtemp(prefix=".download-", dir=self.root))
         try:
             self._offer_archives(staging)
-            with _impatient():
+            with _timeout():
                 dataset(root=str(staging), download=True)
             for file in self.files:
-                if (staging / file).is_file():  # torchvision fetches SVHN's two files one by one
+                if (staging / file).is_file():  # torchvision downloads SVHN's two files separately
                     (self.root / file).parent.mkdir(parents=True, exist_ok=True)
                     move(staging / file, self.root / file)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
     def _offer_archives(self, staging: Path) -> None:
-        """Show torchvision the archives that lie under `root`; it takes those whose md5 is right."""
+        """Link archives under `root` into the temporary folder, where torchvision uses those with the right md5."""
         for folder in {Path(file).parent for file in self.files} | {Path()}:
             for suffix in ("*.gz", "*.tgz", "*.zip"):
                 for archive in (self.root / folder).glob(suffix):
                     (staging / folder).mkdir(parents=True, exist_ok=True)
-                    with suppress(OSError):  # where the system has no links, it is downloaded again
+                    with suppress(OSError):  # without symbolic links, the archive is downloaded again
                         (staging / folder / archive.name).symlink_to(archive.resolve())
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Give up on a silent server, which urllib by itself never does."""
+def _timeout() -> Iterator[None]:
+    """Set the default timeout of sockets inside the `with` block; urllib by itself has none."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
+    socket.setdefaulttimeout(TIMEOUT)
     try:
         yield
     finally:
@@ -197,6 +197,6 @@ def _say(text: str) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the kind and the message of an error, on one line of bearable length."""
+    """Return the type and the message of an error as one line of limited length."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -1,1 +1,1 @@
-"""Checks on what users bring: what a strategy returns, writes to and remembers; what a network and a loader give."""
+"""Checks of users' own parts: what a strategy returns, writes to and stores; what a network and a loader give."""

@@ -1,4 +1,4 @@
-"""Whether tensors and objects have changed: checksums of what they hold."""
+"""Detection of changes: checksums of tensors, and digests of the state of objects."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Types of variables that hold data; the variables of modules and classes that are of others are taken for tools.
+# Types of variables that hold data. Variables of modules and classes of other types are not checked.
 DATA = (
     bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, deque, Tensor, np.ndarray, np.generic,
     torch.Generator, np.random.Generator, np.random.RandomState, random.Random, itertools.count, types.SimpleNamespace,
 )  # fmt: skip
 
-# Rows of this many 64-bit words are summed, each word with a weight of its own, and so are the sums: a swap is seen.
+# A checksum is a weighted sum over rows of this many 64-bit words and over the rows, so that swaps change it.
 WORDS = 4096
-AT_ONCE = 64  # rows that are weighed in one go, in as much memory as caches hold
+AT_ONCE = 64  # rows per step, so that they fit into caches
 
 
 @dataclass(frozen=True)
-class Content:
-    """Checksums of tensors by name; 64 bits each, read at the speed of memory."""
+class Checksums:
+    """64-bit checksums of tensors by name, computed at memory speed."""
 
     sums: Mapping[str, int]
 
     @staticmethod
-    def of(tensors: Mapping[str, Tensor]) -> Content:
-        """Take the checksums of `tensors`, with one wait for each device they are on."""
-        return Content(_checksums(tensors))
+    def of(tensors: Mapping[str, Tensor]) -> Checksums:
+        """Return the checksums of `tensors`, with one synchronisation per device."""
+        return Checksums(_checksums(tensors))
 
     def changed(self, tensors: Mapping[str, Tensor]) -> list[str]:
-        """Return the names of the tensors whose content is no longer what it was."""
+        """Return the names of the tensors whose content has changed."""
         now = _checksums(tensors)
         return [name for name, value in self.sums.items() if now[name] != value]
 
 
 def versions(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """Return how often torch has counted each tensor as written to; what is made in inference mode is not counted."""
+    """Return torch's count of in-place writes to each tensor; -1 for inference tensors, which have none."""
     return {name: -1 if tensor.is_inference() else tensor._version for name, tensor in tensors.items()}
 
 
@@ -63,14 +63,14 @@ def _checksums(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def checksum(tensor: Tensor) -> Tensor:
-    """Return a 64-bit checksum of a tensor's bytes: a scalar int64 on its device. Not safe against intent."""
+    """Return a 64-bit checksum of a tensor's bytes, a scalar int64 on its device; not cryptographic."""
     data = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-    whole = len(data) // (8 * WORDS) * 8 * WORDS
-    rest = data[whole:].long()
+    n_whole = len(data) // (8 * WORDS) * 8 * WORDS
+    rest = data[n_whole:].long()
     total = (rest * torch.arange(1, len(rest) + 1, device=data.device)).sum()
-    if whole:
-        words = data[:whole]
-        if words.storage_offset() % 8:  # which cannot be read as words where it lies
+    if n_whole:
+        words = data[:n_whole]
+        if words.storage_offset() % 8:  # not aligned for a view as 64-bit words
             words = words.clone()
         weights = 2 * torch.arange(WORDS, device=data.device) + 1
         rows = torch.cat([
@@ -80,55 +80,59 @@ def checksum(tensor: Tensor) -> Tensor:
     return total
 
 
-def memory_of(instance: object) -> dict[str, str]:
-    """Return a digest of everything an object could remember by, by names that its author knows.
+def state_digests(instance: object) -> dict[str, str]:
+    """Return digests of everything in which an object could keep state, by names for messages.
 
-    That is its attributes, but for cached properties, which follow from the others; the variables of its class and of
-    the modules that define it and the functions it holds, and of those that these import, functions' default arguments
-    and closures included. Installed packages and hetal's own are left out.
+    That is its attributes, except cached properties, which follow from the others; and the variables of its class, of
+    the modules that define it and the functions it holds, and of the modules that these import, including default
+    arguments and closures of functions. Installed packages and hetal's own modules are left out.
     """
-    kinds = [kind for kind in type(instance).__mro__ if not _is_installed(kind.__module__)]
-    own = attributes_of(instance)
-    found = {f"self.{key}": digest(value) for key, value in own.items()}
-    for kind in kinds:
-        found |= _variables(kind.__name__, vars(kind), kind.__module__)
-    functions = (value.func if isinstance(value, functools.partial) else value for value in own.values())
-    names = [getattr(of, "__module__", None) for of in [*kinds, *filter(callable, functions)]]
+    classes = [cls for cls in type(instance).__mro__ if not _is_installed(cls.__module__)]
+    attributes = attributes_of(instance)
+    digests = {f"self.{key}": digest(value) for key, value in attributes.items()}
+    for cls in classes:
+        digests |= _variables(cls.__name__, vars(cls), cls.__module__)
+    functions = (
+        value.func if isinstance(value, functools.partial) else value for value in attributes.values()
+    )
+    names = [getattr(owner, "__module__", None) for owner in [*classes, *filter(callable, functions)]]
     for name, module in _modules([name for name in names if isinstance(name, str)]).items():
-        found |= _variables(name, vars(module), name)
-    return found
+        digests |= _variables(name, vars(module), name)
+    return digests
 
 
 def attributes_of(instance: object) -> dict[str, Any]:
-    """Return the attributes of an object, in slots too; cached properties are left out."""
-    own = dict(getattr(instance, "__dict__", {}))
-    for kind in type(instance).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        own |= {key: getattr(instance, key, None) for key in ([slots] if isinstance(slots, str) else slots)}
-        for key, value in vars(kind).items():
+    """Return the attributes of an object, including slots; cached properties are left out."""
+    attributes = dict(getattr(instance, "__dict__", {}))
+    for cls in type(instance).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        attributes |= {
+            key: getattr(instance, key, None) for key in ([slots] if isinstance(slots, str) else slots)
+        }
+        for key, value in vars(cls).items():
             if isinstance(value, functools.cached_property):
-                own.pop(key, None)
-    return own
+                attributes.pop(key, None)
+    return attributes
 
 
 def _modules(names: list[str]) -> dict[str, types.ModuleType]:
-    """Return the modules of these names and all that they import, by name, but for installed ones."""
-    found: dict[str, types.ModuleType] = {}
+    """Return the modules of these names and all modules that they import, by name; installed ones are left out."""
+    modules: dict[str, types.ModuleType] = {}
     while names:
         name = names.pop()
         module = sys.modules.get(name)
-        if name in found or module is None or _is_installed(name):
+        if name in modules or module is None or _is_installed(name):
             continue
-        found[name] = module
+        modules[name] = module
         imported = (getattr(value, "__module__", None) for value in vars(module).values())
         names += [value.__name__ for value in vars(module).values() if isinstance(value, types.ModuleType)]
-        names += [of for of in imported if isinstance(of, str)]
-    return found
+        names += [module_name for module_name in imported if isinstance(module_name, str)]
+    return modules
 
 
 @functools.cache
 def _is_installed(module: str) -> bool:
-    """Tell whether a module is hetal's, Python's or of an installed package: what none of a user's runs writes to."""
+    """Return whether a module is hetal's, the standard library's or an installed package's."""
     top = module.partition(".")[0]
     if top in ("hetal", "builtins") or (top in sys.stdlib_module_names and top != "__main__"):
         return True
@@ -136,31 +140,31 @@ def _is_installed(module: str) -> bool:
     return "site-packages" in file or "dist-packages" in file
 
 
-def _variables(of: str, items: Mapping[str, Any], module: str) -> dict[str, str]:
-    """Return a digest of each variable of a class or module that holds data, and not tools such as a logger."""
+def _variables(owner: str, items: Mapping[str, Any], module: str) -> dict[str, str]:
+    """Return a digest of each variable of a class or module that holds data; loggers and the like are left out."""
     return {
-        f"{of}.{key}": digest(value)
+        f"{owner}.{key}": digest(value)
         for key, value in items.items()
         if not key.startswith("__") and _holds_data(value, module)
     }
 
 
 def _holds_data(value: Any, module: str) -> bool:
-    if isinstance(value, types.FunctionType):  # in its default arguments, its closure or its attributes
+    if isinstance(value, types.FunctionType):  # holds data in default arguments, closure or attributes
         return value.__module__ == module
     kind = type(value)
     return isinstance(value, DATA) or not (isinstance(value, type) or _is_installed(kind.__module__))
 
 
 def digest(value: object) -> str:
-    """Return a digest of what `value` holds, all that it refers to included."""
+    """Return a digest of `value` and all that it refers to."""
     hasher = hashlib.sha256()
     _feed(hasher, value, {})
     return hasher.hexdigest()
 
 
 def _feed(hasher: Any, value: Any, seen: dict[int, tuple[int, Any]]) -> None:
-    """Feed `value` to a hash; what was fed already counts by its place. `seen` keeps alive what it tells by its id."""
+    """Feed `value` to a hash. Repeated objects are fed by index; `seen` holds references, so that ids stay unique."""
 
     def feed(*parts: object) -> None:
         for part in parts:
@@ -197,7 +201,7 @@ def _feed(hasher: Any, value: Any, seen: dict[int, tuple[int, Any]]) -> None:
 
 
 def _inside(value: Any) -> list[Any]:
-    """Return what an object refers to, or a text that tells its states apart."""
+    """Return what an object refers to, or a text that distinguishes its states."""
     if isinstance(value, (list, tuple)):
         return [*value]
     if isinstance(value, Mapping):
@@ -220,10 +224,10 @@ def _inside(value: Any) -> list[Any]:
         frame = value.gi_frame
         return [] if frame is None else [frame.f_lasti, dict(frame.f_locals)]
     fields = getattr(value, "__dict__", None)
-    # An object that says how it is stored, as random.Random does, may hold more than its fields.
+    # An object with its own `__reduce__`, such as random.Random, may hold more than its fields.
     if fields is not None and not any("__reduce__" in vars(kind) for kind in type(value).__mro__[:-1]):
         return [fields]
     try:
         return [fields, pickle.dumps(value)]
-    except Exception:  # whatever a class raises that is not made to be stored
+    except Exception:  # whatever a class raises that cannot be pickled
         return [fields, repr(value)]

@@ -1,4 +1,4 @@
-"""Whether a network, which may be a user's own, keeps the contract of `hetal.models`; asked before any training."""
+"""Check, before any training, that a network (possibly a user's own) keeps the contract of `hetal.models`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
-from hetal.errors import BadInput, what_and_where
+from hetal.errors import BadInput, describe_error
 from hetal.train.precision import InBfloat16
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
-    """Train and test a fresh network on a row or two, and refuse one with which a run would fail.
+    """Run a fresh network forward and backward on two rows, and refuse one with which a run would fail.
 
     Args:
-        network: fresh, on its device; not to be used for anything after.
-        learner: that will train its like.
-        n_start: rows of the first training.
+        network: fresh, on its device; not to be used afterwards.
+        learner: that will train such networks.
+        n_start: training rows of the first round.
 
     Raises:
-        BadInput: says what the network gave, and what it has to give.
+        BadInput: says what the network returned, and what it must return.
     """
     name = f"model: {type(network.network if isinstance(network, InBfloat16) else network).__name__}"
     weights = [p for p in network.parameters() if p.requires_grad]
@@ -39,7 +39,7 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     try:
         copy.deepcopy(network)
     except Exception as error:
-        raise BadInput(f"{name} cannot be copied: {what_and_where(error)}") from error
+        raise BadInput(f"{name} cannot be copied: {describe_error(error)}") from error
     images = learner.task.train.images[:2].to(learner.device)
     x = learner.prepare(network)(images)
     classes = learner.task.n_classes
@@ -54,8 +54,8 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
         loss = cross_entropy(logits, learner.task.train.labels[:2].to(learner.device))
         torch.autograd.grad(loss, weights, allow_unused=True)
     except Exception as error:
-        raise BadInput(f"{name} cannot be trained: {what_and_where(error)}") from error
-    # Larger batches have no rest of one row, see `hetal.train.fitted.split`.
+        raise BadInput(f"{name} cannot be trained: {describe_error(error)}") from error
+    # Otherwise there is no batch of one row, see `hetal.train.fitted.split`.
     for setting, rows in (("n_start", n_start), ("train.batch_size", learner.batch_size)):
         if rows == 1:
             try:
@@ -63,34 +63,38 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
             except Exception as error:
                 raise BadInput(
                     f"{setting}=1: {name} cannot train on one row, as batch norm cannot; {setting} must be "
-                    f"at least 2 ({what_and_where(error)})"
+                    f"at least 2 ({describe_error(error)})"
                 ) from error
 
 
 def _outputs(network: nn.Module, x: Tensor, n_classes: int, name: str) -> tuple[Tensor, Tensor]:
-    """Run a network, and check all of its outputs but their values."""
+    """Run a network, and check types, shapes, dtypes and devices of its outputs."""
     inner = network.network if isinstance(network, InBfloat16) else network
-    taken = f"images of shape {tuple(x.shape[1:])}" if x.dim() == 4 else f"vectors of {x.shape[1]} features"
+    inputs = f"images of shape {tuple(x.shape[1:])}" if x.dim() == 4 else f"vectors of {x.shape[1]} features"
     try:
-        given = inner(x)
+        outputs = inner(x)
     except Exception as error:
-        raise BadInput(f"{name} fails on {taken}: {what_and_where(error)}") from error
-    if not isinstance(given, (tuple, list)) or len(given) != 2:
-        what = f"{len(given)} things" if isinstance(given, (tuple, list)) else f"one {type(given).__name__}"
-        raise BadInput(f"{name} gives {what}; forward must return two tensors, (logits, features)")
+        raise BadInput(f"{name} fails on {inputs}: {describe_error(error)}") from error
+    if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:
+        returned = (
+            f"{len(outputs)} things"
+            if isinstance(outputs, (tuple, list))
+            else f"one {type(outputs).__name__}"
+        )
+        raise BadInput(f"{name} gives {returned}; forward must return two tensors, (logits, features)")
     n = len(x)
-    for part, tensor, width in (("logits", given[0], str(n_classes)), ("features", given[1], "D")):
+    for part, tensor, width in (("logits", outputs[0], str(n_classes)), ("features", outputs[1], "D")):
         if not isinstance(tensor, Tensor):
             raise BadInput(
                 f"{name} gives {type(tensor).__name__} for {part}; it must be a tensor ({n}, {width})"
             )
-        wanted = (n, n_classes if part == "logits" else tensor.shape[-1] if tensor.dim() else 0)
-        if tuple(tensor.shape) != wanted or 0 in tensor.shape:
+        shape = (n, n_classes if part == "logits" else tensor.shape[-1] if tensor.dim() else 0)
+        if tuple(tensor.shape) != shape or 0 in tensor.shape:
             raise BadInput(
-                f"{name} gives {part} of shape {tuple(tensor.shape)} for {n} {taken}; it must be ({n}, {width})"
+                f"{name} gives {part} of shape {tuple(tensor.shape)} for {n} {inputs}; it must be ({n}, {width})"
             )
         if tensor.dtype != torch.float32:
             raise BadInput(f"{name} gives {part} of {tensor.dtype}; they must be torch.float32")
         if tensor.device != x.device:
             raise BadInput(f"{name} gives {part} on {tensor.device}, for images on {x.device}")
-    return given[0], given[1]
+    return outputs[0], outputs[1]

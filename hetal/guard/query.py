@@ -1,6 +1,6 @@
-"""One query: a strategy is asked which rows to buy, and nothing of a mistake in it reaches the record.
+"""Checked queries: a strategy chooses rows to buy, and a mistake in it is refused before it reaches the record.
 
-A strategy may be the user's own. What it returns, what it writes to and what it remembers is checked right after the
+A strategy may be the user's own. What it returns, what it writes to and what it stores is checked right after the
 query, before anything is bought or written.
 """
 
@@ -16,35 +16,35 @@ import torch
 from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
-from hetal.errors import BadInput, what_and_where
-from hetal.guard.changes import Content, attributes_of, digest, memory_of, versions
+from hetal.errors import BadInput, describe_error
+from hetal.guard.changes import Checksums, attributes_of, digest, state_digests, versions
 from hetal.machine.process import unchanged
-from hetal.noise.pool import described, is_plain
+from hetal.noise.pool import describe, is_dense
 from hetal.pool import Pool
 from hetal.record.checkpoint import packed, unpacked
 from hetal.rng import seeded, stream
 from hetal.train.fitted import Fitted
 
-# Types that a strategy's state may be made of, in lists and dicts.
-KEPT = (Tensor, nn.Parameter, bool, int, float, str, bytes, type(None))
+# Types that a strategy's state may consist of, in lists and dicts.
+STATE_TYPES = (Tensor, nn.Parameter, bool, int, float, str, bytes, type(None))
 
 
 class CheckedStrategy:
-    """A strategy that is asked under all checks, and whose state is carried from round to round.
+    """A strategy with all checks around its queries, and its state carried from round to round.
 
     Args:
         strategy: as its constructor made it.
-        name: of it, as the user chose it.
+        name: of the strategy, as the user chose it.
 
     Raises:
-        BadInput: it defines one of `state_dict` and `load_state_dict` and not the other.
+        BadInput: the strategy defines only one of `state_dict` and `load_state_dict`.
     """
 
     def __init__(self, strategy: QueryStrategy, name: str) -> None:
         self._strategy = strategy
         self._name = name
         self._keeps_state = keeps_state(strategy, name)
-        self._fresh = copy_of(strategy)
+        self._fresh = copy_or_none(strategy)
 
     def resume(self, read_state: Callable[[], dict[str, Any] | None]) -> None:
         """Load the state that the last query left, where the strategy keeps one and there is one.
@@ -59,12 +59,12 @@ class CheckedStrategy:
             load_state(self._strategy, state, self._name)
 
     def query(self, fitted: Fitted, pool: Pool, n: int, seed: int, t: int) -> Tensor:
-        """Return the ids that the strategy asks for in round `t`, see `acquire`."""
+        """Return the ids that the strategy chooses in round `t`, see `acquire`."""
         rng, globals_rng = stream(seed, "query", t), stream(seed, "query globals", t)
         return acquire(self._strategy, fitted, pool, n, rng, globals_rng, self._name)
 
     def state(self) -> dict[str, Any] | None:
-        """Return the state of the strategy, or None where it keeps none, see `state_of`."""
+        """Return the state of the strategy, or None if it keeps none, see `state_of`."""
         return state_of(self._strategy, self._name, self._fresh)
 
 
@@ -77,38 +77,38 @@ def acquire(
     globals_rng: torch.Generator,
     name: str,
 ) -> Tensor:
-    """Ask `strategy` for `n` rows and return their ids: (n,) int64 on the CPU; fewer where it stops early.
+    """Query `strategy` for `n` rows and return their ids: (n,) int64 on the CPU; fewer if it stops early.
 
     Args:
-        strategy: asked once.
-        fitted: this round's networks.
-        pool: at least `n` of its rows are unlabelled.
+        strategy: queried once.
+        fitted: networks of this round.
+        pool: with at least `n` unlabelled rows.
         n: rows to buy.
-        rng: what the strategy draws from.
-        globals_rng: seeds the global generators, for what draws from them all the same.
+        rng: generator for the strategy.
+        globals_rng: seeds the global generators, in case the strategy draws from them.
         name: of the strategy, as the user chose it.
 
     Raises:
-        BadInput: names the strategy, what came and what was asked for; or what it changed.
+        BadInput: names the strategy, what it returned and what was asked for; or what it changed.
     """
     with (
         unchanged(f"alg={name}: query"),
-        untouched(fitted, pool, name),
-        remembered(strategy, name),
+        read_only(fitted, pool, name),
+        no_hidden_state(strategy, name),
         seeded(globals_rng, pool.device),
     ):
         ids = strategy.query(fitted, pool, n, rng)
-    return checked(ids, pool, n, strategy.may_stop, name)
+    return check_ids(ids, pool, n, strategy.may_stop, name)
 
 
-def checked(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tensor:
-    """Return what a query returned, on the CPU, if it is what was asked for.
+def check_ids(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tensor:
+    """Check the ids that a query returned, and return them on the CPU.
 
     Args:
-        ids: whatever came.
-        pool: what was asked about.
-        n: rows asked for.
-        may_stop: fewer are allowed.
+        ids: what the query returned.
+        pool: that was queried.
+        n: number of rows asked for.
+        may_stop: whether fewer are allowed.
         name: of the strategy.
 
     Raises:
@@ -119,62 +119,66 @@ def checked(ids: object, pool: Pool, n: int, may_stop: bool, name: str) -> Tenso
     def refuse(what: str) -> BadInput:
         return BadInput(f"alg={name}: query returned {what}; asked for were {wanted}")
 
-    if not is_plain(ids) or ids.dtype != torch.int64 or ids.dim() != 1:
-        raise refuse(described(ids))
+    if not is_dense(ids) or ids.dtype != torch.int64 or ids.dim() != 1:
+        raise refuse(describe(ids))
     ids = ids.detach().cpu()
     if len(ids) > n or (len(ids) < n and not may_stop):
         raise refuse(f"{len(ids)} ids")
-    if len(wrong := ids[(ids < 0) | (ids >= len(pool))]):
-        raise refuse(f"id {int(wrong[0])} of a pool whose ids are 0..{len(pool) - 1}")
+    if len(invalid := ids[(ids < 0) | (ids >= len(pool))]):
+        raise refuse(f"id {int(invalid[0])} of a pool whose ids are 0..{len(pool) - 1}")
     values, counts = ids.unique(return_counts=True)
-    if len(again := values[counts > 1]):
-        raise refuse(f"id {int(again[0])} more than once")
-    if len(known := ids[torch.isin(ids, pool.labelled_ids().cpu())]):
-        raise refuse(f"id {int(known[0])}, which is labelled already")
+    if len(repeated := values[counts > 1]):
+        raise refuse(f"id {int(repeated[0])} more than once")
+    if len(labelled := ids[torch.isin(ids, pool.labelled_ids().cpu())]):
+        raise refuse(f"id {int(labelled[0])}, which is labelled already")
     return ids
 
 
 @contextmanager
-def untouched(fitted: Fitted, pool: Pool, name: str) -> Iterator[None]:
-    """See to it that what is done inside writes to none of the tensors that a strategy may only read.
+def read_only(fitted: Fitted, pool: Pool, name: str) -> Iterator[None]:
+    """Check that the query inside the `with` block changes nothing of the pool and the networks.
 
     Raises:
-        BadInput: names the strategy and the first tensor that it changed.
+        BadInput: names the strategy and the first tensor or part that it changed.
     """
     before = {**pool.tensors(), **fitted.tensors()}
-    was, content = versions(before), Content.of(before)
-    makeup = {**_makeup("pool", pool), **fitted.makeup()}
+    versions_before, checksums = versions(before), Checksums.of(before)
+    structure_before = {**_attribute_ids("pool", pool), **fitted.structure()}
     yield
     after = {**pool.tensors(), **fitted.tensors()}
     changed = [key for key in before if after.get(key) is not before[key]]
-    changed += [key for key, version in versions(before).items() if version != was[key]]
-    now = {**_makeup("pool", pool), **fitted.makeup()}
-    changed += sorted(key for key in makeup.keys() | now.keys() if makeup.get(key) != now.get(key))
-    if changed := changed or content.changed(before):
+    changed += [key for key, version in versions(before).items() if version != versions_before[key]]
+    structure_after = {**_attribute_ids("pool", pool), **fitted.structure()}
+    changed += sorted(
+        key
+        for key in structure_before.keys() | structure_after.keys()
+        if structure_before.get(key) != structure_after.get(key)
+    )
+    if changed := changed or checksums.changed(before):
         raise BadInput(
             f"alg={name}: query changed {changed[0]}, which it may only read; clone() or deepcopy() makes a copy to "
             "write to"
         )
 
 
-def _makeup(name: str, thing: object) -> dict[str, int]:
-    """Return which objects the attributes of `thing` are."""
+def _attribute_ids(name: str, thing: object) -> dict[str, int]:
+    """Return the ids of the objects that are the attributes of `thing`."""
     return {f"{name}.{key}": id(value) for key, value in vars(thing).items()}
 
 
 @contextmanager
-def remembered(strategy: QueryStrategy, name: str) -> Iterator[None]:
-    """See to it that what is done inside changes nothing that a killed run would not have when it continues.
+def no_hidden_state(strategy: QueryStrategy, name: str) -> Iterator[None]:
+    """Check that the query inside the `with` block changes no state that a killed run would lose.
 
     Raises:
-        BadInput: names the strategy and the attributes that changed, where it does not keep its state.
+        BadInput: names the strategy and the attributes that changed, if it keeps no state.
     """
     if keeps_state(strategy, name):
         yield
         return
-    before = memory_of(strategy)
+    before = state_digests(strategy)
     yield
-    after = memory_of(strategy)
+    after = state_digests(strategy)
     if changed := sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key)):
         raise BadInput(
             f"alg={name}: query changed {', '.join(changed)}, which a run that was killed would have lost; what a "
@@ -183,10 +187,10 @@ def remembered(strategy: QueryStrategy, name: str) -> Iterator[None]:
 
 
 def keeps_state(strategy: QueryStrategy, name: str) -> bool:
-    """Tell whether a strategy has a state to keep with every round.
+    """Return whether a strategy has a state to save with every round.
 
     Raises:
-        BadInput: it defines one of `state_dict` and `load_state_dict` and not the other, or `may_stop` is no bool.
+        BadInput: it defines only one of `state_dict` and `load_state_dict`, or `may_stop` is not a bool.
     """
     if not isinstance(strategy.may_stop, bool):
         raise BadInput(f"alg={name}: may_stop is {strategy.may_stop!r}; it must be True or False")
@@ -200,35 +204,34 @@ def keeps_state(strategy: QueryStrategy, name: str) -> bool:
 
 
 def state_of(strategy: QueryStrategy, name: str, fresh: QueryStrategy | None) -> dict[str, Any] | None:
-    """Return the state of a strategy, or None where it keeps none.
+    """Return the checked state of a strategy, or None if it keeps none.
 
     Args:
         strategy: after a query.
-        name: of it.
-        fresh: a copy from before the first query; its own copy loads the state, and must then be as `strategy` is.
+        name: of the strategy.
+        fresh: a copy from before the first query; a copy of it that has loaded the state must equal `strategy`.
 
     Raises:
-        BadInput: the state holds what cannot be kept, see `QueryStrategy.state_dict`; or it is not all that the
-            strategy remembers.
+        BadInput: the state holds what cannot be saved, see `QueryStrategy.state_dict`; or it is incomplete.
     """
     if not keeps_state(strategy, name):
         return None
     state = strategy.state_dict()
     if not isinstance(state, dict):
-        raise BadInput(f"alg={name}: state_dict() returned {described(state)}; it must be a dict")
+        raise BadInput(f"alg={name}: state_dict() returned {describe(state)}; it must be a dict")
     for path, value in _leaves(state, "state_dict()"):
-        # By type: numpy's numbers are Python's too, and are not read back.
-        if type(value) not in KEPT:
+        # By exact type: numpy's float64 is a float too, but cannot be loaded again.
+        if type(value) not in STATE_TYPES:
             raise BadInput(
-                f"alg={name}: {path} is {described(value)}; only tensors, numbers, strings, and lists and dicts of "
+                f"alg={name}: {path} is {describe(value)}; only tensors, numbers, strings, and lists and dicts of "
                 "these are kept with a record"
             )
     if fresh is not None:
-        again = load_state(copy.deepcopy(fresh), unpacked(packed(state)), name)
-        mine, its = (
-            {key: digest(value) for key, value in attributes_of(of).items()} for of in (strategy, again)
+        reloaded = load_state(copy.deepcopy(fresh), unpacked(packed(state)), name)
+        before, after = (
+            {key: digest(value) for key, value in attributes_of(one).items()} for one in (strategy, reloaded)
         )
-        if lost := sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key)):
+        if lost := sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key)):
             raise BadInput(
                 f"alg={name}: self.{', self.'.join(lost)} is not as it was once state_dict() is loaded again; a "
                 "run that was killed would go on in another way"
@@ -237,28 +240,28 @@ def state_of(strategy: QueryStrategy, name: str, fresh: QueryStrategy | None) ->
 
 
 def load_state(strategy: QueryStrategy, state: dict[str, Any], name: str) -> QueryStrategy:
-    """Let a strategy load its state, and return it.
+    """Load a state into a strategy, and return the strategy.
 
     Raises:
-        BadInput: it cannot.
+        BadInput: `load_state_dict` fails.
     """
     try:
         strategy.load_state_dict(state)
-    except Exception as error:  # whatever a mistake in it raises
-        raise BadInput(f"alg={name}: load_state_dict fails: {what_and_where(error)}") from error
+    except Exception as error:  # the user's code may raise anything
+        raise BadInput(f"alg={name}: load_state_dict fails: {describe_error(error)}") from error
     return strategy
 
 
-def copy_of(strategy: QueryStrategy) -> QueryStrategy | None:
-    """Return a copy of a strategy; None where something that it holds cannot be copied."""
+def copy_or_none(strategy: QueryStrategy) -> QueryStrategy | None:
+    """Return a copy of a strategy; None if something that it holds cannot be copied."""
     try:
         return copy.deepcopy(strategy)
-    except Exception:  # whatever a class raises that is not made to be copied
+    except Exception:  # whatever a class raises that cannot be copied
         return None
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, object]]:
-    """Yield what a state holds, by the way to it."""
+    """Yield the leaves of a state with their paths, and invalid keys."""
     if type(value) in (dict, OrderedDict):
         for key, inner in value.items():
             if type(key) not in (str, int):

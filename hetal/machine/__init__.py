@@ -1,1 +1,1 @@
-"""The machine that a run uses: devices, memory, files, locks, signals and standard output."""
+"""Access to the machine: devices, memory, files, locks, signals and standard output."""

@@ -1,4 +1,4 @@
-"""Wall time by phase."""
+"""Wall time of each phase of a round."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Measures phases: `with clock("train"): ...`.
+    """Measures the wall time of phases: `with clock("train"): ...`.
 
     Attributes:
-        seconds: of each phase so far; 0 of one that was not entered.
+        seconds: of each phase so far; 0 for a phase that was not entered.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Count the time that is spent inside for `phase`."""
+        """Add the time spent inside the `with` block to `phase`."""
         began = time.perf_counter()
         try:
             yield

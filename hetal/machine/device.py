@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device to compute on, set up for repeatable arithmetic."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import torch
 
 from hetal.errors import BadInput
 
-# More threads than the machine has cores are of use only to repeat the sums of a larger machine; thousands, a process
-# does not survive.
-MOST_THREADS = max(os.cpu_count() or 1, 64)
+# More threads than cores only serve to repeat the sums of a larger machine, and a process crashes with thousands.
+MAX_THREADS = max(os.cpu_count() or 1, 64)
 
 
 def pick_device(name: str, threads: int) -> torch.device:
-    """Return the device called `name` and make its arithmetic repeatable.
+    """Return the device called `name`, and make its arithmetic repeatable.
 
     Args:
         name: "cpu", "cuda" or "mps"; "auto" is cuda, else mps, else cpu.
-        threads: threads of the CPU's arithmetic. Sums are split among them, so their number is visible in the
-            last bits of a result.
+        threads: threads of CPU arithmetic. Sums are split among them, so their number changes the last bits of a
+            result.
 
     Raises:
-        BadInput: no such device, this machine has none, `threads` is not in 1..`MOST_THREADS`, or the
+        BadInput: there is no such device, this machine has none, `threads` is not in 1..`MAX_THREADS`, or the
             environment allows fewer.
     """
-    if not 1 <= threads <= MOST_THREADS:
-        raise BadInput(f"threads={threads}: must be in 1..{MOST_THREADS} on this machine")
-    # With fewer threads than it was promised, torch's arithmetic sums in another order, or waits for ever.
+    if not 1 <= threads <= MAX_THREADS:
+        raise BadInput(f"threads={threads}: must be in 1..{MAX_THREADS} on this machine")
+    # With fewer threads than requested, torch sums in another order or hangs.
     if threads > 1 and os.environ.get("OMP_DYNAMIC", "").strip().lower() == "true":
         raise BadInput(f"threads={threads}: OMP_DYNAMIC=true gives fewer at times; unset it")
     limit = os.environ.get("OMP_THREAD_LIMIT", "").strip()
@@ -36,13 +35,13 @@ def pick_device(name: str, threads: int) -> torch.device:
     torch.set_num_threads(threads)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(kind for kind, there in available.items() if there)
+        name = next(kind for kind, is_available in available.items() if is_available)
     if name not in available:
         raise BadInput(f"device={name}: must be auto, {', '.join(available)}")
     if not available[name]:
         raise BadInput(f"device={name}: this machine has none; device=auto takes what there is")
     if name == "cuda":
-        # Both have to be set before the first CUDA call; without them cuBLAS and cuDNN may sum in any order.
+        # Both must be set before the first CUDA call; otherwise cuBLAS and cuDNN may sum in any order.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write beside, flush, rename."""
+"""Atomic writes (temporary file, flush, rename) and safe reads of files."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ from hetal.errors import BadInput, Unreadable
 
 Array = npt.NDArray[np.generic]
 
-SCRAP = re.compile(r"\..+\.(\d+|[0-9a-f]{32})\.tmp")  # by number of the process, or by lot
+LEFTOVER = re.compile(r"\..+\.(\d+|[0-9a-f]{32})\.tmp")  # named by process id or at random
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Replace `path` in one step, durably; a reader sees the old file or the new one.
+    """Replace a file atomically and durably: a reader sees either the old content or the new.
 
     Args:
-        path: file in an existing folder.
-        write: writes the content to the open file it is given.
+        path: a file in an existing folder.
+        write: called with an open file, to which it writes the content.
 
     Raises:
-        BadInput: the folder is gone, read-only or full; `path` is then as it was.
+        BadInput: the folder is gone, read-only or full; `path` is then unchanged.
     """
-    beside = name_beside(path)
+    temporary = temporary_path(path)
     try:
         try:
-            with open(beside, "wb") as file:
+            with open(temporary, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            os.replace(temporary, path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         if os.name == "posix":
             _sync_folder(path.parent)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def name_beside(path: Path) -> Path:
-    """Return where this process writes what is to replace `path`."""
+def temporary_path(path: Path) -> Path:
+    """Return the temporary path, beside `path`, of this process's next version of it."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def scraps(folder: Path) -> list[Path]:
-    """Return what writes that were cut short have left in `folder`, and no other file."""
-    return [path for path in folder.iterdir() if SCRAP.fullmatch(path.name) and not path.is_dir()]
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files that interrupted writes have left in `folder`."""
+    return [path for path in folder.iterdir() if LEFTOVER.fullmatch(path.name) and not path.is_dir()]
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, durably; it may exist.
+    """Create a folder and its parents durably; it may exist already.
 
     Raises:
-        BadInput: it cannot be made.
+        BadInput: it cannot be created.
     """
     try:
         absent = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -75,7 +75,7 @@ def make_folder(path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Replace `target` by `source` in one step, also across file systems, as where a folder is a link.
+    """Replace `target` by `source` atomically, also across file systems, such as through a linked folder.
 
     Raises:
         OSError: the folder of `target` is gone, read-only or full.
@@ -85,17 +85,17 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        beside = name_beside(target)
+        temporary = temporary_path(target)
         try:
-            shutil.copyfile(source, beside)
-            os.replace(beside, target)
+            shutil.copyfile(source, temporary)
+            os.replace(temporary, target)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         source.unlink()
 
 
 def remove(path: Path) -> None:
-    """Remove a file; it may be absent.
+    """Remove a file if it exists.
 
     Raises:
         BadInput: it cannot be removed.
@@ -107,11 +107,11 @@ def remove(path: Path) -> None:
 
 
 def remove_folders(within: Path, pattern: str) -> None:
-    """Remove as much as can be of the folders in `within` whose names match `pattern`; nothing through a link."""
+    """Remove the folders in `within` whose names match `pattern`, as far as possible; links are not followed."""
     if within.is_symlink():
         return
     for folder in within.glob(pattern):
-        shutil.rmtree(folder, ignore_errors=True)  # which leaves links alone
+        shutil.rmtree(folder, ignore_errors=True)  # does not follow links
 
 
 def _sync_folder(path: Path) -> None:
@@ -128,18 +128,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN and infinity are refused: JSON has none."""
+    """Write `value` as indented JSON, atomically; NaN and infinity are refused, since JSON has none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return the content of a file; None where there is none.
+    """Return the content of a file; None if there is no such file.
 
     Raises:
-        Unreadable: it is there and cannot be read; names the file.
+        Unreadable: the file exists and cannot be read; names it.
     """
     try:
-        # Not to wait for who writes to a pipe of this name.
+        # O_NONBLOCK: opening a named pipe would wait for a writer.
         with open(
             os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
         ) as file:
@@ -154,17 +154,17 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def read_npz(source: Path | BinaryIO, keys: Sequence[str]) -> dict[str, Array]:
-    """Return the arrays called `keys` of an .npz file, whatever they hold. Nothing is ever unpickled.
+    """Return the arrays called `keys` of an .npz file; nothing is ever unpickled.
 
     Args:
-        source: the file, or an open one.
+        source: a path or an open file.
         keys: names of the arrays.
 
     Raises:
         Unreadable: there is not enough memory.
-        BadInput: there is no such file, it is damaged, or an array is missing. Neither names the file.
+        BadInput: there is no such file, it is damaged, or an array is missing. Neither message names the file.
     """
-    # What numpy and zipfile raise depends on which byte is wrong, so anything may come; it is told in full.
+    # The exception of numpy or zipfile depends on which byte is wrong, so any is caught and reported.
     try:
         file = np.load(source, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):

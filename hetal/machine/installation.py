@@ -1,4 +1,4 @@
-"""Where this copy of hetal is, a checkout or an installed package: its configs, its command, how its extras come."""
+"""Installation of this copy of hetal, a checkout or a package: its configs, command and extras."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import hetal
 
 PACKAGE = Path(hetal.__file__).parent
 
-# A wheel holds the configs in the package; in a checkout they stand beside it.
+# The configs are inside the package in a wheel, and beside it in a checkout.
 INSTALLED = (PACKAGE / "conf").is_dir()
 CONF = PACKAGE / "conf" if INSTALLED else PACKAGE.parent / "conf"
 
-# What runs hetal, from any folder or from the checkout's.
+# The command that runs hetal: from any folder, or from that of the checkout.
 COMMAND = ("hetal",) if INSTALLED else ("python", "launch.py")
 
 
 def how_to_install(extra: str) -> str:
-    """Return the command that installs the optional dependencies of that name."""
+    """Return the command that installs an extra (optional dependencies)."""
     return f"pip install 'hetal[{extra}]'" if INSTALLED else f"pip install -e '.[{extra}]'"

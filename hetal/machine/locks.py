@@ -1,4 +1,4 @@
-"""Locks between processes that end with the process that holds them, also on file systems that have no locks."""
+"""Locks between processes, released when their process ends, also on file systems without locks."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-# Between two looks at whether a lock has become free.
-SECONDS = 0.2
+# Between two attempts to get a lock.
+POLL_SECONDS = 0.2
 
 
 class Lock:
-    """A file that one process at a time holds, whoever else opens it.
+    """A lock file that one process at a time holds.
 
-    The kernel gives the lock and takes it back when its process ends, however that ends. Where the file system refuses
-    to lock, a second file beside it, `NAME.soft`, is the lock, and says who made it; one whose process is known to be
-    dead is taken over. Of another machine's or container's process nobody can know that: see `advice`.
+    The kernel grants the lock and releases it when the process ends, however it ends. On a file system without locks, a
+    second file, the marker `NAME.soft`, is the lock and names its process; the marker of a process known to be dead is
+    removed. Whether a process of another machine or container is alive cannot be known: see `advice`.
 
     Args:
-        path: in an existing folder, which may be on a file system that machines share.
+        path: in an existing folder, possibly on a file system shared between machines.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,47 +42,47 @@ class Lock:
         self._descriptor: int | None = None
         self._mark = ""
 
-    def take(self) -> bool:
-        """Take the lock if nobody holds it, without waiting; tell whether it is held now.
+    def try_acquire(self) -> bool:
+        """Acquire the lock if it is free, without waiting; return whether this process holds it now.
 
         Raises:
-            OSError: there can be no such file.
+            OSError: the lock file cannot be created.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(descriptor)
         except OSError as error:
             os.close(descriptor)
-            # Anything but "would block" may mean either that it is held or that this file system has no locks.
+            # Other errors may mean that the lock is held, or that this file system has no locks.
             held = error.errno in (errno.EAGAIN, errno.EWOULDBLOCK) or _can_lock_beside(self.path)
             return False if held else self._take_marker()
         self._descriptor = descriptor
-        # Another machine may see the same folder without locks.
+        # A machine on which this shared folder has no locks may hold it by a marker.
         if self._marker.exists() and not self._clear_dead():
-            self.give_back()
+            self.release()
             return False
         return True
 
-    def give_back(self) -> None:
-        """Let others take the lock; nothing where it is not held."""
+    def release(self) -> None:
+        """Release the lock if this process holds it."""
         if self._descriptor is not None:
-            # Explicitly, since a child that was forked meanwhile has the file open too.
+            # Explicitly, since a child forked meanwhile has the file open too.
             with suppress(OSError):
                 _unlock(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
         if self._mark:
-            with suppress(OSError):  # a folder that was deleted meanwhile took the lock with it
+            with suppress(OSError):  # the folder may have been deleted meanwhile
                 if self._marker.read_text() == self._mark:
                     self._marker.unlink()
             self._mark = ""
 
     def advice(self) -> str:
-        """Say which file to delete, to be added to what is said of the holder; "" where its process surely lives."""
-        left = [path for path in (self._marker, self._guard) if path.exists()]
-        if not left or _is_alive(self._read_marker()):
+        """Return a hint, for the end of a message, on the files to delete by hand; "" if the holder is alive."""
+        markers = [path for path in (self._marker, self._guard) if path.exists()]
+        if not markers or _is_alive(self._read_marker()):
             return ""
-        return f"; if that process has ended, delete {' and '.join(map(str, left))}"
+        return f"; if that process has ended, delete {' and '.join(map(str, markers))}"
 
     def _take_marker(self) -> bool:
         mark = json.dumps({**_this_process(), "token": uuid.uuid4().hex})
@@ -104,10 +104,10 @@ class Lock:
         return False
 
     def _clear_dead(self) -> bool:
-        """Remove the marker of a dead process; tell whether there is none left."""
+        """Remove the marker if its process is dead; return whether there is no marker now."""
         if _is_alive(self._read_marker()) is not False:
             return not self._marker.exists()
-        try:  # one process at a time, or the second would remove the marker that the first has made since
+        try:  # one process at a time: a second one could remove the marker that the first has created since
             os.close(os.open(self._guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         except FileExistsError:
             return False
@@ -122,55 +122,55 @@ class Lock:
         try:
             return json.loads(self._marker.read_bytes())
         except (OSError, ValueError):
-            return None  # gone, being written, or torn
+            return None  # absent, or not fully written
 
 
 @contextmanager
-def waited_for(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file `path` for a while, once those who came first are done with it.
+def wait_for_lock(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Wait for the lock file `path`, and hold it inside a `with` block.
 
     Args:
         path: in an existing folder.
-        say: told once of a lock that nobody may ever give back, and what to do.
+        say: called once with what to do about a lock that may never be released.
 
     Raises:
-        OSError: there can be no such file.
+        OSError: the lock file cannot be created.
     """
-    lock, said = Lock(path), False
-    while not lock.take():
-        if not said and (advice := lock.advice()):
+    lock, has_said = Lock(path), False
+    while not lock.try_acquire():
+        if not has_said and (advice := lock.advice()):
             say(f"waiting: another process holds {path}{advice}")
-            said = True
-        time.sleep(SECONDS)
+            has_said = True
+        time.sleep(POLL_SECONDS)
     try:
         yield
     finally:
-        lock.give_back()
+        lock.release()
 
 
 @contextmanager
-def locked(path: Path, held: Callable[[], BadInput]) -> Iterator[None]:
-    """Hold the lock file `path` for a while, see `Lock`.
+def locked(path: Path, refusal: Callable[[], BadInput]) -> Iterator[None]:
+    """Hold the lock file `path` inside a `with` block, without waiting for it.
 
     Args:
         path: in an existing folder.
-        held: returns what to raise where another process holds it.
+        refusal: returns the error to raise if another process holds it.
 
     Raises:
-        BadInput: another process holds it, or there can be no such file.
+        BadInput: another process holds it, or the lock file cannot be created.
     """
     lock = Lock(path)
     try:
-        taken = lock.take()
+        is_held = lock.try_acquire()
     except OSError as error:
         raise BadInput(f"cannot lock {path}: {error.strerror or error}") from None
-    if not taken:
-        refusal = held()
-        raise type(refusal)(f"{refusal}{lock.advice()}")
+    if not is_held:
+        refused = refusal()
+        raise type(refused)(f"{refused}{lock.advice()}")
     try:
         yield
     finally:
-        lock.give_back()
+        lock.release()
 
 
 if sys.platform == "win32":
@@ -192,7 +192,7 @@ else:
 
 
 def _can_lock_beside(path: Path) -> bool:
-    """Tell whether the file system of `path` has locks: whether a file that nobody else knows can be locked."""
+    """Return whether the file system of `path` has locks: whether a new private file can be locked."""
     probe = path.with_name(f".{path.name.lstrip('.')}.{uuid.uuid4().hex}.tmp")
     descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -208,42 +208,46 @@ def _can_lock_beside(path: Path) -> bool:
 
 
 def _this_process() -> dict[str, str | int]:
-    """Return what tells this process from all others: of this machine since it started, of others, in containers."""
+    """Return what identifies this process among those of all machines, boots and containers."""
     pid = os.getpid()
-    return {**_here(), "pid": pid, "started": _started(pid) or ""}
+    return {**_process_namespace(), "pid": pid, "started": _start_time(pid) or ""}
 
 
-def _here() -> dict[str, str]:
-    """Return what processes that see each other's numbers have in common."""
+def _process_namespace() -> dict[str, str]:
+    """Return what all processes share that can see each other's process ids: host, boot and namespace."""
     boot = namespace = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")  # containers count their processes by themselves
+        namespace = os.readlink("/proc/self/ns/pid")  # each container has its own process ids
     return {"host": platform.node(), "boot": boot, "namespace": namespace}
 
 
 def _is_alive(mark: object) -> bool | None:
-    """Tell whether the process that made a marker lives; None where nobody can know from here."""
+    """Return whether the process that wrote a marker is alive; None if that cannot be known from here."""
     if not isinstance(mark, dict) or os.name != "posix":
         return None
     pid = mark.get("pid")
-    if {key: mark.get(key) for key in _here()} != _here() or type(pid) is not int or pid < 1:
+    if (
+        {key: mark.get(key) for key in _process_namespace()} != _process_namespace()
+        or type(pid) is not int
+        or pid < 1
+    ):
         return None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's
+    except OSError:  # another user's process
         pass
-    started = _started(pid)
+    started = _start_time(pid)
     if started is None or not mark.get("started"):
-        return None  # a process of that number, perhaps another one
+        return None  # the process id may have been reused
     return bool(started == mark["started"])
 
 
-def _started(pid: int) -> str | None:
-    """Return when a process was started, in ticks since the machine was; "dead" of one not waited for; or None."""
+def _start_time(pid: int) -> str | None:
+    """Return a process's start time in ticks since boot; "dead" for a zombie; None if not known."""
     try:
         *_, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
     except OSError:

@@ -1,4 +1,4 @@
-"""The memory that a round takes at its peak."""
+"""Peak memory of a round."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 _PROCESS = Path("/proc/self")
 
 
-def forget_peak(device: torch.device) -> None:
-    """Begin a new peak on `device`; on a CPU that is the whole process's, and only Linux can begin anew."""
+def reset_peak(device: torch.device) -> None:
+    """Reset the peak of `device`; on a CPU it is that of the whole process, and only Linux can reset it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -22,12 +22,12 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak_mb(device: torch.device) -> float | None:
-    """Return the peak of memory in MiB: on CUDA of what tensors took, else of the process; None where not known."""
+    """Return the peak memory in MiB: of tensors on CUDA, else of the process; None if not known."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     with suppress(OSError):
-        if found := re.search(r"^VmHWM:\s*(\d+) kB", (_PROCESS / "status").read_text(), re.MULTILINE):
-            return round(int(found[1]) / 2**10, 1)
+        if match := re.search(r"^VmHWM:\s*(\d+) kB", (_PROCESS / "status").read_text(), re.MULTILINE):
+            return round(int(match[1]) / 2**10, 1)
     if sys.platform == "win32":
         return None
     import resource

@@ -1,7 +1,7 @@
-"""Standard output and error that never end a run: what cannot be written is lost, and what it told of is on disk.
+"""Standard output and error that never end a run: lines that cannot be written are dropped.
 
-A reader that has gone (`| head -1`) is no error of anybody's. Any other reason, such as a full disk, is told once on
-standard error. Neither changes the exit status, which says what became of the run and not of its lines.
+A closed pipe (`| head -1`) is not an error. Any other reason, such as a full disk, is reported once on standard error.
+Neither changes the exit status, which is that of the run; its results are on disk.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from rich.console import Console
 NAMES = {1: "standard output", 2: "standard error"}
 
 
-def protect() -> None:
-    """Put `Descriptor` under `sys.stdout` and `sys.stderr`, once; what their encoding lacks is replaced."""
+def protect_output() -> None:
+    """Make `sys.stdout` and `sys.stderr` write through `Descriptor`; characters they cannot encode are escaped."""
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
             os.fstat(number)
-        except OSError:  # closed: what is opened next would get this number, and all that is printed
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        except OSError:  # closed: the next file to be opened would get this number, and all that is printed
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         stream = getattr(sys, name)
         if number and (under := _under(stream)) is None:
             if stream is not None:
                 with suppress(OSError, ValueError):
                     stream.flush()
-            # Where there was no stream, the number may be that of a file which was opened since.
-            at = number if stream is not None else os.open(os.devnull, os.O_WRONLY)
-            setattr(sys, name, _text(Descriptor(at), getattr(stream, "encoding", None)))
+            # Without a stream, the number may belong to a file that was opened since.
+            target = number if stream is not None else os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, _text(Descriptor(target), getattr(stream, "encoding", None)))
         elif number:
             assert under is not None
             under.prefix = ""
 
 
 def prefix_lines(prefix: str) -> None:
-    """From now on write whole lines only, each behind `prefix`: for jobs that write side by side."""
+    """From now on write whole lines only, each with `prefix`, for jobs that write to one terminal."""
     for stream in (sys.stdout, sys.stderr):
         if (under := _under(stream)) is not None:
             stream.flush()
@@ -49,21 +49,21 @@ def prefix_lines(prefix: str) -> None:
 
 
 def plain_console() -> Console:
-    """Return a console on standard output that takes text as it is: no markup, no emoji, no colours of its own."""
+    """Return a console on standard output that prints text unchanged: no markup, no emoji, no highlighting."""
     return Console(markup=False, highlight=False, emoji=False)
 
 
 class Descriptor(io.RawIOBase):
-    """Writes to a file descriptor, and never fails.
+    """A raw stream to a file descriptor whose writes never fail.
 
     Args:
-        number: of the descriptor.
+        number: the file descriptor.
     """
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._lost = False
-        self._rest = b""  # of a line that has no end yet
+        self._rest = b""  # an unfinished line
         self.prefix = ""
 
     def writable(self) -> bool:
@@ -71,27 +71,27 @@ class Descriptor(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """Return the file descriptor."""
         return self._number
 
     def isatty(self) -> bool:
-        """Tell whether this is a terminal that one job has for itself."""
+        """Return whether this is a terminal that no other job writes to."""
         return not self.prefix and os.isatty(self._number)
 
     def write(self, content: Any) -> int:
-        """Write all of `content`; of what is prefixed, whole lines, and the rest later."""
-        given = bytes(content)
+        """Write `content`; with a prefix, write whole lines only and keep the rest for later."""
+        data = bytes(content)
         if not self.prefix:
-            self._send(given)
-            return len(given)
-        *lines, self._rest = (self._rest + given).split(b"\n")
+            self._send(data)
+            return len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
         if lines:
-            # In one call, so that no other process writes in between.
+            # In one call, so that no other process can write in between.
             self._send(b"".join(self.prefix.encode() + line + b"\n" for line in lines))
-        return len(given)
+        return len(data)
 
     def finish_line(self) -> None:
-        """End the line that has no end yet."""
+        """End the unfinished line, if any."""
         if self._rest:
             self.write(b"\n")
 
@@ -102,7 +102,7 @@ class Descriptor(io.RawIOBase):
     def _write(self, content: bytes) -> int:
         try:
             return os.write(self._number, content)
-        except BlockingIOError:  # of a pipe that someone has made so
+        except BlockingIOError:  # a non-blocking pipe that is full
             select.select([], [self._number], [])
             return 0
         except OSError as error:
@@ -110,17 +110,17 @@ class Descriptor(io.RawIOBase):
             return len(content)
 
     def _lose(self, error: OSError) -> None:
-        """Tell once what is lost. Nobody is told where the reader has gone, for whom all of it was."""
-        gone = error.errno in (errno.EPIPE, errno.EBADF, errno.EIO)
-        if gone:
+        """Report lost lines once, except to a closed pipe or terminal, which has no reader."""
+        is_closed = error.errno in (errno.EPIPE, errno.EBADF, errno.EIO)
+        if is_closed:
             with suppress(OSError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._number)
                 os.close(nowhere)
-        if not self._lost and not gone and self._number != 2:
+        if not self._lost and not is_closed and self._number != 2:
             name = NAMES.get(self._number, "output")
-            said = f"{name} lacks lines ({error.strerror}); the record and the exit status are as they should be\n"
-            print(said, end="", file=sys.stderr)
+            message = f"{name} lacks lines ({error.strerror}); the record and the exit status are as they should be\n"
+            print(message, end="", file=sys.stderr)
         self._lost = True
 
 

@@ -1,4 +1,4 @@
-"""Settings of the whole process that results depend on, and that no part of a run may leave changed."""
+"""Process-wide settings that results depend on, and a check that no part of a run changes them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hetal.errors import BadInput
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of the process: how it is read, and how it is set back."""
+    """One process-wide setting: how to read it and how to set it."""
 
     read: Callable[[], Any]
     set: Callable[[Any], Any]
 
 
 def _set_device(device: torch.device) -> None:
-    # To set one is to intercept every call of torch's that makes a tensor; the CPU is there without.
+    # A default device slows down every call that creates a tensor; for the CPU none is needed.
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
@@ -52,7 +52,7 @@ SETTINGS = {
 }
 
 
-# What a new process has, of the settings that no run makes itself.
+# Settings of a new process that no run sets itself.
 NEW = {
     "torch.get_default_dtype()": torch.float32,
     "torch.get_default_device()": torch.device("cpu"),
@@ -67,7 +67,7 @@ NEW = {
 
 @contextmanager
 def new_process_settings() -> Iterator[None]:
-    """Do what is done inside as in a new process, and set back what it or this process had set otherwise."""
+    """Use the settings of a new process inside the `with` block, and restore the previous ones after it."""
     before = {name: setting.read() for name, setting in SETTINGS.items()}
     try:
         with torch.inference_mode(False):
@@ -85,13 +85,13 @@ def _set(values: Mapping[str, Any]) -> None:
 
 @contextmanager
 def unchanged(who: str) -> Iterator[None]:
-    """See to it that what is done inside leaves the process as it was: what comes after must not depend on it.
+    """Check that the code inside the `with` block leaves all process-wide settings unchanged.
 
-    A run that was killed, or another job of a sweep in the same process, would go on in another way. What was changed
-    is set back in any case.
+    Otherwise a continued run, or another job of a sweep in the same process, would compute something else. Changed
+    settings are restored in any case.
 
     Args:
-        who: does it, for the message.
+        who: runs the code, for the message.
 
     Raises:
         BadInput: names the first setting that was changed.

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run at the next safe point: after an epoch, with everything finished on disk."""
+"""Signals: Ctrl-C, SIGTERM and SIGHUP stop a run after the current epoch, with all finished rounds on disk."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from typing import Any
 
 from hetal.errors import Stopped
 
-# Windows has no SIGHUP, which a terminal sends when it is closed.
+# Windows has no SIGHUP, the signal of a closed terminal.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class Watched:
-    """What a process that another one has started and watches, a worker of a sweep, takes from it.
+class Supervisor:
+    """The process that started this one as a worker of a sweep, if any.
 
     Attributes:
-        told_to_stop: tells whether the other process has ended, or wants this one to.
-        by_another: whether there is one. It says what there is to say, and ends at once what it no longer waits for.
+        stop_requested: returns whether the supervisor has ended, or wants this process to stop.
+        present: whether there is a supervisor. It prints all messages on signals, and kills workers itself.
     """
 
-    told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
-    by_another = False
+    stop_requested: Callable[[], bool] = staticmethod(lambda: False)
+    present = False
 
     @classmethod
     def check(cls) -> None:
-        """Stop here if the other process wants it.
+        """Stop here if the supervisor wants it.
 
         Raises:
-            Stopped: it does.
+            Stopped: the supervisor wants this process to stop.
         """
-        if cls.told_to_stop():
+        if cls.stop_requested():
             raise Stopped(None)
 
 
 class SafeStop:
-    """Holds signals back until `check` is called; as a context.
+    """A context manager that defers signals until `check` is called.
 
-    A handler that someone else has installed, such as a cluster's job runner, is left in place, and a signal that is
-    ignored, as by nohup, stays ignored.
+    A handler installed by someone else, such as a cluster's job runner, stays in place, and an ignored signal (nohup)
+    stays ignored.
 
     Args:
-        should_stop: another reason to stop, asked at most once a second.
+        should_stop: another reason to stop, called at most once a second.
     """
 
     def __init__(self, should_stop: Callable[[], bool] = lambda: False) -> None:
@@ -70,30 +70,30 @@ class SafeStop:
         self._before.clear()
 
     def check(self) -> None:
-        """Stop here if someone has asked for it.
+        """Stop here if a signal or `should_stop` requested it.
 
         Raises:
-            Stopped: someone has.
+            Stopped: a stop was requested.
         """
         if self._signal is not None:
             raise Stopped(self._signal)
         if time.monotonic() - self._asked >= 1:
             self._asked = time.monotonic()
-            Watched.check()
+            Supervisor.check()
             if self._should_stop():
                 raise Stopped(None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        again = self._signal is not None
+        is_second = self._signal is not None
         self._signal = number
-        if Watched.by_another:
+        if Supervisor.present:
             return
-        if again:  # the second time it is meant at once
+        if is_second:  # stop at once
             raise Stopped(number)
-        tell(b"stopping after this epoch; once more stops at once\n")
+        write_stderr(b"stopping after this epoch; once more stops at once\n")
 
 
-def tell(line: bytes) -> None:
-    """Write to standard error from a signal's handler: what it interrupts may be in the middle of a print."""
-    with suppress(OSError):  # nobody reads it, as where a terminal was closed
+def write_stderr(line: bytes) -> None:
+    """Write to standard error from a signal handler, where `print` is unsafe: it may have interrupted one."""
+    with suppress(OSError):  # such as a closed terminal
         os.write(2, line)

@@ -2,8 +2,8 @@
 
     forward(x: (B, *image_shape) float) -> logits (B, C), features (B, D)
 
-Both are float32; `hetal.guard.network` asks every network for them before any training. `features` is the input of
-the last linear layer, the h of the papers.
+Both are float32; `hetal.guard.network` checks every network before any training. `features` are the input of the last
+linear layer, h in the papers.
 """
 
 from hetal.models.mlp import MLP

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron: input - widths - classes, ReLU, dropout after each hidden layer where asked for."""
+"""Multi-layer perceptron (MLP) with ReLU and optional dropout after each hidden layer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from hetal.errors import BadInput
 
 
 class MLP(nn.Module):
-    """Perceptron on flattened images or vectors.
+    """Multi-layer perceptron on flattened images or vectors.
 
     Args:
         image_shape: (C, H, W) or (D,).
         n_classes: number of logits.
-        widths: units of each hidden layer; the last is D, the number of features.
+        widths: units per hidden layer; the last is D, the number of features.
         dropout: probability of dropping a hidden unit in training, in [0, 1).
 
     Raises:
-        BadInput: no hidden layer, a width under 1, or `dropout` out of range.
+        BadInput: there is no hidden layer, a width is below 1, or `dropout` is out of range.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """ResNet for small images (He et al., CVPR 2016, arXiv 1512.03385, section 4.2).
 
-A 3x3 stem without pooling, four stages of basic blocks of which the last three halve the image, then the
-mean over what is left. The LHD paper's code is thin (widths 16-32-64-128, D=128); `resnet18` is the usual
-64-128-256-512.
+A 3x3 stem without pooling, four stages of basic blocks, of which the last three halve the image, then global average
+pooling. The LHD paper's code is narrow (widths 16-32-64-128, D=128); `resnet18` is the usual 64-128-256-512.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ class ResNet(nn.Module):
     Args:
         image_shape: (C, H, W) with H, W >= 8.
         n_classes: number of logits.
-        widths: channels of each stage; the last is D, the number of features.
-        blocks: basic blocks of each stage.
+        widths: channels per stage; the last is D, the number of features.
+        blocks: basic blocks per stage.
 
     Raises:
         BadInput: the data are not images of at least 8x8, or widths and blocks do not match.

@@ -1,7 +1,7 @@
 """VGG with batch norm for small images (Simonyan & Zisserman, ICLR 2015, arXiv 1409.1556, configuration D).
 
-Departs from the paper as usual for small images: the mean over what the convolutions leave, then one linear
-layer. Pooling rounds up, so that 28x28 passes all five stages; at 32x32 that changes nothing.
+Departs from the paper as usual for small images: global average pooling, then one linear layer. Max pooling rounds up,
+so that 28x28 images pass all five stages; for 32x32 that makes no difference.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class VGG(nn.Module):
     Args:
         image_shape: (C, H, W) with H, W >= 16.
         n_classes: number of logits.
-        widths: channels of each stage; the last is D, the number of features.
-        convolutions: convolutions of each stage.
+        widths: channels per stage; the last is D, the number of features.
+        convolutions: convolutions per stage.
 
     Raises:
         BadInput: the data are not images of at least 16x16, or widths and convolutions do not match.

@@ -1,4 +1,4 @@
-"""Corruptions of a clean pool, one a file, each called as `noise(train, n_classes, rng, ...) -> NoisyPool`."""
+"""Noise settings, one a file: corruptions of a clean training set, called as `noise(train, n_classes, rng, ...)`."""
 
 from hetal.noise.blank import blank_noise
 from hetal.noise.class_ import class_noise

@@ -19,16 +19,16 @@ def blank_noise(
     *,
     factor: float,
 ) -> NoisyPool:
-    """Add `factor * len(train)` rows that all show one image of zeros, each with a uniform label.
+    """Add `factor * len(train)` rows that all show one image of zeros, with uniform random labels.
 
-    Of vectors, a feature that is never as low, or as high, as zero has its value nearest to zero instead: else the
-    rows would be outliers (zero among years, say), and told from all others by that alone.
+    In vectors, a feature whose range does not include zero has its value nearest to zero instead. Otherwise the noisy
+    rows would be outliers (zero among years, say), which alone would identify them.
 
     Args:
-        train: the clean rows; their labels stay.
+        train: the clean rows; their labels are kept.
         n_classes: labels are drawn from 0..n_classes-1.
         rng: CPU generator.
-        factor: noisy rows per clean row, a fraction or more; at 0 the pool is clean.
+        factor: noisy rows per clean row, 0 or more, not necessarily whole; with 0 the pool is clean.
 
     Raises:
         BadInput: `factor` is negative, not a number, or far too large.

@@ -1,4 +1,4 @@
-"""No noise: the pool is the training set. It takes no factor, so it is one experiment whatever `mult` is."""
+"""No noise: the pool is the training set; without a factor, so that `mult` does not change the run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hetal.task import Examples
 
 
 def no_noise(train: Examples, n_classes: int, rng: torch.Generator) -> NoisyPool:
-    """Return the pool that is `train` itself, every row clean.
+    """Return `train` as a pool in which every row is clean.
 
-    `n_classes` and `rng` are there because every noise setting is called alike; nothing is drawn.
+    `n_classes` and `rng` are not used; every noise setting is called with them.
     """
     none = torch.empty(0, dtype=torch.int64)
     return extend(train, images=train.images[:0], source=none, labels=none)

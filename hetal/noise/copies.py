@@ -1,10 +1,10 @@
-"""Copied class noise: one class means nothing, and each of its rows is there several times.
+"""Copied class noise: one class has uniform random labels, and the pool holds several copies of each of its rows.
 
 Source: Figure 1 (Four-Moons) of Khosla et al., "Understanding and Improving Neural Active Learning on
 Heteroskedastic Distributions", ECAI 2023. There `noisy_class=0` at `mult=x1.5` copies each of the 3,000
-rows of class 0 six times. It differs from `class` in that all rows of the class are copied, equally often,
-and that a copy keeps the label of its row, as in the published script: to ask about a point again is to be
-told the same thing again, right or wrong.
+rows of class 0 six times. It differs from `class_noise` in that all rows of the class are copied, equally often,
+and that a copy has the label of its row, as in the published script: querying another copy of a point gives the
+same label again, right or wrong.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from hetal.task import Examples
 def copied_class_noise(
     train: Examples, n_classes: int, rng: torch.Generator, *, factor: float, noisy_class: int
 ) -> NoisyPool:
-    """Relabel one class uniformly, and add copies of all its rows, labels included.
+    """Relabel one class uniformly at random, and add copies of all its rows with their labels.
 
-    Every row of `noisy_class` gets a uniform label and counts as noisy, at any factor, 0 included. The
-    `factor * len(train)` new rows are spread evenly over its rows; what is left over goes to rows drawn at
-    random without replacement. No image is added.
+    Every row of `noisy_class` gets a uniform random label and counts as noisy, whatever the factor, 0 included. The
+    `factor * len(train)` new rows are spread evenly over its rows; the remainder goes to rows drawn at random without
+    replacement. No image is added.
 
     Args:
         train: the clean rows.
         n_classes: labels are drawn from 0..n_classes-1.
         rng: CPU generator.
-        factor: added rows per row of `train`, a fraction or more.
-        noisy_class: the class that loses its meaning.
+        factor: added rows per row of `train`, 0 or more, not necessarily whole.
+        noisy_class: the class that is relabelled.
 
     Raises:
         BadInput: `factor` or `noisy_class` is out of range.

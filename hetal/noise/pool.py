@@ -1,4 +1,4 @@
-"""What a corruption returns: distinct images, and rows that show them under labels that may be noise."""
+"""The corrupted pool that a noise setting returns: distinct images, and rows with labels, some of them noise."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 from hetal.errors import BadInput
 from hetal.task import Examples
 
-#: Beyond this a factor is a slip of the keyboard; at this the pool's bookkeeping alone takes 17 GB.
+#: A larger factor is most likely a typing mistake; with this many rows, ids and labels alone take 17 GB.
 MAX_NOISY_ROWS = 10**9
 
 
 @dataclass(frozen=True)
 class NoisyPool:
-    """Rows of clean and noisy examples.
+    """A pool of clean and noisy rows.
 
     Attributes:
         images_M: the distinct images; (M, C, H, W) or (M, D).
         source_N: (N,) int64, the image that each row shows.
-        labels_N: (N,) int64, the label a query of the row buys.
-        is_noisy_N: (N,) bool, true where the label is noise.
+        labels_N: (N,) int64, the label that a query of the row buys.
+        is_noisy_N: (N,) bool, whether the label is noise.
     """
 
     images_M: Tensor
@@ -36,7 +36,7 @@ class NoisyPool:
         return len(self.source_N)
 
     def check_images(self, train: Examples) -> None:
-        """Refuse images unlike those of the data; a noise setting may be the user's own.
+        """Refuse images whose shape or dtype differs from the data's; a noise setting may be the user's own.
 
         Raises:
             BadInput: names `noise`, its images and those of the data.
@@ -51,7 +51,7 @@ class NoisyPool:
             raise BadInput("noise: its images hold NaN or infinity")
 
     def check(self, n_classes: int) -> None:
-        """Refuse a pool that cannot be one; a noise setting may be the user's own.
+        """Refuse an invalid pool; a noise setting may be the user's own.
 
         Raises:
             BadInput: names `noise` and what is wrong.
@@ -59,26 +59,26 @@ class NoisyPool:
         n, m = len(self.source_N), len(self.images_M)
         for name, dtype in (("source_N", torch.int64), ("labels_N", torch.int64), ("is_noisy_N", torch.bool)):
             tensor = getattr(self, name)
-            if not is_plain(tensor) or tensor.dtype != dtype or tensor.shape != (n,):
-                raise BadInput(f"noise: {name} is {described(tensor)}; it must be {dtype} of shape ({n},)")
-        for name, least, most in (("source_N", 0, m - 1), ("labels_N", 0, n_classes - 1)):
+            if not is_dense(tensor) or tensor.dtype != dtype or tensor.shape != (n,):
+                raise BadInput(f"noise: {name} is {describe(tensor)}; it must be {dtype} of shape ({n},)")
+        for name, lowest, highest in (("source_N", 0, m - 1), ("labels_N", 0, n_classes - 1)):
             low, high = (int(bound) for bound in getattr(self, name).aminmax())
-            if low < least or high > most:
-                raise BadInput(f"noise: {name} holds {low}..{high}; it must be in {least}..{most}")
+            if low < lowest or high > highest:
+                raise BadInput(f"noise: {name} holds {low}..{high}; it must be in {lowest}..{highest}")
 
 
-def is_plain(value: object) -> TypeGuard[Tensor]:
-    """Tell whether `value` is a tensor that holds its numbers one beside the other: not sparse, nested or of none."""
+def is_dense(value: object) -> TypeGuard[Tensor]:
+    """Return whether `value` is a dense tensor with data: not sparse, nested or meta."""
     return (
         isinstance(value, Tensor) and value.layout is torch.strided and not (value.is_meta or value.is_nested)
     )
 
 
-def described(value: object) -> str:
-    """Return what `value` is, for a message: a tensor's type and shape, or the name of its class."""
+def describe(value: object) -> str:
+    """Describe `value` for a message: dtype and shape of a tensor, else the name of its class."""
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
-    if not is_plain(value):
+    if not is_dense(value):
         kind = (
             "nested"
             if value.is_nested
@@ -90,27 +90,27 @@ def described(value: object) -> str:
     return f"{value.dtype} of shape {tuple(value.shape)}"
 
 
-def check_whole(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
-    """Refuse a setting that is not a whole number in `low..high`, or from `low` on; `why` says where that comes from.
+def check_integer(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
+    """Refuse a setting that is not a whole number in `low..high`, or at least `low`; `why` explains the bound.
 
     Raises:
         BadInput: naming the setting, its value and what is allowed.
     """
-    # Settings come from YAML and the command line, where anything may stand; true is no number.
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (whole and value >= low and (high is None or value <= high)):
+    # Settings come from YAML and the command line, so they may be anything; bool is an int in Python.
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not (is_integer and value >= low and (high is None or value <= high)):
         allowed = f">= {low}" if high is None else f"in {low}..{high}"
         raise BadInput(f"{name}={value}: must be a whole number {allowed}{why and f', {why}'}")
 
 
 def n_noisy_rows(n_clean: int, factor: float) -> int:
-    """Return the number of noisy rows to add: `factor * n_clean`, to the nearest row.
+    """Return the number of noisy rows to add: `factor * n_clean`, rounded.
 
     Raises:
-        BadInput: `factor` is negative, not a finite number, or asks for more than `MAX_NOISY_ROWS`.
+        BadInput: `factor` is negative, not a finite number, or gives more than `MAX_NOISY_ROWS` rows.
     """
-    number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-    if not (number and 0 <= factor < math.inf):
+    is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+    if not (is_number and 0 <= factor < math.inf):
         raise BadInput(f"mult={factor}: must be a finite number >= 0")
     if factor * n_clean > MAX_NOISY_ROWS:
         raise BadInput(
@@ -120,12 +120,12 @@ def n_noisy_rows(n_clean: int, factor: float) -> int:
 
 
 def rows_of_class(train: Examples, n_classes: int, noisy_class: int) -> Tensor:
-    """Return the ascending ids of the rows of `noisy_class`.
+    """Return the ids of the rows of `noisy_class`, ascending.
 
     Raises:
-        BadInput: there is no such class, or no row of it.
+        BadInput: there is no such class, or it has no rows.
     """
-    check_whole(
+    check_integer(
         "noise.noisy_class",
         noisy_class,
         low=0,
@@ -139,16 +139,16 @@ def rows_of_class(train: Examples, n_classes: int, noisy_class: int) -> Tensor:
 
 
 def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> NoisyPool:
-    """Append noisy rows to the clean rows of `train`.
+    """Return the pool of the clean rows of `train` with noisy rows appended.
 
     Args:
         train: n clean examples; row i shows image i.
-        images: (m, ...) new distinct images, possibly none, shaped and typed like those of `train`.
+        images: (m, ...) new distinct images, possibly none, of the shape and dtype of those of `train`.
         source: (k,) int64, the image of each new row: i < n is clean image i, n + j is `images[j]`.
         labels: (k,) int64, the label of each new row.
 
     Raises:
-        BadInput: the new images do not look like those of `train`.
+        BadInput: the new images do not have the shape of those of `train`.
     """
     if len(images) and images.shape[1:] != train.images.shape[1:]:
         raise BadInput(
@@ -165,7 +165,7 @@ def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> N
 
 
 def relabel(pool: NoisyPool, rows: Tensor, labels: Tensor) -> NoisyPool:
-    """Return `pool` with `rows` under new `labels`, and noisy."""
+    """Return `pool` with new `labels` for `rows`, which count as noisy."""
     return replace(
         pool,
         labels_N=pool.labels_N.index_copy(0, rows, labels),
@@ -174,22 +174,22 @@ def relabel(pool: NoisyPool, rows: Tensor, labels: Tensor) -> NoisyPool:
 
 
 def shuffled(pool: NoisyPool, rng: torch.Generator) -> NoisyPool:
-    """Return the same pool with its rows and its images in a random order, so that no number tells what is noise.
+    """Return the pool with its rows and images in random order, so that no id or image number reveals noise.
 
-    An image that no row shows is left out: nobody can buy it, and strategies that go by images would reckon with it.
+    Images that no row shows are left out: they cannot be bought, and strategies that work on images would count them.
 
     Args:
-        pool: in whatever order its noise setting made it.
+        pool: in any order.
         rng: CPU generator; draws the order of the rows, then that of the images.
     """
     order_N = torch.randperm(len(pool), generator=rng)
     order_M = torch.randperm(len(pool.images_M), generator=rng)
     order_M = order_M[torch.bincount(pool.source_N, minlength=len(order_M))[order_M] > 0]
-    place_M = torch.full((len(pool.images_M),), -1)
-    place_M[order_M] = torch.arange(len(order_M))
+    new_number_M = torch.full((len(pool.images_M),), -1)
+    new_number_M[order_M] = torch.arange(len(order_M))
     return NoisyPool(
         images_M=pool.images_M[order_M],
-        source_N=place_M[pool.source_N][order_N],
+        source_N=new_number_M[pool.source_N][order_N],
         labels_N=pool.labels_N[order_N],
         is_noisy_N=pool.is_noisy_N[order_N],
     )

@@ -1,1 +1,1 @@
-"""What a run leaves: the schema of a record, writing and reading it, and what identifies the run."""
+"""The record of a run: its schema, its writer and reader, and the identity of the run."""

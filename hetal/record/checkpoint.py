@@ -1,4 +1,4 @@
-"""State on disk, as tensors and plain values behind a hash of them: of a round in progress, and of a strategy."""
+"""State files: tensors and plain values with a checksum, for a round in progress and for a strategy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = dict[str, Any]
 
 
 def packed(state: State) -> bytes:
-    """Return `state`, tensors and plain values, as bytes behind their hash."""
+    """Serialise `state`, tensors and plain values, to bytes that begin with their SHA-256."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
@@ -25,10 +25,10 @@ def packed(state: State) -> bytes:
 
 
 def unpacked(data: bytes) -> State:
-    """Return what was `packed`, on the CPU. Nothing is unpickled but tensors and plain values.
+    """Deserialise what `packed` returned, onto the CPU; nothing but tensors and plain values is unpickled.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the content does not match its hash.
     """
     digest, content = data.split(b"\n", 1)
     if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
@@ -48,21 +48,21 @@ def write_state(path: Path, state: State) -> None:
 
 
 def read_state(path: Path) -> State:
-    """Return what `write_state` wrote, on the CPU. Nothing is unpickled but tensors and plain values.
+    """Read what `write_state` wrote, onto the CPU; nothing but tensors and plain values is unpickled.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is damaged.
+        ValueError: the file is damaged.
     """
     return unpacked(path.read_bytes())
 
 
 class Checkpoint:
-    """Where one round keeps its state.
+    """The checkpoint file of one round.
 
     Args:
         path: the file.
-        round: the round whose state it is to hold.
+        round: the round whose state it holds.
         minutes: wall time between two writes; 0 writes after every epoch, None never.
     """
 
@@ -73,15 +73,15 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def load(self) -> State | None:
-        """Return the state that was kept of this round; None where there is none, or the file is damaged."""
+        """Return the saved state of this round; None if there is none or the file is damaged."""
         try:
-            kept = read_state(self._path)
+            saved = read_state(self._path)
         except (OSError, ValueError):
             return None
-        return kept["state"] if kept["round"] == self._round else None
+        return saved["state"] if saved["round"] == self._round else None
 
     def keep(self, state: Callable[[], State], now: bool = False) -> None:
-        """Write the state if it is time to; with `now`, whatever the time.
+        """Write the state if `minutes` have passed since the last write, or at once with `now`.
 
         Raises:
             BadInput: the file cannot be written.

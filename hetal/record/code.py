@@ -1,7 +1,7 @@
-"""What code computes a run: hetal's own, and that of the packages that its targets come from.
+"""Digests of the code that computes a run: hetal's own, and the user's that config targets come from.
 
-Code counts by what it computes: comments, docstrings and layout do not count, and the same code has the same digest
-under every version of Python. What is installed from a distribution counts by name and version.
+Comments, docstrings and layout do not change a digest, and the same code has the same digest under every version of
+Python. Installed distributions are identified by name and version instead.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any
 from hydra.utils import get_object
 
 import hetal
-from hetal.record.digests import remembered
+from hetal.record.digests import cached
 from hetal.record.seal import short_hash
 
-# Of this way to digest code; part of what digests are remembered by.
+# Version of this way to digest code; part of the cache key.
 FORM = b"code 1"
 
-# Folders of which the packages are installed, not written by the user.
+# Folders that hold installed packages, not the user's own code.
 INSTALLED = {"site-packages", "dist-packages"}
 
 # Hydra's targets that return what their `path` names.
@@ -35,7 +35,7 @@ GETTERS = tuple(f"hydra.utils.get_{kind}" for kind in ("class", "method", "objec
 
 
 def targets(node: Any) -> Iterator[str]:
-    """Yield every `_target_` of a config, and what targets that get something by its name get."""
+    """Yield every `_target_` of a config; for Hydra's getters, the `path` that they return."""
     if isinstance(node, Mapping):
         target = node.get("_target_")
         if isinstance(target, str):
@@ -48,8 +48,8 @@ def targets(node: Any) -> Iterator[str]:
 
 
 @functools.cache
-def own_code(computes: tuple[str, ...]) -> str:
-    """Return a digest of those of hetal's folders and files that compute a result."""
+def own_code_digest(computes: tuple[str, ...]) -> str:
+    """Return a digest of hetal's own folders and files that compute a result."""
     package = Path(hetal.__file__).parent
     paths = [path for name in computes for path in [package / name, *(package / name).rglob("*.py")]]
     return _digest_and_imports(
@@ -57,36 +57,35 @@ def own_code(computes: tuple[str, ...]) -> str:
     ).split(" ")[0]
 
 
-def code_of(found: Iterable[str]) -> dict[str, str]:
-    """Say what code the targets of a config are, but for hetal's own.
+def code_versions(targets: Iterable[str]) -> dict[str, str]:
+    """Return digests or versions of the code that config targets come from, hetal's own left out.
 
-    A package of the user's counts whole, a module beside no package by itself, and so do those of the user's that
-    they import, wherever these are.
+    A user's package is digested whole, a single module by itself; so are the user's modules that they import.
 
     Args:
-        found: dotted names, each of something that can be imported.
+        targets: dotted names, each importable.
 
     Returns:
-        "code of mine" to a digest, or the name of a distribution to its version.
+        "code of NAME" to a digest, or the name of a distribution to its version.
     """
-    names: dict[str, None] = {}
-    for target in found:
-        names |= dict.fromkeys(_homes(target))
-    said: dict[str, str] = {}
-    queue = list(names)
+    modules: dict[str, None] = {}
+    for target in targets:
+        modules |= dict.fromkeys(_top_level_modules(target))
+    versions: dict[str, str] = {}
+    queue = list(modules)
     while queue:
         name = queue.pop()
-        unit = _unit(name)
-        if unit is None or unit[0] in said:
+        code = _module_code(name)
+        if code is None or code[0] in versions:
             continue
-        key, value, imported = unit
-        said[key] = value
+        key, value, imported = code
+        versions[key] = value
         queue += imported
-    return dict(sorted(said.items()))
+    return dict(sorted(versions.items()))
 
 
-def _homes(target: str) -> Iterator[str]:
-    """Yield the top-level names of the modules that a target is named by and defined in."""
+def _top_level_modules(target: str) -> Iterator[str]:
+    """Yield the top-level modules that a target is named by and defined in."""
     name = target.split(".", 1)[0]
     yield name
     if name != "hetal" and (module := inspect.getmodule(get_object(target))) is not None:
@@ -94,29 +93,33 @@ def _homes(target: str) -> Iterator[str]:
 
 
 @functools.cache
-def _unit(name: str) -> tuple[str, str, tuple[str, ...]] | None:
-    """Return of a top-level module or package its key, its digest or version, and the users' own that it imports.
+def _module_code(name: str) -> tuple[str, str, tuple[str, ...]] | None:
+    """Return the key of a top-level module, its digest or version, and the user's modules that it imports.
 
-    None for hetal, for Python's own, and for what has no files. Asked once a process: what is imported by then is what
-    runs, whatever is written to its files later.
+    None for hetal, the standard library and modules without files. Cached per process: a process runs the code that it
+    has imported, whatever is written to the files later.
     """
-    places = _places(name)
-    if any(INSTALLED & {*place.parts} for place in places):
+    paths = _module_paths(name)
+    if any(INSTALLED & {*path.parts} for path in paths):
         return next(_distribution(name), None)
-    files = {relative: path for place in places for relative, path in _files(place)}
+    files = {relative: file for path in paths for relative, file in _code_files(path)}
     if not files:
         return None
     digest, *imported = _digest_and_imports(files).split(" ")
-    return f"code of {name}", digest, tuple(other for other in imported if other != name and _is_users(other))
+    return (
+        f"code of {name}",
+        digest,
+        tuple(other for other in imported if other != name and _is_users_own(other)),
+    )
 
 
-def _is_users(name: str) -> bool:
-    places = _places(name)
-    return bool(places) and not any(INSTALLED & {*place.parts} for place in places)
+def _is_users_own(name: str) -> bool:
+    paths = _module_paths(name)
+    return bool(paths) and not any(INSTALLED & {*path.parts} for path in paths)
 
 
-def _places(name: str) -> list[Path]:
-    """Return the file of a module or the folders of a package; none for hetal's and Python's own, and for no module."""
+def _module_paths(name: str) -> list[Path]:
+    """Return the file of a module or the folders of a package; [] for hetal, the standard library and unknown names."""
     if name == "hetal" or name in sys.stdlib_module_names:
         return []
     module = sys.modules.get(name)
@@ -130,28 +133,28 @@ def _places(name: str) -> list[Path]:
         file = getattr(module, "__file__", None)
         return [Path(file)] if file else []
     if spec.submodule_search_locations is not None:
-        return [Path(place) for place in spec.submodule_search_locations]
+        return [Path(path) for path in spec.submodule_search_locations]
     return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
-def _files(place: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files of code at `place`, by their names relative to it."""
-    above = next((path for path in (place, *place.parents) if path.exists()), place)
-    if above.is_file():  # a module, or an archive of them
-        yield above.name, above
+def _code_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the code files at `root`, a file or a folder, with their names relative to it."""
+    existing = next((parent for parent in (root, *root.parents) if parent.exists()), root)
+    if existing.is_file():  # a module, or an archive of them
+        yield existing.name, existing
         return
-    seen = set()
-    for folder, below, names in os.walk(place, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:
-            below.clear()
+    visited = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(folder)) in visited:
+            subfolders.clear()
             continue
-        seen.add(real)
-        # What is no identifier can be no package; studies and environments below a project are not its code.
-        below[:] = [name for name in below if name.isidentifier() and name != "__pycache__"]
+        visited.add(real)
+        # Only identifiers can be packages. This skips studies and virtual environments inside a project.
+        subfolders[:] = [name for name in subfolders if name.isidentifier() and name != "__pycache__"]
         for name in names:
             if name.endswith((".py", *EXTENSION_SUFFIXES)):
-                path = Path(folder, name)
-                yield str(path.relative_to(place)), path
+                parent = Path(folder, name)
+                yield str(parent.relative_to(root)), parent
 
 
 def _distribution(name: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -163,7 +166,7 @@ def _distribution(name: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def _digest_and_imports(files: Mapping[str, Path]) -> str:
-    """Return a digest of what files of code compute and of their names, and the top-level names that they import."""
+    """Return a digest of code files and their names, then the top-level modules they import, separated by spaces."""
     contents = [(name.encode(), files[name].read_bytes()) for name in sorted(files)]
     raw = short_hash(*(part for pair in contents for part in pair))
 
@@ -171,46 +174,51 @@ def _digest_and_imports(files: Mapping[str, Path]) -> str:
         forms = []
         imported: set[str] = set()
         for name, content in contents:
-            tree = _parsed(content) if name.endswith(b".py") else None
-            forms += [name, b"raw " + content if tree is None else _form(tree, content)]
+            tree = _parse_or_none(content) if name.endswith(b".py") else None
+            forms += [name, b"raw " + content if tree is None else _canonical_text(tree, content)]
             imported |= _imports(tree) if tree is not None else set()
         return " ".join([short_hash(*forms), *sorted(imported)])
 
-    return remembered(b"/".join((FORM, sys.version.encode(), raw.encode())), compute)
+    return cached(b"/".join((FORM, sys.version.encode(), raw.encode())), compute)
 
 
 def _imports(tree: ast.Module) -> set[str]:
-    """Return the top-level names that a file imports, but for relative ones."""
-    found: set[str] = set()
+    """Return the top-level modules that a file imports; relative imports are left out."""
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".", 1)[0] for alias in node.names}
+            modules |= {alias.name.split(".", 1)[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            found.add(node.module.split(".", 1)[0])
-    return found
+            modules.add(node.module.split(".", 1)[0])
+    return modules
 
 
-def _parsed(source: bytes) -> ast.Module | None:
+def _parse_or_none(source: bytes) -> ast.Module | None:
     try:
         return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # as the parser says that it is no Python
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # all that the parser raises for invalid Python
         return None
 
 
-def _form(tree: ast.Module, content: bytes) -> bytes:
-    """Return what is left of a file without comments, docstrings and layout."""
+def _canonical_text(tree: ast.Module, content: bytes) -> bytes:
+    """Return the canonical text of a file's syntax tree, without comments, docstrings and layout."""
     parts: list[str] = []
     try:
-        _walk(tree, parts)
+        _append_canonical(tree, parts)
     except RecursionError:
         return b"raw " + content
     return "".join(parts).encode()
 
 
-def _walk(node: Any, parts: list[str]) -> None:
-    """Append a text of `node` that is the same under every version of Python: fields that are empty are left out."""
+def _append_canonical(node: Any, parts: list[str]) -> None:
+    """Append the canonical text of `node`; empty fields are left out, as they differ between versions of Python."""
     if isinstance(node, ast.Constant):
-        value = node.value  # "kind" tells u"" from "", which are the same
+        value = node.value  # `kind` is left out: u"" and "" are the same string
         parts.append(f"{type(value).__name__} {hex(value) if type(value) is int else ascii(value)}")
     elif isinstance(node, ast.AST):
         parts.append(f"{type(node).__name__}(")
@@ -218,33 +226,33 @@ def _walk(node: Any, parts: list[str]) -> None:
             value = getattr(node, field, None)
             if value is not None and value != []:
                 parts.append(f"{field}=")
-                _walk(_joined(value) if isinstance(node, ast.JoinedStr) else value, parts)
+                _append_canonical(_merged(value) if isinstance(node, ast.JoinedStr) else value, parts)
         parts.append(")")
     elif isinstance(node, list):
         parts.append("[")
         for item in node:
-            if not _does_nothing(item):
-                _walk(item, parts)
+            if not _is_no_op(item):
+                _append_canonical(item, parts)
                 parts.append(",")
         parts.append("]")
     else:
         parts.append(f"{type(node).__name__} {node!a}")
 
 
-def _does_nothing(node: Any) -> bool:
-    """Tell whether a node is `pass`, a docstring, or another string by itself."""
+def _is_no_op(node: Any) -> bool:
+    """Return whether a statement is `pass`, a docstring, or another string by itself."""
     is_string = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return isinstance(node, ast.Pass) or (is_string and isinstance(node.value.value, str))
 
 
-def _joined(values: list[ast.expr]) -> list[Any]:
-    """Return the parts of an f-string with neighbouring texts in one: versions of Python cut them in other places."""
-    found: list[Any] = []
+def _merged(values: list[ast.expr]) -> list[Any]:
+    """Return the parts of an f-string with adjacent texts merged: versions of Python split them differently."""
+    parts: list[Any] = []
     for value in values:
         if isinstance(value, ast.Constant) and value.value == "":
             continue
-        if isinstance(value, ast.Constant) and found and isinstance(found[-1], ast.Constant):
-            found[-1] = ast.Constant(str(found[-1].value) + str(value.value))
+        if isinstance(value, ast.Constant) and parts and isinstance(parts[-1], ast.Constant):
+            parts[-1] = ast.Constant(str(parts[-1].value) + str(value.value))
         else:
-            found.append(value)
-    return found
+            parts.append(value)
+    return parts

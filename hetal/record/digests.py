@@ -1,7 +1,7 @@
-"""What files hold, as short digests, remembered from one start to the next.
+"""Digests of the content of files and folders, cached on disk between runs.
 
-Digests are kept in `$XDG_CACHE_HOME/hetal/digests`, or `~/.cache/hetal/digests`, one small file each; the folder can be
-deleted at any time, and where it cannot be written every digest is computed again.
+The cache is `$XDG_CACHE_HOME/hetal/digests`, or `~/.cache/hetal/digests`, one small file each. It can be deleted at any
+time; if it cannot be written, every digest is computed again.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from pathlib import Path
 
 from hetal.record.seal import short_hash
 
-# A file may be written again within one tick of the clock of its file system, two seconds on some: what was written
-# so lately is not remembered.
-SETTLED = 5.0
+# A file may be written twice within one tick of its file system's clock (two seconds on some), so the digest of a file
+# that was changed less than this many seconds ago is not cached.
+SETTLING_SECONDS = 5.0
 
-# A folder that holds more than this is hardly meant.
-MOST_FILES = 1_000_000
+# A larger folder is most likely a wrong path.
+MAX_FILES = 1_000_000
 
 Stamp = tuple[int, int, int, int, int]
 
 
 def digest_of(path: Path) -> str | None:
-    """Return a digest of the content of a file, or of a folder: its tree of names and contents.
+    """Return a digest of the content of a file, or of a folder's tree of names and contents.
 
-    Names within a folder count, that of `path` itself does not. A file that was not written to since is not read again.
+    Names within a folder count, that of `path` itself does not. A file that has not changed since is not read again.
 
     Returns:
-        16 hex digits; None where there is nothing of that name, or it is neither a file nor a folder.
+        16 hex digits; None if `path` does not exist, or is neither a file nor a folder.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file or folder cannot be read.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         return _of_folder(path)
-    return _of_file(path) if stat.S_ISREG(found.st_mode) else None
+    return _of_file(path) if stat.S_ISREG(status.st_mode) else None
 
 
-def remembered(key: bytes, compute: Callable[[], str]) -> str:
-    """Return what `compute` returned for `key` before, in this process or another; call it where that is not known.
+def cached(key: bytes, compute: Callable[[], str]) -> str:
+    """Return the cached value of `key`, or call `compute` and cache what it returns, also for other processes.
 
     Args:
         key: of any length.
-        compute: returns a line of text.
+        compute: returns one line of text.
     """
     folder = _cache()
     if folder is None:
@@ -65,22 +65,22 @@ def remembered(key: bytes, compute: Callable[[], str]) -> str:
         if digest == short_hash(value.encode()):
             return value
     value = compute()
-    beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     with suppress(OSError):  # a cache that cannot be written only costs time
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_text(f"{short_hash(value.encode())} {value}")
-            os.replace(beside, path)
+            temporary.write_text(f"{short_hash(value.encode())} {value}")
+            os.replace(temporary, path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     return value
 
 
 def _cache() -> Path | None:
-    given = os.environ.get("XDG_CACHE_HOME", "")
+    configured = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    except RuntimeError:  # a user without a home
+        base = Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home folder
         return None
     return base / "hetal" / "digests"
 
@@ -103,59 +103,59 @@ def _read(stamp: Stamp, readinto: Callable[[memoryview], int | None]) -> str:
             digest.update(buffer[:n])
         return digest.hexdigest()[:16]
 
-    return remembered(f"file {stamp}".encode(), compute) if _has_settled(stamp) else compute()
+    return cached(f"file {stamp}".encode(), compute) if _has_settled(stamp) else compute()
 
 
 def _of_folder(path: Path) -> str:
-    found = list(itertools.islice(_tree(path, "", frozenset()), MOST_FILES + 1))
-    if len(found) > MOST_FILES:
-        raise OSError(errno.EFBIG, f"it holds more than {MOST_FILES:,} files", str(path))
-    entries = sorted(found, key=lambda entry: entry[0])
-    stamps = [found for _, found in entries if isinstance(found, tuple)]
+    tree = list(itertools.islice(_tree(path, "", frozenset()), MAX_FILES + 1))
+    if len(tree) > MAX_FILES:
+        raise OSError(errno.EFBIG, f"it holds more than {MAX_FILES:,} files", str(path))
+    entries = sorted(tree, key=lambda entry: entry[0])
+    stamps = [entry for _, entry in entries if isinstance(entry, tuple)]
 
     def compute() -> str:
-        said = (
-            (name, _of_file(path / name) if isinstance(found, tuple) else found) for name, found in entries
+        contents = (
+            (name, _of_file(path / name) if isinstance(entry, tuple) else entry) for name, entry in entries
         )
-        return short_hash(b"folder", *(os.fsencode(part) for pair in said for part in pair))
+        return short_hash(b"folder", *(os.fsencode(part) for pair in contents for part in pair))
 
-    listing = b"".join(os.fsencode(f"{name}\0{found}\0") for name, found in entries)
-    return remembered(b"folder " + listing, compute) if all(map(_has_settled, stamps)) else compute()
+    listing = b"".join(os.fsencode(f"{name}\0{entry}\0") for name, entry in entries)
+    return cached(b"folder " + listing, compute) if all(map(_has_settled, stamps)) else compute()
 
 
 def _tree(folder: Path, under: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Stamp | str]]:
-    """Yield what lies under a folder by name: stamps of files, where broken links point, and what else there is.
+    """Yield the entries under a folder by name: stamps of files, targets of broken links, and the kind of the others.
 
     Args:
         folder: where the tree begins.
-        under: the folder in it to list.
-        above: device and inode of the folders that lead to it; a link back to one of them is not followed.
+        under: the subfolder to list.
+        above: device and inode of its parent folders; a link back to one of them is not followed.
     """
-    here = os.stat(folder / under)
-    me = (here.st_dev, here.st_ino)
-    if me in above:
+    status = os.stat(folder / under)
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
         return
     for name in os.listdir(folder / under):
         within = os.path.join(under, name)
         try:
-            found = os.stat(folder / within)
+            target = os.stat(folder / within)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ELOOP):
                 raise
             yield within, f"link {os.readlink(folder / within)}"
             continue
-        if stat.S_ISREG(found.st_mode):
-            yield within, _stamp(found)
+        if stat.S_ISREG(target.st_mode):
+            yield within, _stamp(target)
         else:
-            yield within, "folder" if stat.S_ISDIR(found.st_mode) else "special"
-            if stat.S_ISDIR(found.st_mode):
-                yield from _tree(folder, within, above | {me})
+            yield within, "folder" if stat.S_ISDIR(target.st_mode) else "special"
+            if stat.S_ISDIR(target.st_mode):
+                yield from _tree(folder, within, above | {identity})
 
 
-def _stamp(found: os.stat_result) -> Stamp:
-    """Return what changes whenever a file is written to or replaced."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _stamp(status: os.stat_result) -> Stamp:
+    """Return the values that change whenever a file is written to or replaced."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _has_settled(stamp: Stamp) -> bool:
-    return stamp[4] / 1e9 < time.time() - SETTLED
+    return stamp[4] / 1e9 < time.time() - SETTLING_SECONDS

@@ -1,4 +1,4 @@
-"""How long a run will take, to judge by finished runs like it."""
+"""Expected duration of a run, from finished runs that differ only in the seed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hetal.record.writer import Record
 
 
 def expected_seconds(record: Record) -> float | None:
-    """Return the seconds that are left to run: the mean over finished runs of the same name but for the seed.
+    """Return the expected seconds left to run: the mean over finished runs that differ only in the seed.
 
-    None where there is no such run.
+    None if there is no such run.
     """
     title = record.title.replace(" ", "-")
     prefix = title[: title.rindex("-s")]
-    rest = []
+    left = []
     for path in record.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
         with suppress(OSError, BadInput, ValueError, LookupError, TypeError):
-            rest.append(sum(_seconds(path.parent, path.stat().st_mtime_ns)[len(record.rounds) :]))
-    return sum(rest) / len(rest) if rest else None
+            left.append(sum(_seconds(path.parent, path.stat().st_mtime_ns)[len(record.rounds) :]))
+    return sum(left) / len(left) if left else None
 
 
 @functools.lru_cache(maxsize=4096)
 def _seconds(folder: Path, stamp: int) -> list[float]:
-    """Return how long each round of a finished run took; `stamp` tells when it was finished."""
+    """Return the seconds of each round of a finished run; `stamp`, when it finished, is part of the cache key."""
     lines = (read_bytes(folder / "rounds.jsonl") or b"").splitlines()
     return [sum(json.loads(line)["seconds"].values()) for line in lines]

@@ -1,29 +1,29 @@
-"""The rounds and purchases of a run, in memory: all that the loop needs of a record."""
+"""The history of a run in memory: its rounds and purchases, as the loop needs them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 
 if TYPE_CHECKING:
     from hetal.record.checkpoint import Checkpoint, State
 
 
 class History:
-    """What happened in a run so far. This one forgets it with the process; `Record` keeps it in a folder.
+    """Rounds and purchases of a run so far, in memory only; the subclass `Record` keeps them on disk.
 
     Attributes:
         rounds: finished rounds.
-        bought: the start set and what each finished round bought.
-        source: what holds them, for messages.
+        purchases: the start set, then the purchase of each finished round.
+        source: where the history is stored, for messages.
     """
 
     source = "the history"
 
     def __init__(self) -> None:
         self.rounds: list[Round] = []
-        self.bought: list[Bought] = []
+        self.purchases: list[Purchase] = []
         self._state: State | None = None
 
     @property
@@ -31,21 +31,21 @@ class History:
         """Optimiser steps of all rounds so far."""
         return sum(row.steps for row in self.rounds)
 
-    def start(self, bought: Bought) -> None:
-        """Enter the start set, unless it is there already."""
-        if not self.bought:
-            self.bought.append(bought)
+    def start(self, purchase: Purchase) -> None:
+        """Add the start set, unless the history has one already."""
+        if not self.purchases:
+            self.purchases.append(purchase)
 
-    def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
-        """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
+    def append(self, row: Round, purchase: Purchase, state: State | None = None) -> None:
+        """Add a finished round, its purchase, and the state of its strategy after the query, if it keeps one."""
         self.rounds.append(row)
-        self.bought.append(bought)
+        self.purchases.append(purchase)
         self._state = state
 
     def strategy_state(self) -> State | None:
-        """Return the state in which the strategy left its last query; None before the first."""
+        """Return the state of the strategy after its last query; None before the first."""
         return self._state
 
     def checkpoint(self, t: int, minutes: float | None) -> Checkpoint | None:
-        """Return where round `t` keeps its state every so many minutes; None keeps none."""
+        """Return the checkpoint of round `t`, to be written every so many minutes; None for no checkpoint."""
         return None

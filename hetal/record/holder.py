@@ -1,4 +1,4 @@
-"""Which process writes a record: one at a time, and the one that holds it is named to the others."""
+"""The write lock of a record: one process at a time, which the others can name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hetal.machine.locks import locked
 
 
 class Holder:
-    """The right to write in a run's folder, between processes and machines.
+    """The write lock of a run's folder, across processes and machines.
 
     Args:
-        folder: of the run. `.lock` in it is the lock, `.holder.json` says who holds it.
+        folder: of the run; in it, `.lock` is the lock and `.holder.json` names the process that holds it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,10 +30,10 @@ class Holder:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Be the only writer for a while.
+        """Hold the lock inside a `with` block, and name this process as the holder.
 
         Raises:
-            RecordLocked: another process is; names it.
+            RecordLocked: another process holds it; names the process.
         """
         with self.locked():
             holder = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%F %T")}
@@ -42,25 +42,25 @@ class Holder:
                 write_text(self._path, self._written)
                 yield
             finally:
-                with suppress(OSError, Unreadable):  # it says who held the record last, and no more
+                with suppress(OSError, Unreadable):  # the file is for messages only
                     if self._is_ours():
                         self._path.unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others from writing for a moment, without a word.
+        """Hold the lock for a moment, without naming this process as the holder.
 
         Raises:
-            RecordLocked: another process writes; names it.
+            RecordLocked: another process holds it; names the process.
         """
         with locked(self._folder / ".lock", self._refusal):
             yield
 
     def check(self) -> None:
-        """Refuse to write where the folder was deleted, or deleted and begun anew by another process.
+        """Refuse to write if the folder was deleted, or deleted and created again by another process.
 
         Raises:
-            BadInput: it was.
+            BadInput: it was deleted.
         """
         if not self._is_ours():
             raise BadInput(

@@ -1,7 +1,7 @@
-"""Which run a config stands for: all that can change its result, hashed, and names that people can read.
+"""Identity of a run: a hash of all settings that can change its result, and readable names.
 
-Files and folders that settings name count by what they hold, not by what they are called: a setting whose name is
-`path`, or ends in `_path`, is replaced by a digest.
+Files and folders count by their content, not by their name: a setting called `path`, or whose name ends in `_path`, is
+replaced by a digest of what the path leads to.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from hetal.record.settings import CHANGES_NOTHING
 
 @dataclass(frozen=True)
 class Identity:
-    """The names of a run.
+    """Identity of one run.
 
     Attributes:
-        settings: all that can change the result, the seed included; what paths lead to stands in their place.
+        settings: all settings that can change the result, the seed included; paths are replaced by content digests.
         hash: of `settings`.
-        title: for people, without the hash.
-        group: shared by the runs that differ in nothing but the seed.
+        title: readable name, without the hash.
+        group: name shared by the runs that differ only in the seed.
         dir: the run's folder.
     """
 
@@ -40,62 +40,62 @@ class Identity:
 
 
 def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
-    """Name the run of a resolved config.
+    """Return the identity of the run that a resolved config describes.
 
     Args:
         config: plain values.
         choices: the option chosen in each config group.
 
     Raises:
-        BadInput: `name` would leave `root`, or a file that a setting names cannot be read.
+        BadInput: `name` is not a plain folder name, or a file that a setting names cannot be read.
     """
     name = str(config["name"])
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
-    kept = by_content(what_counts(config))
-    but_seed = {key: value for key, value in kept.items() if key != "seed"}
+    settings = with_content_digests(identifying_settings(config))
+    without_seed = {key: value for key, value in settings.items() if key != "seed"}
     readable = {group: re.sub(r"[^\w.+-]", "_", choice) for group, choice in choices.items()}
     factor = config["noise"].get("factor", 0)
     parts = [*(readable[g] for g in ("alg", "data", "noise")), f"x{factor:g}", readable["model"]]
     seed = f"s{config['seed']}"
-    folder = "-".join([*parts, seed, hash_of(kept)])
+    folder = "-".join([*parts, seed, settings_hash(settings)])
     return Identity(
-        settings=kept,
-        hash=hash_of(kept),
+        settings=settings,
+        hash=settings_hash(settings),
         title=" ".join([*parts, seed]),
-        group=" ".join([*parts, hash_of(but_seed)]),
+        group=" ".join([*parts, settings_hash(without_seed)]),
         dir=Path(str(config["root"])).expanduser() / name / folder,
     )
 
 
-def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a resolved config that can change a result, paths as they are typed; nothing is opened."""
-    # A whole number is the same setting with and without its decimal point; JSON has no infinity and no NaN.
-    kept: dict[str, Any] = json.loads(
+def identifying_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a resolved config that can change a result; paths stay as typed, no file is read."""
+    # 4 and 4.0 are the same setting, and JSON has no infinity and no NaN.
+    settings: dict[str, Any] = json.loads(
         json.dumps(config), parse_float=lambda x: _number(float(x)), parse_constant=str
     )
     for path in CHANGES_NOTHING:
         *parents, key = path.split(".")
-        node = kept
+        node = settings
         for parent in parents:
             node = node.get(parent, {})
         node.pop(key, None)
-    return kept
+    return settings
 
 
-def by_content(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with what paths lead to in place of the paths; a path that leads nowhere stays as it is.
+def with_content_digests(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with paths replaced by content digests; a path that leads nowhere stays as it is.
 
     Raises:
         BadInput: names the setting whose file or folder cannot be read.
     """
-    return {key: _by_content(key, value, key) for key, value in settings.items()}
+    return {key: _with_content_digests(key, value, key) for key, value in settings.items()}
 
 
 def data_files(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the digests of the files under `data.root` that `data.files` lists, where there are any.
+    """Return the digests of the files under `data.root` that `data.files` lists and that exist.
 
-    They are no part of a run's identity, since they may yet have to be downloaded.
+    They are not part of a run's identity, since they may have to be downloaded first.
 
     Raises:
         BadInput: a file cannot be read.
@@ -111,33 +111,35 @@ def data_files(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: digest for name, digest in digests.items() if digest is not None}
 
 
-def hash_of(settings: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that stand for plain settings, in whichever order they are."""
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that identify plain settings, whatever their order."""
     return short_hash(json.dumps(settings, sort_keys=True).encode())
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the settings in which two runs differ: "train.lr" to the two values, None where there is none."""
-    found: dict[str, tuple[Any, Any]] = {}
+    """Return the settings that differ between two runs: "train.lr" to its two values, None for one that is absent."""
+    differing: dict[str, tuple[Any, Any]] = {}
     for key in sorted(one.keys() | other.keys()):
         a, b = one.get(key), other.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found |= {f"{key}.{inner}": pair for inner, pair in differences(a, b).items()}
+            differing |= {f"{key}.{inner}": pair for inner, pair in differences(a, b).items()}
         elif a != b or (key in one) != (key in other):
-            found[key] = (a, b)
-    return found
+            differing[key] = (a, b)
+    return differing
 
 
-def _by_content(key: str, value: Any, where: str) -> Any:
+def _with_content_digests(key: str, value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
-        return {inner: _by_content(inner, below, f"{where}.{inner}") for inner, below in value.items()}
+        return {
+            inner: _with_content_digests(inner, below, f"{where}.{inner}") for inner, below in value.items()
+        }
     if isinstance(value, list):
-        return [_by_content(key, item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_with_content_digests(key, item, f"{where}[{i}]") for i, item in enumerate(value)]
     if not isinstance(value, str) or not value or not (key == "path" or key.endswith("_path")):
         return value
     try:
         digest = digest_of(Path(os.path.expanduser(value)))
-    except ValueError:  # no file has such a name
+    except ValueError:  # not a possible file name
         return value
     except OSError as error:
         raise BadInput(f"{where}={value}: cannot be read: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""Where a result came from: versions, commit, uncommitted changes, machine."""
+"""Provenance of a result: versions, commit, uncommitted changes, machine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 import torch
 
 import hetal
-from hetal.record.code import code_of, own_code, targets
+from hetal.record.code import code_versions, own_code_digest, targets
 from hetal.record.redact import redacted
 from hetal.record.schema import Machine, Session
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
 
-# Packages whose arithmetic a result is made of.
+# Packages that compute the numbers of a result.
 ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
-# The folders and files of hetal that compute a result; the others show it, keep it or start it.
+# hetal's folders and files that compute a result; the others show it, store it or start it.
 COMPUTES = (
     "acquisition",
     "algs",
@@ -46,10 +46,10 @@ COMPUTES = (
     "train",
 )
 
-# Environment variables that choose other instructions, another precision or another order of sums in the libraries
-# that a result is computed with. On an AMD CPU with torch 2.14, ATEN_CPU_CAPABILITY, MKL_CBWR, ONEDNN_MAX_CPU_ISA,
-# OPENBLAS_CORETYPE and NPY_*_CPU_FEATURES were seen to change bits; others act on other machines. Those for the
-# number of threads are not among them: `threads` overrules these, and they were seen to change nothing.
+# Environment variables that make numerical libraries use other instructions, another precision or another order of
+# sums. On an AMD CPU with torch 2.14, ATEN_CPU_CAPABILITY, MKL_CBWR, ONEDNN_MAX_CPU_ISA, OPENBLAS_CORETYPE and
+# NPY_*_CPU_FEATURES were seen to change bits; others act on other machines. Variables for the number of threads are
+# left out: the setting `threads` overrides them, and they were seen to change nothing.
 CHANGES_BITS = (
     "ATEN_CPU_CAPABILITY",
     "MKL_CBWR",
@@ -80,20 +80,24 @@ CHANGES_BITS = (
 
 
 def made_by(config: Mapping[str, Any]) -> dict[str, str]:
-    """Say what computes the run of `config`; where two answers differ, so may the bits.
+    """Return the versions of all that computes the run of `config`; if they differ, the result may.
 
     Args:
-        config: the resolved config; the packages its targets come from count as code.
+        config: the resolved config; the packages that its targets come from are included.
 
     Returns:
-        hetal's version and code, the versions of what does its arithmetic, and see `hetal.record.code.code_of`.
+        hetal's version and code digest, the versions of numerical packages, and `hetal.record.code.code_versions`.
     """
     versions = {name: _version(name) or "unknown" for name in ARITHMETIC}
-    return {"hetal": f"{hetal.__version__} ({own_code(COMPUTES)})", **versions, **code_of(targets(config))}
+    return {
+        "hetal": f"{hetal.__version__} ({own_code_digest(COMPUTES)})",
+        **versions,
+        **code_versions(targets(config)),
+    }
 
 
 def source() -> dict[str, Any]:
-    """Describe the state of hetal's own checkout, as plain JSON values; null where there is none."""
+    """Return the commit, diff and untracked files of hetal's own git checkout; null without a checkout."""
     return {
         "commit": _git("rev-parse", "HEAD"),
         "diff": _git("diff", "HEAD"),
@@ -102,7 +106,7 @@ def source() -> dict[str, Any]:
 
 
 def session(device: torch.device) -> Session:
-    """Describe the moment and the machine of this start."""
+    """Describe this start of the run: time, packages and machine."""
     return Session(
         started=time.strftime("%FT%T%z"),
         python=platform.python_version(),
@@ -114,35 +118,42 @@ def session(device: torch.device) -> Session:
             threads=torch.get_num_threads(),
             cpu=torch.backends.cpu.get_cpu_capability(),
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            environment=surroundings(),
+            environment=numerics_environment(),
         ),
     )
 
 
-def surroundings() -> dict[str, str]:
-    """Return what is set, and is no setting of hetal's, that can change the bits of a result."""
-    found = {name: os.environ[name] for name in CHANGES_BITS if name in os.environ}
+def numerics_environment() -> dict[str, str]:
+    """Return all that is set outside hetal's settings and can change the bits of a result."""
+    environment = {name: os.environ[name] for name in CHANGES_BITS if name in os.environ}
     precision = torch.get_float32_matmul_precision()
-    return found if precision == "highest" else {**found, "torch.float32_matmul_precision": precision}
+    return (
+        environment
+        if precision == "highest"
+        else {**environment, "torch.float32_matmul_precision": precision}
+    )
 
 
-def other_surroundings(now: Session, before: Sequence[Session]) -> str | None:
-    """Say in what the surroundings of this session differ from those of one before it; None where in nothing."""
-    here = now.machine.environment or {}
+def environment_change(now: Session, before: Sequence[Session]) -> str | None:
+    """Describe how the numerics environment of this session differs from an earlier one's; None if it does not."""
+    current = now.machine.environment or {}
     for session in before:
-        there = session.machine.environment
-        if there is not None and there != here:
-            names = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
+        earlier = session.machine.environment
+        if earlier is not None and earlier != current:
+            names = [name for name in sorted({*earlier, *current}) if earlier.get(name) != current.get(name)]
             then, since = (
-                ", ".join(f"{name}={found[name]}" if name in found else f"{name} not set" for name in names)
-                for found in (there, here)
+                ", ".join(
+                    f"{name}={environment[name]}" if name in environment else f"{name} not set"
+                    for name in names
+                )
+                for environment in (earlier, current)
             )
             return f"begun with {then}; this is with {since}; equal bits are promised with the same"
     return None
 
 
 def _git(*command: str) -> str | None:
-    """Ask git about hetal's own checkout; None where hetal was not installed from one."""
+    """Return the output of a git command on hetal's own checkout; None if there is none."""
     folder = Path(hetal.__file__).parent
     if not (folder.parent / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Whether what a record says was bought agrees with the data."""
+"""Check that the purchases of a record agree with the data."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.pool import Oracle
-from hetal.record.reader import DAMAGED
-from hetal.record.schema import START, Bought
+from hetal.record.reader import REPAIR_HINT
+from hetal.record.schema import START, Purchase
 
 
 def check_purchases(
-    bought: Sequence[Bought],
+    purchases: Sequence[Purchase],
     oracle: Oracle,
     source_N: Tensor,
     start_ids: Tensor,
     where: str = "queries.npz",
 ) -> None:
-    """Compare what a record says was bought with what the oracle sells.
+    """Compare the purchases of a record with the labels of the oracle.
 
     Args:
-        bought: the start set, then the rows of each round.
+        purchases: the start set, then the purchase of each round.
         oracle: knows every label.
         source_N: (N,) int64, the image that each row of the pool shows.
         start_ids: (n_start,) int64, the start set as it is drawn.
-        where: what holds `bought`, to be named.
+        where: where the purchases are stored, for messages.
 
     Raises:
         BadInput: names the file, the round, and what is wrong.
     """
     source_N = source_N.cpu()
     seen = torch.zeros(len(source_N), dtype=torch.bool)
-    for t, purchase in enumerate(bought, START):
-        said = _wrong(purchase, oracle, source_N, seen)
-        if said is None and t == START and not torch.equal(purchase.ids, start_ids.cpu()):
-            said = f"holds other rows than the {len(start_ids)} that the seed draws"
-        if said is not None:
-            of = "the start set" if t == START else f"round {t}"
-            raise BadInput(f"{where}: {of} {said}; {DAMAGED}")
+    for t, purchase in enumerate(purchases, START):
+        problem = _problem(purchase, oracle, source_N, seen)
+        if problem is None and t == START and not torch.equal(purchase.ids, start_ids.cpu()):
+            problem = f"holds other rows than the {len(start_ids)} that the seed draws"
+        if problem is not None:
+            part = "the start set" if t == START else f"round {t}"
+            raise BadInput(f"{where}: {part} {problem}; {REPAIR_HINT}")
         seen[purchase.ids] = True
 
 
-def _wrong(purchase: Bought, oracle: Oracle, source_N: Tensor, seen_N: Tensor) -> str | None:
-    """Say what is wrong with one purchase; None where nothing is."""
+def _problem(purchase: Purchase, oracle: Oracle, source_N: Tensor, seen_N: Tensor) -> str | None:
+    """Return what is wrong with one purchase; None if nothing is."""
     ids = purchase.ids
     outside = (ids < 0) | (ids >= len(source_N))
     if outside.any():
         return f"holds row {int(ids[outside][0])}, which is not in 0..{len(source_N) - 1}"
     if len(ids.unique()) < len(ids) or seen_N[ids].any():
         return "holds a row that was bought before"
-    for name, is_there, is_so in (
+    for name, recorded, actual in (
         ("label", purchase.labels, oracle.label(ids)),
         ("image", purchase.source, source_N[ids]),
         ("noise flag", purchase.is_noisy, oracle.is_noisy(ids)),
     ):
-        if (differs := is_there != is_so).any():
-            there, so = (column[differs][0].item() for column in (is_there, is_so))
-            return f"says that row {int(ids[differs][0])} has {name} {there}; by the data it is {so}"
+        if (differs := recorded != actual).any():
+            wrong, right = (column[differs][0].item() for column in (recorded, actual))
+            return f"says that row {int(ids[differs][0])} has {name} {wrong}; by the data it is {right}"
     return None

@@ -1,8 +1,8 @@
-"""What a run's folder holds: read, checked, and mended where that is exact.
+"""Reader of a run's folder: reads and checks its files, and drops what can be recomputed exactly.
 
-A round is a pure function of what was bought before it, so a round that cannot be read is run again and gives the
-same bits. A damage that would lose more than the last round is refused: someone may have a copy. So is what was
-changed after it was written, which the digests tell that a record carries, see `hetal.record.seal`.
+A round is a pure function of the purchases before it, so a last round that was torn while it was written is run again
+and gives the same bits. Damage that would lose more than the last round is refused, since there may be a backup. So is
+a file that was changed after it was written, which its digests show, see `hetal.record.seal`.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from pydantic import TypeAdapter, ValidationError
 
 from hetal.errors import BadInput, Unreadable
 from hetal.machine.files import read_bytes, read_npz
-from hetal.record.identity import hash_of
-from hetal.record.schema import START, Bought, Provenance, Round, Summary
+from hetal.record.identity import settings_hash
+from hetal.record.schema import START, Provenance, Purchase, Round, Summary
 from hetal.record.seal import CHANGED, check_seal, queries_digests
 
-AGAIN = "force=true starts again, in place of what is there"
-DAMAGED = "put a copy of it back if there is one; force=true starts again, in place of all that is there"
+RESTART_HINT = "force=true starts again, in place of what is there"
+REPAIR_HINT = "put a copy of it back if there is one; force=true starts again, in place of all that is there"
 
 FILES = ("provenance.json", "rounds.jsonl", "queries.npz", "summary.json")
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a run has left so far.
+    """Contents of a run's folder.
 
     Attributes:
-        about: None where the run was never begun.
+        about: the provenance; None if the run was never started.
         rounds: finished rounds.
         lines: their lines in `rounds.jsonl`.
-        bought: the start set and what each finished round bought; empty where no round is finished.
+        purchases: the start set, then the purchase of each finished round; empty if no round is finished.
         summary: of the finished run; None while it is not finished.
-        notes: what was found damaged and can be made again.
+        notes: messages on damaged parts that will be recomputed.
     """
 
     about: Provenance | None = None
     rounds: tuple[Round, ...] = ()
     lines: tuple[str, ...] = ()
-    bought: tuple[Bought, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
     summary: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
 
 def read_contents(folder: Path) -> Contents:
-    """Read what the run of `folder` has left; nothing of it is ever unpickled.
+    """Read the files of a run's folder; nothing is ever unpickled.
 
     Raises:
         Unreadable: a file cannot be read.
-        BadInput: a file is damaged beyond what running one round again would mend, or was changed by other hands.
+        BadInput: a file was changed after it was written, or is damaged so that running the last round again is not
+            enough.
     """
-    # Each file is replaced at one stroke, but not all of them at once: where one was replaced while this read, it is
-    # read again.
+    # Each file is replaced atomically, but not all of them together: read again if one was replaced meanwhile.
     for _ in range(10):
         before = _stamps(folder)
         try:
@@ -71,16 +71,16 @@ def read_contents(folder: Path) -> Contents:
 
 
 def _stamps(folder: Path) -> list[tuple[int, int] | None]:
-    """Return what changes when a file of a record is replaced."""
+    """Return values that change when a file of a record is replaced."""
     return [_stamp(folder / name) for name in FILES]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 def _read(folder: Path) -> Contents:
@@ -90,33 +90,33 @@ def _read(folder: Path) -> Contents:
         lines = _read_lines(folder / "rounds.jsonl", notes)
         if lines and about is None:
             raise BadInput(
-                f"{folder / 'provenance.json'} is missing, which says what made the rounds beside it; {DAMAGED}"
+                f"{folder / 'provenance.json'} is missing, which says what made the rounds beside it; {REPAIR_HINT}"
             )
-        first = hash_of(about.settings) if about else ""
+        first = settings_hash(about.settings) if about else ""
         rounds = _parse(lines, first, folder / "rounds.jsonl")
-        bought = _read_queries(folder / "queries.npz", rounds) if rounds else ()
+        purchases = _read_queries(folder / "queries.npz", rounds) if rounds else ()
         summary = _read_summary(folder / "summary.json", rounds, notes)
     except MemoryError:
         raise Unreadable(f"cannot read {folder}: not enough memory; nothing was changed") from None
-    return Contents(about, rounds, lines, bought, summary, tuple(notes))
+    return Contents(about, rounds, lines, purchases, summary, tuple(notes))
 
 
 def _read_lines(path: Path, notes: list[str]) -> tuple[str, ...]:
-    """Return the whole lines of rounds.jsonl; a last one that is torn is left out, and noted."""
+    """Return the complete lines of rounds.jsonl; a torn last line is left out, with a note."""
     content = read_bytes(path)
     if content is None:
         return ()
     *lines, rest = content.decode(errors="replace").split("\n")
-    begins = f'{{"round": {len(lines)}, '
-    if torn := rest != "" and (rest.startswith(begins) or begins.startswith(rest)):
+    prefix = f'{{"round": {len(lines)}, '
+    if torn := rest != "" and (rest.startswith(prefix) or prefix.startswith(rest)):
         notes.append(f"the last line of {path} is torn; round {len(lines)} runs again")
     if not torn and (rest or not lines):
-        raise BadInput(f"{path} is damaged (line {len(lines) + 1} is no round); {DAMAGED}")
+        raise BadInput(f"{path} is damaged (line {len(lines) + 1} is no round); {REPAIR_HINT}")
     return tuple(lines)
 
 
 def _parse(lines: Sequence[str], first: str, path: Path) -> tuple[Round, ...]:
-    """Return the rounds of `lines`; `first` is what the chain of their digests begins with."""
+    """Return the rounds of `lines`; `first` is the digest that their chain starts from."""
     rounds: list[Round] = []
     for i, line in enumerate(lines):
         try:
@@ -127,7 +127,9 @@ def _parse(lines: Sequence[str], first: str, path: Path) -> tuple[Round, ...]:
             if rounds and row.n_labelled <= rounds[-1].n_labelled:
                 raise BadInput(f"holds n_labelled={row.n_labelled}, which does not rise")
         except (ValidationError, BadInput) as error:
-            raise BadInput(f"{path} is damaged (line {i + 1} {_first(error)}); {DAMAGED}") from None
+            raise BadInput(
+                f"{path} is damaged (line {i + 1} {_first_message(error)}); {REPAIR_HINT}"
+            ) from None
         rounds.append(row)
     return tuple(rounds)
 
@@ -159,12 +161,12 @@ def _read_about(path: Path) -> Provenance | None:
         about = _PROVENANCE.validate_json(content)
         check_seal(content, "")
     except (ValidationError, BadInput) as error:
-        raise BadInput(f"{path} is damaged ({_first(error)}); {DAMAGED}") from None
+        raise BadInput(f"{path} is damaged ({_first_message(error)}); {REPAIR_HINT}") from None
     return about
 
 
-def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
-    names = [f.name for f in dataclasses.fields(Bought)]
+def _read_queries(path: Path, rounds: Sequence[Round]) -> tuple[Purchase, ...]:
+    names = [f.name for f in dataclasses.fields(Purchase)]
     content = read_bytes(path)
     try:
         if content is None:
@@ -174,11 +176,13 @@ def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
             raise BadInput("its arrays differ in length")
         if any(arrays[name].dtype != (bool if name == "is_noisy" else np.int64) for name in names):
             raise BadInput("its arrays have the wrong types")
-        masks = [torch.from_numpy(arrays["round"] == t) for t in range(START, len(of))]
+        masks = [torch.from_numpy(arrays["round"] == t) for t in range(START, len(rounds))]
         columns = [torch.from_numpy(arrays[name]) for name in names]
-        bought = tuple(Bought(*(column[mask] for column in columns)) for mask in masks)
-        n = len(bought[0].ids)
-        for row, purchase, digest in zip(of, bought[1:], [*queries_digests(bought)][1:], strict=True):
+        purchases = tuple(Purchase(*(column[mask] for column in columns)) for mask in masks)
+        n = len(purchases[0].ids)
+        for row, purchase, digest in zip(
+            rounds, purchases[1:], [*queries_digests(purchases)][1:], strict=True
+        ):
             if (n, len(purchase.ids)) != (row.n_labelled, row.n_bought):
                 raise BadInput("it does not match rounds.jsonl")
             n += row.n_bought
@@ -187,15 +191,15 @@ def _read_queries(path: Path, of: Sequence[Round]) -> tuple[Bought, ...]:
     except Unreadable as error:
         raise Unreadable(f"cannot read {path}: {error}; nothing was changed") from None
     except BadInput as error:
-        raise BadInput(f"{path} is damaged ({error}); {DAMAGED}") from None
-    return bought
+        raise BadInput(f"{path} is damaged ({error}); {REPAIR_HINT}") from None
+    return purchases
 
 
-def _first(error: ValueError | BadInput) -> str:
-    """Return the first complaint of an error that may hold several."""
+def _first_message(error: ValueError | BadInput) -> str:
+    """Return the first message of an error that may hold several."""
     if isinstance(error, ValidationError):
-        wrong = error.errors()[0]
-        return ": ".join([*(map(str, wrong["loc"])), wrong["msg"]])
+        detail = error.errors()[0]
+        return ": ".join([*(map(str, detail["loc"])), detail["msg"]])
     return str(error)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field
 from typing_extensions import NotRequired, TypedDict
 
-if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
+if TYPE_CHECKING:  # torch takes seconds to import, which readers of records do not need
     from torch import Tensor
 
 START = -1  # the "round" in which the start set was bought
 
-# The fields that describe the machine, not the result: they differ between two runs of one config. So does the digest,
-# which is of these fields too.
+# Fields that describe the machine, not the result: they differ between two runs of one config. The digest covers
+# them, so it differs too.
 MEASURED = ("seconds", "peak_memory_mb", "digest")
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -24,31 +24,31 @@ AtLeast0 = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True)
 class Round:
-    """One line of `rounds.jsonl`: a network, its test, and what was bought with it.
+    """One line of `rounds.jsonl`: the network of a round, its test metrics, and its purchase.
 
-    Shares and accuracies are in [0, 1]. What describes a purchase is null where nothing was bought.
+    Shares and accuracies are in [0, 1]. Fields on the purchase are null if nothing was bought.
 
     Attributes:
         round: 0, 1, ...
-        n_labelled: labels trained on, all that was bought before.
+        n_labelled: labels trained on: all that were bought before.
         accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.evaluate`.
         train_accuracy: online accuracy of the last epoch before any fine-tuning.
-        epochs, steps, restarts: effort of training, fine-tuning included.
+        epochs, steps, restarts: of training, fine-tuning included.
         snapshot_epoch: epoch of the pair that LHD compares; null for other strategies.
-        n_pseudo, pseudo_accuracy: pseudo-labelled rows fine-tuned on, and the share whose hidden label they
-            match; null without fine-tuning.
-        n_pseudo_noisy: how many of them are noise; null without fine-tuning.
-        pseudo_accuracy_clean, pseudo_accuracy_noisy: the same share among clean and among noisy ones; null where
-            there are none.
-        n_asked: rows that the strategy was asked for at the end of the round; 0 in the last.
-        n_bought: rows bought; fewer than asked for where the strategy stopped early.
-        clean_share: share of clean rows among them.
-        n_distinct: distinct images among them.
-        bought_per_class: how many carry each label.
+        n_pseudo, pseudo_accuracy: number of pseudo-labelled rows fine-tuned on, and the share whose pseudo-label equals
+            the hidden label; null without fine-tuning.
+        n_pseudo_noisy: number of noisy rows among them; null without fine-tuning.
+        pseudo_accuracy_clean, pseudo_accuracy_noisy: the same share among clean and among noisy rows; null if there are
+            none.
+        n_asked: rows that the query asked for at the end of the round; 0 in the last.
+        n_bought: rows bought; fewer than `n_asked` if the strategy stopped early.
+        clean_share: share of clean rows among the rows bought.
+        n_distinct: distinct images among the rows bought.
+        bought_per_class: number of rows bought with each label.
         seconds: wall time by phase.
-        peak_memory_mb: most memory held at once in the round, in MiB, see `hetal.machine.memory`; null where not known.
-        queries_digest: of all rows bought up to and with this round's, see `hetal.record.seal.queries_digests`.
-        digest: of the line and of those before it, see `hetal.record.seal`. Both are entered by the record.
+        peak_memory_mb: peak memory of the round in MiB, see `hetal.machine.memory`; null if not known.
+        queries_digest: of all rows bought up to and including this round, see `hetal.record.seal.queries_digests`.
+        digest: of this line and those before it, see `hetal.record.seal`. Both digests are filled in by the record.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -82,8 +82,8 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Bought:
-    """Rows bought in one round: parallel (n,) arrays."""
+class Purchase:
+    """The rows bought in one round, as parallel (n,) arrays: ids, labels, images shown (`source`), noise flags."""
 
     ids: Tensor
     labels: Tensor
@@ -92,17 +92,17 @@ class Bought:
 
 
 class Summary(TypedDict):
-    """What `summary.json` holds. Shares and accuracies are in [0, 1].
+    """Contents of `summary.json`; shares and accuracies are in [0, 1].
 
     Keys:
-        area_under_curve: area under the learning curve (AULC), mean accuracy over labels.
+        area_under_curve: area under the learning curve (AULC), the mean accuracy over labels.
         final_accuracy: of the last round.
         n_labelled: labels that the last round trained on.
         n_rounds: networks trained.
-        queried_clean_share: share of clean rows among all that queries bought; null where they bought none.
-        base_rate: share of clean rows in the whole pool; null where it is not known.
+        queried_clean_share: share of clean rows among all that queries bought; null if they bought none.
+        base_rate: share of clean rows in the whole pool; null if not known.
         seconds: wall time of all rounds, by phase.
-        digest: of the file, see `hetal.record.seal`; entered by the record.
+        digest: of the file, see `hetal.record.seal`; filled in by the record.
     """
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
@@ -119,10 +119,10 @@ class Summary(TypedDict):
 
 @dataclass(frozen=True)
 class Machine:
-    """What a session ran on.
+    """The machine that a session ran on.
 
     Attributes:
-        environment: what of the process's surroundings can change bits, see `surroundings`; None in old records.
+        environment: see `hetal.record.provenance.numerics_environment`; None in old records.
     """
 
     host: str
@@ -146,16 +146,16 @@ class Session:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What `provenance.json` holds.
+    """Contents of `provenance.json`.
 
     Attributes:
-        id: of this record, drawn when it was begun.
-        data: `Setup.fingerprint` of its data.
+        id: random id of this record, drawn when it was begun.
+        data: fingerprint of its data, see `hetal.experiment.Setup`.
         choices: the option chosen in each config group.
         made_by: see `hetal.record.provenance.made_by`.
         source: see `hetal.record.provenance.source`.
         sessions: every start, see `hetal.record.provenance.session`.
-        settings: all that can change the result, see `hetal.record.identity`.
+        settings: all settings that can change the result, see `hetal.record.identity`.
         files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
     """
 

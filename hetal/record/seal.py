@@ -1,8 +1,8 @@
-"""Digests that a record carries of itself, so that a change after it was written is seen.
+"""Seals: digests inside a record's files that reveal later changes.
 
-A JSON object is sealed by a last field, `digest`: a hash of the text before that field and of the digest of what was
-written before it. So the lines of a file are a chain, in which no line can be changed, swapped or taken out of the
-middle unseen. It is no signature: who means to deceive can seal again.
+A JSON object is sealed by its last field, `digest`: a hash of the text before that field and of the digest of the
+object before it. The lines of a file thus form a hash chain: changing, swapping or removing a line in the middle is
+detected. It is not a signature: anyone who wants to deceive can compute the digests again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from hetal.errors import BadInput
 
-if TYPE_CHECKING:  # torch takes seconds to import, which those who only read records need not wait for
-    from hetal.record.schema import Bought
+if TYPE_CHECKING:  # torch takes seconds to import, which readers of records do not need
+    from hetal.record.schema import Purchase
 
 CHANGED = "was changed after it was written"
 
@@ -26,7 +26,7 @@ _END = re.compile(rb'([0-9a-f]{16})"\s*\}\s*')
 
 
 def short_hash(*parts: bytes) -> str:
-    """Return 16 hex digits of the SHA-256 of `parts`, told apart from any other way to cut the same bytes."""
+    """Return 16 hex digits of the SHA-256 of `parts` and their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
@@ -35,11 +35,11 @@ def short_hash(*parts: bytes) -> str:
 
 
 def seal(text: str, previous: str) -> str:
-    """Return the JSON object `text` with its digest as a last field, laid out as `text` is.
+    """Return the JSON object `text` with its digest as the last field, in the layout of `text`.
 
     Args:
-        text: of an object with at least one field, on one line or indented by two.
-        previous: the digest of what was written before it; what the first of a chain follows is up to the caller.
+        text: an object with at least one field, on one line or indented by two.
+        previous: the digest of the object before it; for the first of a chain, any text that the caller chooses.
     """
     body = text.rstrip()[:-1].rstrip() + (",\n  " if "\n" in text.rstrip() else ", ")
     return f'{body}"digest": "{_digest(body.encode(), previous)}"' + ("\n}\n" if "\n" in body else "}")
@@ -49,28 +49,28 @@ def check_seal(text: bytes, previous: str) -> str:
     """Return the digest of a sealed object.
 
     Raises:
-        BadInput: "was changed after it was written", or it was never sealed.
+        BadInput: the object was changed after it was written, or has no digest.
     """
     body, field, end = text.rpartition(_FIELD)
-    found = _END.fullmatch(end)
-    if not field or found is None:
+    match = _END.fullmatch(end)
+    if not field or match is None:
         raise BadInput("has no digest")
-    digest = found[1].decode()
+    digest = match[1].decode()
     if digest != _digest(body, previous):
         raise BadInput(CHANGED)
     return digest
 
 
-def queries_digests(bought: Iterable[Bought]) -> Iterable[str]:
-    """Yield, for the start set and each round that follows, a hash of all rows bought up to there.
+def queries_digests(purchases: Iterable[Purchase]) -> Iterable[str]:
+    """Yield, for the start set and each round, a hash of all rows bought up to and including it.
 
-    The order of buying, the labels, the images shown and the noise flags count.
+    It covers the order of the rows, their labels, images and noise flags.
 
     Args:
-        bought: on the CPU; numpy's arrays will do as well.
+        purchases: on the CPU, as tensors or numpy arrays.
     """
     digest = hashlib.sha256()
-    for purchase in bought:
+    for purchase in purchases:
         digest.update(len(purchase.ids).to_bytes(8, "big"))
         for column in (purchase.ids, purchase.labels, purchase.source, purchase.is_noisy):
             digest.update(np.ascontiguousarray(column).data)

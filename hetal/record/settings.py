@@ -15,11 +15,11 @@ class Setting:
     """One setting of every run.
 
     Attributes:
-        name: as it is typed.
-        type: an annotation of the values it takes; None for a config group, whose options have settings of their own.
-        help: what it sets, one line.
-        changes_result: whether two runs that differ in it alone can differ in a bit of their rounds and purchases. Only
-            these settings identify a run.
+        name: as typed on the command line.
+        type: annotation of its values; None for a config group, whose options have their own settings.
+        help: one line.
+        changes_result: whether changing it alone can change a bit of a run's rounds and purchases. Only such settings
+            identify a run.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Setting:
 SETTINGS = (
     Setting("data", None, "the data set", True),
     Setting("noise", None, "how the pool is corrupted", True),
-    # What noise makes of it stands in its own factor.
+    # Identified by noise.factor, which is computed from it.
     Setting("mult", None, "noisy rows per clean row: x1, x1.5, x2, x4, x8; or a number", False),
     Setting("model", None, "the network", True),
     Setting("train", None, "how it is trained", True),
@@ -40,7 +40,7 @@ SETTINGS = (
     Setting("tracker", None, "where learning curves are shown: wandb, none", False),
     Setting("n_start", int, "labels to start with; each data set brings its own", True),
     Setting("n_query", int, "labels to buy each round", True),
-    # A run that ends later is the same run up to there.
+    # A run with a larger n_end is the same run up to the smaller one.
     Setting("n_end", int, "labels to end with", False),
     Setting("seed", Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)], "of every random stream", True),
     Setting("device", str, "auto, cpu, cuda or mps", False),
@@ -55,7 +55,7 @@ SETTINGS = (
     Setting("fail_fast", bool, "in a sweep, start no other job once one has failed", False),
 )
 
-# Settings inside groups that cannot change a result; those of a group that cannot are not listed again.
+# Settings inside groups that cannot change a result, of groups that otherwise can.
 CHANGES_NOTHING_INSIDE = ("data.root", "data.download", "train.checkpoint_minutes")
 
 GROUPS = tuple(setting.name for setting in SETTINGS if setting.type is None)

@@ -1,11 +1,11 @@
-"""What a run leaves behind, and how it is taken up again.
+"""The record of a run on disk: written round by round, locked while it is written, and continued after a stop.
 
-In a run's folder: `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the
-public record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`;
-`pictures.npz`, what the report shows of purchases; where asked for, `network.pt`, the weights of the last round's
-network (a state_dict); `strategy-<round>.pt`, the state of a strategy that has one, after each of its queries.
+A run's folder holds `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the public
+record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`, and
+`pictures.npz` (for the report's pictures of purchases); with `keep_network=true` also `network.pt`, the state_dict of
+the last round's network; for a strategy that keeps state, `strategy-<round>.pt`, its state after each query.
 
-`rounds.jsonl` is the commit point: queries are written first, and what they hold beyond it is dropped.
+`rounds.jsonl` is the commit point: `queries.npz` is written first, and rows in it beyond `rounds.jsonl` are dropped.
 """
 
 from __future__ import annotations
@@ -28,23 +28,29 @@ from torch import nn
 from hetal.budget import Budget
 from hetal.errors import BadInput, RecordLocked, Unreadable
 from hetal.machine.files import (
+    leftovers,
     make_folder,
     remove,
     remove_folders,
-    scraps,
     write_atomically,
     write_text,
 )
 from hetal.record.checkpoint import Checkpoint, State, read_state, write_state
 from hetal.record.history import History
 from hetal.record.holder import Holder
-from hetal.record.identity import by_content, data_files, differences, identify, what_counts
-from hetal.record.provenance import made_by, other_surroundings, session, source
-from hetal.record.reader import AGAIN, DAMAGED, read_contents
-from hetal.record.schema import START, Bought, Provenance, Round
+from hetal.record.identity import (
+    data_files,
+    differences,
+    identify,
+    identifying_settings,
+    with_content_digests,
+)
+from hetal.record.provenance import environment_change, made_by, session, source
+from hetal.record.reader import REPAIR_HINT, RESTART_HINT, read_contents
+from hetal.record.schema import START, Provenance, Purchase, Round
 from hetal.record.seal import queries_digests, seal
 
-# Files that a forced run replaces; provenance last, since it guards the others.
+# Files that a forced run replaces; provenance.json last, since the others are refused without it.
 OUTPUTS = (
     "summary.json", "rounds.jsonl", "queries.npz", "pictures.npz", "network.pt", "curve.png", "round.ckpt",
     "trace-train.json", "trace-train.txt", "trace-query.json", "trace-query.txt", "provenance.json",
@@ -52,25 +58,25 @@ OUTPUTS = (
 
 
 class Record(History):
-    """The record of one run.
+    """The record of one run, in the run's folder.
 
     Args:
         config: the resolved config, plain values.
         choices: the option chosen in each config group, for a readable folder name.
         overrides: the overrides of the command line.
-        force: do not read what the folder holds, be it damaged: it is to be replaced.
+        force: do not read what the folder holds, which may be damaged, since it will be replaced.
 
     Attributes:
-        settings: all that can change the result, see `hetal.record.identity`.
+        settings: all settings that can change the result, see `hetal.record.identity`.
         rounds: finished rounds.
-        bought: the start set and what each finished round bought.
+        purchases: the start set, then the purchase of each finished round.
         summary: of the finished run; None while it is not finished.
-        notes: what a user should know of how the record was found.
+        notes: messages for the user on the state in which the record was found.
 
     Raises:
-        Unreadable: the record found cannot be read.
-        BadInput: `name` would leave `root`, a file that a setting names cannot be read, or the record found is damaged
-            beyond what can be mended, was changed by other hands, or is another run's.
+        Unreadable: an existing record cannot be read.
+        BadInput: `name` is not a plain folder name; a file that a setting names cannot be read; or an existing record
+            is damaged beyond repair, was changed after it was written, or is another run's.
     """
 
     def __init__(
@@ -102,19 +108,19 @@ class Record(History):
 
     @property
     def data(self) -> str:
-        """The fingerprint of the data that the run was begun with, see `hetal.experiment`; empty before."""
+        """Fingerprint of the data that the run was started with, see `hetal.experiment`; empty before the start."""
         return self._about.data if self._about else ""
 
     @property
     def files(self) -> Mapping[str, str]:
-        """The digests of the files that its data were read from, see `hetal.record.identity.data_files`."""
+        """Digests of the files that its data were read from, see `hetal.record.identity.data_files`."""
         return self._about.files if self._about else {}
 
     def finished(self, budget: Budget) -> list[Round] | None:
-        """Return the rounds of the whole run of `budget` where nothing of it is left to do; None where something is.
+        """Return all rounds of `budget` if they are on record and nothing is left to do, else None.
 
         Raises:
-            BadInput: a longer run is on record that has no network at this budget's end.
+            BadInput: a longer run is on record, with no network at this budget's end.
         """
         rounds = budget.part_of(self.rounds)
         return None if rounds == self.rounds and self.summary is None else rounds
@@ -123,29 +129,29 @@ class Record(History):
     def hold(
         self, device: torch.device, data: str, force: bool = False, budget: Budget | None = None
     ) -> Iterator[Record]:
-        """Be the only writer of this record for a while.
+        """Lock the record for writing inside a `with` block, check that this run may continue it, and start a session.
 
-        Where a shorter run is on record, what `budget` makes in another way is cut off first. Where nothing of `budget`
-        is left to do, see `finished`, nothing is changed.
+        If a shorter run is on record, its rounds that differ under `budget` are removed first. If nothing is left to do
+        for `budget`, see `finished`, nothing is changed.
 
         Args:
-            device: where the run computes.
-            data: `Setup.fingerprint` of the data the run is to use.
-            force: forget what the folder holds and start again.
-            budget: that the run is to spend.
+            device: that the run computes on.
+            data: `Setup.fingerprint` of the run's data.
+            force: delete what the folder holds and start again.
+            budget: of the run.
 
         Raises:
             RecordLocked: another process holds the record.
-            BadInput: it was begun with other data, by other code or on
-                another kind of device; or the folder cannot be written.
+            BadInput: the run was started with other data, by other code or on another kind of device; or the folder
+                cannot be written.
         """
         try:
             make_folder(self.dir)
         except BadInput as error:
             raise BadInput(f"root={self.config['root']}: {error}") from None
         with self._holder.hold():
-            for scrap in scraps(self.dir):
-                remove(scrap)
+            for path in leftovers(self.dir):
+                remove(path)
             if force:
                 self._forget()
             self._load()
@@ -157,10 +163,10 @@ class Record(History):
             yield self
 
     def wait(self, check: Callable[[], None]) -> None:
-        """Wait until no other process holds this record, and read it again.
+        """Wait until no other process holds this record, then read it again.
 
         Args:
-            check: called again and again meanwhile; what it raises ends the waiting.
+            check: called repeatedly while waiting; an exception from it ends the wait.
         """
         while True:
             with suppress(RecordLocked), self._holder.locked():
@@ -170,7 +176,7 @@ class Record(History):
             time.sleep(0.2)
 
     def cut(self, n: int) -> None:
-        """Keep the first `n` rounds only: a longer run than the one on record makes the others in another way."""
+        """Keep only the first `n` rounds: the others would differ in the longer run that is to follow."""
         if n == len(self.rounds):
             return
         self._holder.check()
@@ -179,8 +185,8 @@ class Record(History):
             self.notes.append(
                 f"the network at {ends} labels is dropped: a smaller n_end had cut the query before it short"
             )
-        # A tracker's run cannot take rounds back: what follows is another run to it. Written first, since a cut that is
-        # killed is made again only as long as there is something to cut.
+        # A tracker cannot delete rounds, so the continuation is another run to it and needs a new id. The id is written
+        # first: if this process is killed before the rounds are removed, the cut is simply made again.
         remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(f'{self.hash}-{self._about.id}')}")
         self.id = uuid.uuid4().hex[:8]
         self._write_about(dataclasses.replace(self._about, id=self.id))
@@ -188,38 +194,38 @@ class Record(History):
         stale = ("summary.json", "network.pt", "pictures.npz", "curve.png")
         for name in stale if n else (*stale, "rounds.jsonl"):
             remove(self.dir / name)
-        del self.rounds[n:], self._lines[n:], self.bought[n + 1 :]
+        del self.rounds[n:], self._lines[n:], self.purchases[n + 1 :]
         if n:
             self._write_rounds()
 
     def strategy_state(self) -> State | None:
-        """Return the state in which the strategy left its last query; None before the first.
+        """Return the state of the strategy after its last query; None before the first.
 
         Raises:
-            BadInput: it was not kept, or is damaged.
+            BadInput: the state file is missing or damaged.
         """
         if not self.rounds:
             return None
         path = self._state_path(len(self.rounds) - 1)
         try:
-            kept = read_state(path)
+            saved = read_state(path)
         except FileNotFoundError:
-            raise BadInput(f"{path} is missing, which the next query depends on; {DAMAGED}") from None
+            raise BadInput(f"{path} is missing, which the next query depends on; {REPAIR_HINT}") from None
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or "not enough memory"
             raise Unreadable(f"cannot read {path}: {reason}; nothing was changed") from None
-        except Exception as error:  # what torch raises depends on which byte is wrong
-            raise BadInput(f"{path} is damaged ({type(error).__name__}); {DAMAGED}") from None
-        if kept.get("after") != self.rounds[-1].queries_digest:
-            raise BadInput(f"{path} is damaged (it is of other queries); {DAMAGED}")
-        state: State = kept["state"]
+        except Exception as error:  # torch's exception depends on which byte is wrong
+            raise BadInput(f"{path} is damaged ({type(error).__name__}); {REPAIR_HINT}") from None
+        if saved.get("after") != self.rounds[-1].queries_digest:
+            raise BadInput(f"{path} is damaged (it is of other queries); {REPAIR_HINT}")
+        state: State = saved["state"]
         return state
 
-    def append(self, row: Round, bought: Bought, state: State | None = None) -> None:
-        """Enter a finished round, what was bought with it, and the state its strategy was left in, if it has one."""
+    def append(self, row: Round, purchase: Purchase, state: State | None = None) -> None:
+        """Add a finished round, its purchase, and the state of its strategy after the query, if it keeps one."""
         self._holder.check()
-        self.bought.append(bought)
-        *_, digest = queries_digests(self.bought)
+        self.purchases.append(purchase)
+        *_, digest = queries_digests(self.purchases)
         if state is not None:
             write_state(self._state_path(row.round), {"after": digest, "state": state})
         values = dataclasses.asdict(dataclasses.replace(row, queries_digest=digest))
@@ -233,39 +239,39 @@ class Record(History):
         remove(self.dir / "round.ckpt")
 
     def keep_network(self, network: nn.Module) -> None:
-        """Leave the weights of the last round's network; before the round is entered, so that none is without."""
+        """Write the weights of the last round's network; called before the round is added, so none lacks them."""
         self._holder.check()
         weights = {name: value.cpu() for name, value in network.state_dict().items()}
         write_atomically(self.dir / "network.pt", lambda file: torch.save(weights, file))
 
     def kept_network(self) -> dict[str, torch.Tensor] | None:
-        """Return the weights that `keep_network` left; None where it left none, or they cannot be read."""
+        """Return the weights that `keep_network` wrote; None if there are none or they cannot be read."""
         try:
             weights: dict[str, torch.Tensor] = torch.load(
                 self.dir / "network.pt", weights_only=True, map_location="cpu"
             )
-        except Exception:  # what is raised depends on which byte is wrong
+        except Exception:  # torch's exception depends on which byte is wrong
             return None
         return weights
 
     def keep_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
-        """Leave plain arrays as an .npz file called `name`, see `hetal.watch.pictures`."""
+        """Write plain arrays to an .npz file called `name`, see `hetal.watch.pictures`."""
         self._holder.check()
         write_atomically(self.dir / name, lambda file: np.savez(file, **arrays))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Enter the summary: the run is finished."""
+        """Write the summary, which marks the run as finished."""
         self._holder.check()
         remove(self.dir / "round.ckpt")
         self._write_sealed("summary.json", summary, self.rounds[-1].digest)
         self.summary = dict(summary)
 
     def checkpoint(self, t: int, minutes: float | None) -> Checkpoint:
-        """Return where round `t` keeps its state every so many minutes, see `hetal.record.checkpoint`."""
+        """Return the checkpoint of round `t`, to be written every so many minutes, see `hetal.record.checkpoint`."""
         return Checkpoint(self.dir / "round.ckpt", t, minutes)
 
     def changed(self, now: Mapping[str, str]) -> str | None:
-        """Say in what `now`, see `made_by`, differs from what began this record; None where in nothing."""
+        """Describe how the versions `now`, see `made_by`, differ from those that began this record; None if equal."""
         then = self._about.made_by if self._about else {}
         differ = [key for key in now if key in then and then[key] != now[key]]
         if not differ:
@@ -276,27 +282,27 @@ class Record(History):
         )
 
     def check(self, device: torch.device, data: str) -> dict[str, str]:
-        """Return what a run of this record would be made by, see `made_by`; refuse what began it otherwise.
+        """Check that this run may continue the record, and return the versions that compute it, see `made_by`.
 
         Raises:
-            BadInput: it was begun with other data, by other code or on another kind of device.
+            BadInput: the record was begun with other data, by other code or on another kind of device.
         """
-        made = {**made_by(self.config), "device": device.type}
-        # The data are those that the settings name, unless they were changed after these were looked at.
-        if differ := differences(self.settings, by_content(what_counts(self.config))):
+        versions = {**made_by(self.config), "device": device.type}
+        # The content of files may have changed since `settings` was computed.
+        if differ := differences(self.settings, with_content_digests(identifying_settings(self.config))):
             raise BadInput(f"{', '.join(differ)}: what it names was changed while the run was started")
         if self._about is not None and self._about.data != data:
-            raise BadInput(f"{self.dir} was begun with other data than these; {AGAIN}")
-        if changed := self.changed(made):
-            raise BadInput(f"{self.dir} {changed}; {AGAIN}")
-        return made
+            raise BadInput(f"{self.dir} was begun with other data than these; {RESTART_HINT}")
+        if changed := self.changed(versions):
+            raise BadInput(f"{self.dir} {changed}; {RESTART_HINT}")
+        return versions
 
-    def _begin(self, device: torch.device, data: str, made: dict[str, str]) -> None:
+    def _begin(self, device: torch.device, data: str, versions: dict[str, str]) -> None:
         about = self._about or Provenance(
             id=uuid.uuid4().hex[:8],
             data=data,
             choices=self.choices,
-            made_by=made,
+            made_by=versions,
             source=source(),
             sessions=[],
             settings=dict(self.settings),
@@ -305,7 +311,7 @@ class Record(History):
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
-        if other := other_surroundings(now, about.sessions):
+        if other := environment_change(now, about.sessions):
             self.notes.append(other)
         about = dataclasses.replace(about, sessions=[*about.sessions, now])
         self.id = about.id
@@ -333,23 +339,27 @@ class Record(History):
         remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(self.hash)}-*")
 
     def _load(self) -> None:
-        found = read_contents(self.dir)
-        if found.about and (differ := differences(found.about.settings, self.settings)):
-            said = ", ".join(
-                f"{key} is {there} there and {here} here" for key, (there, here) in differ.items()
+        contents = read_contents(self.dir)
+        if contents.about and (differ := differences(contents.about.settings, self.settings)):
+            details = ", ".join(
+                f"{key} is {recorded} there and {current} here" for key, (recorded, current) in differ.items()
             )
-            raise BadInput(f"{self.dir} holds another run ({said}); name=OTHER keeps them apart")
-        self.rounds, self.bought, self._lines = list(found.rounds), list(found.bought), list(found.lines)
-        self.summary, self.notes, self._about = found.summary, list(found.notes), found.about
+            raise BadInput(f"{self.dir} holds another run ({details}); name=OTHER keeps them apart")
+        self.rounds, self.purchases, self._lines = (
+            list(contents.rounds),
+            list(contents.purchases),
+            list(contents.lines),
+        )
+        self.summary, self.notes, self._about = contents.summary, list(contents.notes), contents.about
 
     def _write_rounds(self) -> None:
         write_text(self.dir / "rounds.jsonl", "\n".join(self._lines) + "\n")
 
     def _write_queries(self) -> None:
-        sizes = [len(b.ids) for b in self.bought]
+        sizes = [len(b.ids) for b in self.purchases]
         columns: dict[str, Any] = {
-            f.name: torch.cat([getattr(b, f.name).cpu() for b in self.bought]).numpy()
-            for f in dataclasses.fields(Bought)
+            f.name: torch.cat([getattr(b, f.name).cpu() for b in self.purchases]).numpy()
+            for f in dataclasses.fields(Purchase)
         }
         round_ = np.repeat(np.arange(len(sizes)) + START, sizes)
         write_atomically(self.dir / "queries.npz", lambda file: np.savez(file, round=round_, **columns))

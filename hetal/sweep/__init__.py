@@ -1,4 +1,4 @@
-"""Sweeps: the jobs of a multirun, the processes that run them, and Hydra's launchers."""
+"""Sweeps: the jobs of a multirun, their worker processes, and Hydra's launchers."""
 
 from hetal.sweep.callback import Sweep
 

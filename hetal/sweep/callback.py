@@ -1,4 +1,4 @@
-"""A sweep under any launcher, in the process that starts it: what it is to run, and a table of what became of it."""
+"""Hydra callback of a sweep under any launcher: checks and writes the plan, and prints the table of results."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_json
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_arguments, check_settings
-from hetal.sweep.jobs import FINE, given, read_jobs, sweep_folder
+from hetal.sweep.jobs import GOOD_STATES, raw_overrides, read_jobs, sweep_folder
 from hetal.sweep.launchers import prepare_launcher
 from hetal.sweep.mult import FACTOR, GROUP, as_options
 
-# More jobs than this are counted, and only those that need attention are listed.
+# With more jobs than this, the table lists only those that need attention.
 LISTED = 40
 
-# What a sweep's folder holds before the first job.
+# Files in a sweep's folder before the first job.
 BEFORE = ("multirun.yaml", "planned")
 
 
 class Sweep(Callback):
-    """Hydra's hooks around a run and a sweep, in the process that starts it."""
+    """Hydra's hooks around a run or a sweep, in the process that starts it."""
 
     def __init__(self) -> None:
         self._folder = Path()
         self._reported = False
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what a run would not heed."""
+        """Refuse Hydra settings that a run would ignore."""
         _or_exit(lambda: check_hydra(config))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check that the sweep can be run and written down, before Hydra tries to."""
+        """Check the sweep and write its plan, before Hydra starts it."""
         _or_exit(lambda: self._begin(config))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table; exit with 1 where a job is not done."""
+        """Print the table of jobs; exit with status 1 if a job is not done."""
         if not self._report():
             raise SystemExit(1)
 
     def _begin(self, config: DictConfig) -> None:
-        # Of hydra's own settings too: it writes all of them to multirun.yaml.
-        check_arguments(given(config.hydra.overrides.task))
+        # Hydra's own settings are checked too, since it writes them to multirun.yaml.
+        check_arguments(raw_overrides(config.hydra.overrides.task))
         check_settings(OmegaConf.to_container(config))
         check_hydra(config)
         prepare_launcher(config)
@@ -68,7 +68,7 @@ class Sweep(Callback):
         try:
             make_folder(folder)
             try:
-                # Of two sweeps that were told to use one folder, one gets it.
+                # O_EXCL: of two sweeps with the same folder, only one gets it.
                 os.close(os.open(folder / "planned", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             except FileExistsError:
                 raise BadInput(f"hydra.sweep.dir={folder}: is the folder of another sweep") from None
@@ -78,21 +78,21 @@ class Sweep(Callback):
         except BadInput as error:
             raise BadInput(str(error) if "=" in str(error) else f"root={config.root}: {error}") from None
         self._folder = folder
-        atexit.register(self._report)  # for a sweep that is cut short
+        atexit.register(self._report)  # if the sweep is cut short
 
     def _report(self) -> bool:
-        """Print what became of the jobs, once; tell whether all are done."""
+        """Print the table of jobs once; return whether all are done."""
         if self._reported:
             return True
         self._reported = True
         if not self._has_begun():
-            self._leave_nothing()  # Hydra has refused the settings, and said so
+            self._remove_folder()  # Hydra has refused the settings, and printed why
             return False
         jobs = read_jobs(self._folder)
-        done = all(job["state"] in FINE for job in jobs)
+        done = all(job["state"] in GOOD_STATES for job in jobs)
         try:
             show_jobs(plain_console(), jobs)
-        except Exception as error:  # whatever it is, it changes nothing of what became of the jobs
+        except Exception as error:  # printing must not change the outcome of the sweep
             print(f"the table cannot be printed: {type(error).__name__}: {error}", file=sys.stderr)
         return done
 
@@ -101,8 +101,8 @@ class Sweep(Callback):
             return bool({path.name for path in self._folder.iterdir()} - {*BEFORE})
         return True
 
-    def _leave_nothing(self) -> None:
-        with suppress(OSError):  # the folders go where they are empty
+    def _remove_folder(self) -> None:
+        with suppress(OSError):  # folders that are not empty stay
             for name in BEFORE:
                 (self._folder / name).unlink(missing_ok=True)
             for folder in (self._folder, self._folder.parent):
@@ -110,7 +110,7 @@ class Sweep(Callback):
 
 
 def _or_exit(act: Callable[[], None]) -> None:
-    """Do something in one of Hydra's hooks, of whose errors Hydra itself would only warn."""
+    """Run one of Hydra's hooks, and exit on an error, of which Hydra would only warn."""
     try:
         act()
     except (BadInput, HydraException, OmegaConfBaseException) as error:
@@ -119,7 +119,7 @@ def _or_exit(act: Callable[[], None]) -> None:
 
 
 def check_hydra(config: DictConfig) -> None:
-    """Refuse those of Hydra's own settings that a run would not heed, or that would take its files elsewhere.
+    """Refuse Hydra settings that a run would ignore, or that would move its files.
 
     Raises:
         BadInput: names the setting.
@@ -136,13 +136,15 @@ def check_hydra(config: DictConfig) -> None:
 
 
 def _translate_mult(config: DictConfig) -> None:
-    """Let `mult` among the settings that a sweeper varies be numbers too, and yield to `mult.factor=` as typed."""
+    """Translate numbers for `mult` among the sweeper's parameters; a typed `mult.factor=` takes precedence."""
     params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create())
     assert isinstance(params, dict)
     if GROUP not in params:
         return
     key, _, values = as_options([f"{GROUP}={params[GROUP]}"])[0].partition("=")
-    typed = {override.partition("=")[0].lstrip("+") for override in given(config.hydra.overrides.task)}
+    typed = {
+        override.partition("=")[0].lstrip("+") for override in raw_overrides(config.hydra.overrides.task)
+    }
     swept = {}
     for name, value in params.items():
         if name != GROUP:
@@ -154,11 +156,11 @@ def _translate_mult(config: DictConfig) -> None:
 
 
 def plan(config: DictConfig) -> list[list[str]]:
-    """Return the overrides of every job that Hydra's own sweeper will start; other sweepers decide as they go.
+    """Return the overrides of every job that Hydra's basic sweeper will start; [] for sweepers that decide as they go.
 
     Raises:
-        BadInput: that is none.
-        HydraException: a value is not for this sweeper.
+        BadInput: there are no jobs.
+        HydraException: a value is not allowed for this sweeper.
     """
     if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
         return []
@@ -166,7 +168,7 @@ def plan(config: DictConfig) -> list[list[str]]:
 
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*params, *given(config.hydra.overrides.task)])
+    overrides = parser.parse_overrides([*params, *raw_overrides(config.hydra.overrides.task)])
     batches = BasicSweeper.split_arguments(overrides, None)
     jobs = [list(job) for batch in batches for job in batch]
     if not jobs:
@@ -177,7 +179,7 @@ def plan(config: DictConfig) -> list[list[str]]:
 
 
 def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
-    """Print the table of a sweep that has ended, and how many jobs ended how."""
+    """Print the table of a finished sweep, and the number of jobs in each state."""
     if not jobs:
         return
     common = set.intersection(*(set(job["overrides"]) for job in jobs))
@@ -186,7 +188,7 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     table.add_column("state")
     table.add_column("accuracy", justify="right")
     table.add_column("seconds", justify="right")
-    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in FINE]
+    listed = [job for job in jobs if len(jobs) <= LISTED or job["state"] not in GOOD_STATES]
     for job in listed:
         cells = (
             " ".join(o for o in job["overrides"] if o not in common) or " ".join(job["overrides"]),
@@ -205,5 +207,5 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     if known := [job["expected_seconds"] for job in planned if "expected_seconds" in job]:
         minutes = sum(known) / len(known) * len(planned) / 60
         console.print(f"about {minutes:,.0f} minutes of work, to judge by finished runs")
-    if any(state not in FINE for state in counts):
+    if any(state not in GOOD_STATES for state in counts):
         console.print("the same command runs what is missing")

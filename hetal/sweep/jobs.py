@@ -1,9 +1,9 @@
-"""One job of a sweep, under any launcher: it says on disk what became of it.
+"""Jobs of a sweep under any launcher, and the state that each writes to disk.
 
-Jobs may run in one process, in several, or on other machines; what they share is the sweep's folder,
-`root/.sweeps/<when>/`. `planned` holds the jobs that are to run; each leaves `<number>.json`, and the first that
-fails `failed`. While a job runs, and for ever where its process died, `root/.sweeps/died/` holds a note of it, with a
-line for each time it was begun: so what brings down its process again and again is known from one sweep to the next.
+Jobs may run in one process, in several, or on several machines; they share the sweep's folder, `root/.sweeps/<when>/`.
+It holds `planned`, the overrides of the jobs; `<number>.json`, the state of each; and `failed`, once a job has failed.
+While a job runs, `root/.sweeps/died/` holds a note with one line per start, removed when the job ends by itself. So a
+job that repeatedly kills its process is known to later sweeps.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from omegaconf import DictConfig, OmegaConf
 
 from hetal.errors import BadInput, Stopped
 from hetal.machine.files import make_folder, write_json
-from hetal.machine.signals import Watched
+from hetal.machine.signals import Supervisor
 from hetal.record.redact import redacted
 
-# States of jobs that want no attention.
-FINE = ("done", "skipped", "to run", "to continue")
+# States of jobs that need no attention.
+GOOD_STATES = ("done", "skipped", "to run", "to continue")
 
-# Characters of an error's message that are kept; the traceback has all.
-LONG = 500
+# Longest error message in the state of a job, in characters; the traceback has all of it.
+MAX_MESSAGE = 500
 
-# Overrides that say how to run a job, or where it is kept, and not which job it is.
-HOW = ("force", "dry_run", "fail_fast", "root")
+# Overrides that do not identify a job: how to run it, and where its record is.
+NOT_IDENTIFYING = ("force", "dry_run", "fail_fast", "root")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
+class JobResult:
+    """Result of one job.
 
     Attributes:
-        state: "done", or "skipped" where it was finished already; in a dry run "to run" or "to continue" instead.
-        folder: the record.
-        area_under_curve: of the learning curve, in [0, 1]; NaN where there is none yet.
+        state: "done", or "skipped" if the run was finished already; in a dry run "to run" or "to continue".
+        folder: of the record.
+        area_under_curve: area under the learning curve (AULC), in [0, 1]; NaN in a dry run of an unfinished run.
         final_accuracy: in [0, 1], or None.
-        expected_seconds: of what a dry run would do, see `Record.expected`; or None.
-        summary: what summary.json holds of this run; empty after a dry run.
+        expected_seconds: in a dry run, of what a run would do, see `hetal.record.duration`; or None.
+        summary: contents of summary.json; empty in a dry run.
     """
 
     state: str
@@ -60,33 +60,38 @@ class Outcome:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
-    """Run one job of a sweep and write down what became of it.
+def run_job(main: Callable[[], JobResult], cfg: DictConfig) -> float | None:
+    """Run one job of a sweep and write its state to the sweep's folder.
 
     Args:
-        main: the job.
-        cfg: its config.
+        main: runs the job.
+        cfg: config of the job.
 
     Returns:
-        The area under the learning curve; None where the job failed or was not run, which a sweeper counts as failed.
+        The area under the learning curve; None if the job failed or was not run, which a sweeper counts as failed.
 
     Raises:
         BadInput: the sweep's folder cannot be written.
     """
     hydra = HydraConfig.get()
-    folder, number, overrides = sweep_folder(hydra), int(hydra.job.num), given(hydra.overrides.task)
+    folder, number, overrides = sweep_folder(hydra), int(hydra.job.num), raw_overrides(hydra.overrides.task)
     if cfg.get("fail_fast") is True and has_failed():
         return None
     began = time.monotonic()
 
-    def write(state: str, **what: Any) -> None:
-        write_job(folder, number, overrides, state, {"seconds": round(time.monotonic() - began, 2), **what})
+    def write(state: str, **details: Any) -> None:
+        write_job(
+            folder, number, overrides, state, {"seconds": round(time.monotonic() - began, 2), **details}
+        )
 
     write("running")
-    note = None if cfg.get("dry_run") is True else note_of(cfg, overrides)
+    note = None if cfg.get("dry_run") is True else running_note(cfg, overrides)
     if note is not None:
         make_folder(note.parent)
-        with suppress(OSError), note.open("a") as file:  # without it, the order of jobs is all that is lost
+        with (
+            suppress(OSError),
+            note.open("a") as file,
+        ):  # without the note, only the order of jobs is affected
             file.write(f"{time.strftime('%F %T')} {folder.name} {number}\n")
     try:
         outcome = main()
@@ -96,13 +101,13 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
             return None
         raise
     except BaseException as error:
-        # A process that another one watches is sent no KeyboardInterrupt: what raises it is the job's own code.
-        if is_of_cluster(error) or (isinstance(error, KeyboardInterrupt) and not Watched.by_another):
+        # A worker with a supervisor gets no Ctrl-C: a KeyboardInterrupt there is raised by the job's own code.
+        if raised_by_cluster(error) or (isinstance(error, KeyboardInterrupt) and not Supervisor.present):
             write("stopped")
             raise
-        said = reason(error)
-        fail(folder, number, overrides, said, f"job {place_in_sweep(hydra)}")
-        write("failed", error=said)
+        reason = failure_reason(error)
+        report_failure(folder, number, overrides, reason, f"job {job_label(hydra)}")
+        write("failed", error=reason)
         return None
     finally:
         if note is not None:
@@ -117,28 +122,28 @@ def run_job(main: Callable[[], Outcome], cfg: DictConfig) -> float | None:
     return outcome.area_under_curve
 
 
-def reason(error: BaseException) -> str:
-    """Return in one line why a job failed; of what is no mistake of the user's, print the traceback too."""
+def failure_reason(error: BaseException) -> str:
+    """Return why a job failed, in one line; print the traceback if it is not the user's mistake."""
     if isinstance(error, BadInput):
         return redacted(str(error))
     if isinstance(error, SystemExit):
         return f"called sys.exit({'' if error.code is None else repr(error.code)})"
     print(redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    said = redacted(" ".join(str(error).split()))
-    return f"{type(error).__name__}: {said[:LONG]}" if said else type(error).__name__
+    message = redacted(" ".join(str(error).split()))
+    return f"{type(error).__name__}: {message[:MAX_MESSAGE]}" if message else type(error).__name__
 
 
-def is_of_cluster(error: BaseException) -> bool:
-    """Tell whether a cluster's job runner raised `error`, to end this process and queue its job again."""
+def raised_by_cluster(error: BaseException) -> bool:
+    """Return whether a cluster's job runner (submitit) raised `error`, to end this process and requeue its job."""
     frames = traceback.walk_tb(error.__traceback__)
     modules = (frame.f_globals.get("__name__", "") for frame, _ in frames)
     return any(module.split(".")[0] == "submitit" for module in modules)
 
 
-def fail(folder: Path, number: int, overrides: Sequence[str], said: str, name: str) -> None:
-    """Say that a job failed, and let others know."""
-    print(f"error in {name} ({' '.join(overrides)}): {said}", file=sys.stderr)
-    with suppress(OSError):  # what cannot be written here is said when the job's own file is
+def report_failure(folder: Path, number: int, overrides: Sequence[str], reason: str, name: str) -> None:
+    """Print that a job failed, and mark the sweep as failed for the other jobs."""
+    print(f"error in {name} ({' '.join(overrides)}): {reason}", file=sys.stderr)
+    with suppress(OSError):  # an unwritable folder is reported when the state of the job is written
         (folder / "failed").touch()
 
 
@@ -147,59 +152,59 @@ def sweep_folder(hydra: Any) -> Path:
     return Path(str(hydra.sweep.dir))
 
 
-def given(overrides: Any) -> list[str]:
-    """Return overrides as they were given, with nothing resolved in them."""
+def raw_overrides(overrides: Any) -> list[str]:
+    """Return overrides as typed, with interpolations unresolved."""
     plain = OmegaConf.to_container(overrides, resolve=False)
     assert isinstance(plain, list)
     return [str(override) for override in plain]
 
 
-def place_in_sweep(hydra: Any) -> str:
-    """Return which job of a sweep this is, such as "5 of 27"; people count from one."""
+def job_label(hydra: Any) -> str:
+    """Return the label of this job in its sweep, such as "5 of 27", counted from one."""
     n, total = int(hydra.job.num) + 1, n_jobs(hydra)
     return f"{n} of {total}" if total else str(n)
 
 
 def n_jobs(hydra: Any) -> int | None:
-    """Return how many jobs the sweep has; None where its sweeper decides as it goes."""
+    """Return the number of jobs of the sweep; None if its sweeper decides as it goes."""
     if hydra.sweeper._target_.endswith(".BasicSweeper"):
         return len(read_planned(sweep_folder(hydra)))
     total: int | None = hydra.sweeper.get("n_trials")
     return total
 
 
-def note_of(cfg: DictConfig, overrides: Sequence[str]) -> Path:
-    """Return the file that notes when this job was begun; it is removed when the job ends by itself."""
-    which = sorted(o for o in overrides if o.split("=", 1)[0].lstrip("+") not in HOW)
-    name = hashlib.sha256("\0".join(which).encode()).hexdigest()[:16]
+def running_note(cfg: DictConfig, overrides: Sequence[str]) -> Path:
+    """Return the note of the starts of this job; it exists while the job runs, and after its process died."""
+    identifying = sorted(o for o in overrides if o.split("=", 1)[0].lstrip("+") not in NOT_IDENTIFYING)
+    name = hashlib.sha256("\0".join(identifying).encode()).hexdigest()[:16]
     return Path(str(cfg.root)).expanduser() / ".sweeps" / "died" / name
 
 
-def deaths(cfg: DictConfig, overrides: Sequence[str]) -> int:
-    """Return how often this job was begun and never ended, in all sweeps into the same root."""
+def count_deaths(cfg: DictConfig, overrides: Sequence[str]) -> int:
+    """Return how often this job was started and its process died, in all sweeps under the same root."""
     with suppress(OSError):
-        return note_of(cfg, overrides).read_bytes().count(b"\n")
+        return running_note(cfg, overrides).read_bytes().count(b"\n")
     return 0
 
 
 def has_failed() -> bool:
-    """Tell whether a job of the sweep that this job belongs to has failed."""
+    """Return whether a job of this job's sweep has failed."""
     return (sweep_folder(HydraConfig.get()) / "failed").exists()
 
 
 def write_job(
-    folder: Path, number: int, overrides: Sequence[str], state: str, what: Mapping[str, Any]
+    folder: Path, number: int, overrides: Sequence[str], state: str, details: Mapping[str, Any]
 ) -> None:
-    """Write down what became of a job: its state, and what else is known of it.
+    """Write the state of a job and further details.
 
     Raises:
         BadInput: the sweep's folder cannot be written.
     """
-    write_json(folder / f"{number}.json", {"overrides": list(overrides), "state": state, **what})
+    write_json(folder / f"{number}.json", {"overrides": list(overrides), "state": state, **details})
 
 
 def read_job(folder: Path, number: int) -> dict[str, Any] | None:
-    """Return what a job has written down; None where it has not, or where that cannot be read."""
+    """Return what a job has written; None if there is nothing, or it cannot be read."""
     with suppress(OSError, ValueError, RecursionError):
         job = json.loads((folder / f"{number}.json").read_bytes())
         if isinstance(job, dict) and isinstance(job.get("overrides"), list) and "state" in job:
@@ -208,7 +213,7 @@ def read_job(folder: Path, number: int) -> dict[str, Any] | None:
 
 
 def read_jobs(folder: Path) -> list[dict[str, Any]]:
-    """Return the jobs of the sweep in `folder` in order of their numbers, with what became of each."""
+    """Return the jobs of the sweep in `folder` in order of their numbers, with their states."""
     planned = dict(enumerate(read_planned(folder)))
     stems = [path.stem for path in folder.glob("*.json")]
     written = {int(stem) for stem in stems if re.fullmatch("0|[1-9][0-9]*", stem)}
@@ -225,7 +230,7 @@ def read_jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_planned(folder: Path) -> list[list[str]]:
-    """Return the overrides of the jobs that are to run, as far as they are known."""
+    """Return the overrides of the planned jobs, as far as known."""
     with suppress(OSError, ValueError):
         planned: list[list[str]] = json.loads((folder / "planned").read_bytes())
         return planned

@@ -1,5 +1,7 @@
-"""Hydra's launchers and sweepers, its own and those of other packages, made to fit: jobs on one machine run under
-hetal's launcher, what is not installed is named, and the death of a job on Slurm or Ray ends no wait for the others.
+"""Preparation of Hydra's launchers and sweepers before a sweep starts.
+
+Jobs on one machine run under hetal's own launcher, missing plugins are named with how to install them, and on Slurm or
+Ray a job that dies does not end the wait for the others.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from hetal.machine.cores import cores
 from hetal.machine.installation import how_to_install
 from hetal.sweep.local import LocalLauncher
 
-# hetal's extra that brings each plugin.
+# The extra of hetal that installs each plugin.
 EXTRAS = {
     "hydra_submitit_launcher": "slurm",
     "hydra_ray_launcher": "ray",
@@ -28,7 +30,7 @@ EXTRAS = {
 
 LOCAL = f"{LocalLauncher.__module__}.{LocalLauncher.__name__}"
 
-# Launchers for one machine in whose place hetal's own comes: one job that dies would take others with it.
+# Launchers for one machine that hetal's own replaces, since with these one job that dies would take others with it.
 REPLACED = (".BasicLauncher", ".JoblibLauncher")
 
 
@@ -36,7 +38,7 @@ def prepare_launcher(config: DictConfig) -> None:
     """Check that the chosen launcher and sweeper are installed and can start, and prepare them.
 
     Args:
-        config: of the sweep, with Hydra's own part, in which the launcher may be replaced.
+        config: of the sweep, including Hydra's part, in which the launcher may be replaced.
 
     Raises:
         BadInput: names what to install, or the setting that is wrong.
@@ -44,7 +46,7 @@ def prepare_launcher(config: DictConfig) -> None:
     hydra = config.hydra
     for kind in ("launcher", "sweeper"):
         plugin = hydra[kind]._target_.split(".")[1]
-        if plugin in EXTRAS and not is_there(f"hydra_plugins.{plugin}"):
+        if plugin in EXTRAS and not is_installed(f"hydra_plugins.{plugin}"):
             choice = hydra.runtime.choices[f"hydra/{kind}"]
             raise BadInput(f"hydra/{kind}={choice}: not installed; {how_to_install(EXTRAS[plugin])}")
     if hydra.launcher._target_.endswith(REPLACED):
@@ -68,9 +70,9 @@ def prepare_launcher(config: DictConfig) -> None:
 
 
 def _register() -> None:
-    """Make hetal's launcher known to Hydra, which takes plugins from the package `hydra_plugins` only.
+    """Register hetal's launcher with Hydra, which accepts plugins only from the package `hydra_plugins`.
 
-    A distribution of such a package would be scanned by every Hydra application of the environment.
+    An installed package of that name would be scanned by every Hydra application of the environment.
     """
     try:
         package = importlib.import_module("hydra_plugins")
@@ -84,10 +86,10 @@ def _register() -> None:
 
 
 def _n_jobs(launcher: DictConfig) -> int:
-    """Return how many jobs run at once; -1 is one for every core."""
+    """Return the number of jobs to run at once; -1 means one per core."""
     try:
         n: Any = launcher.n_jobs
-    except OmegaConfBaseException as error:  # its resolver's, of device, threads or jobs_per_gpu
+    except OmegaConfBaseException as error:  # raised by its resolver, on device, threads or jobs_per_gpu
         raise BadInput(f"hydra.launcher.n_jobs: {' '.join(str(error).split())}") from None
     if n == -1:
         n = cores()
@@ -96,16 +98,16 @@ def _n_jobs(launcher: DictConfig) -> int:
     return n
 
 
-def is_there(module: str) -> bool:
-    """Tell whether a module is installed; `find_spec` itself fails where the package around it is not."""
+def is_installed(module: str) -> bool:
+    """Return whether a module is installed; `find_spec` itself fails if its parent package is not."""
     try:
         return find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # no plugin at all, or one that is blocked
+    except (ModuleNotFoundError, ValueError):  # no plugin at all, or a blocked one
         return False
 
 
 def _wait_for_every_job() -> None:
-    """Let a job that died count as one without a result; what became of it, the sweep's folder tells."""
+    """Make a Slurm job that died return no result instead of raising; its state is in the sweep's folder."""
     from hydra.core.utils import JobReturn, JobStatus
     from submitit import SlurmExecutor, SlurmJob
     from submitit.core.utils import FailedJobError, UncompletedJobError
@@ -113,8 +115,8 @@ def _wait_for_every_job() -> None:
     class PatientJob(SlurmJob[Any]):  # type: ignore[misc, unused-ignore]  # Any where submitit is not installed
         def results(self) -> list[Any]:
             try:
-                found: list[Any] = super().results()
-                return found
+                results: list[Any] = super().results()
+                return results
             except (FailedJobError, UncompletedJobError):
                 return [JobReturn(_return_value=None, status=JobStatus.COMPLETED)]
 
@@ -122,7 +124,7 @@ def _wait_for_every_job() -> None:
 
 
 def _wait_for_every_ray_job() -> None:
-    """Let a job whose process died, again whenever Ray began it anew, count as one without a result."""
+    """Make a Ray job that died, retries included, return no result instead of raising."""
     import ray
     from hydra.core.utils import JobReturn, JobStatus
     from ray.exceptions import RayError
@@ -130,7 +132,7 @@ def _wait_for_every_ray_job() -> None:
     def get(run: Any) -> Any:
         try:
             return ray.get(run)
-        except RayError:  # what became of the job, the sweep's folder tells
+        except RayError:  # the state of the job is in the sweep's folder
             return JobReturn(_return_value=None, status=JobStatus.COMPLETED)
 
     core: Any = importlib.import_module("hydra_plugins.hydra_ray_launcher._core")

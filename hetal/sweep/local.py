@@ -1,7 +1,7 @@
-"""hetal's own launcher for one machine: jobs run in processes that it starts, watches and replaces.
+"""hetal's launcher for one machine: jobs run in worker processes that it starts, supervises and replaces.
 
-It stands in for Hydra's basic launcher, which runs all jobs in its own process, and for joblib's, which gives up all
-jobs where one brings down its process.
+It replaces Hydra's basic launcher, which runs all jobs in its own process, and joblib's, which gives up all jobs if one
+kills its process.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from omegaconf import DictConfig, open_dict
 
 from hetal.errors import BadInput
 from hetal.machine.files import write_json
-from hetal.machine.output import prefix_lines, protect
-from hetal.machine.signals import SIGNALS, tell
+from hetal.machine.output import prefix_lines, protect_output
+from hetal.machine.signals import SIGNALS, write_stderr
 from hetal.sweep.jobs import (
-    deaths,
-    fail,
+    count_deaths,
+    failure_reason,
     n_jobs,
-    note_of,
     read_job,
     read_planned,
-    reason,
+    report_failure,
+    running_note,
     sweep_folder,
     write_job,
 )
-from hetal.sweep.workers import START, Ended, Workers
+from hetal.sweep.workers import START, JobEnd, Workers
 
-# Between two looks at what cannot wake this process, in seconds.
-LOOK = 0.2
+# Longest wait for a job to end before signals are checked, in seconds.
+POLL_SECONDS = 0.2
 
 
 class LocalLauncher(Launcher):
-    """Runs the jobs of a sweep, `n_jobs` at once, in processes that run one after the other.
+    """Runs the jobs of a sweep, `n_jobs` at a time, in worker processes.
 
     Args:
         n_jobs: at least 1.
-        start: how processes are started, "fork" or "spawn"; None is what suits the system.
+        start: how processes are started, "fork" or "spawn"; None is the default of the system.
     """
 
-    # Hydra takes launchers from no other package.
+    # Hydra accepts launchers only from this package.
     __module__ = "hydra_plugins.hetal"
 
     def __init__(self, n_jobs: int, start: str | None = None) -> None:
@@ -61,20 +61,20 @@ class LocalLauncher(Launcher):
         self._signals: list[int] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what jobs are made from; called by Hydra."""
+        """Store what jobs are made from; called by Hydra."""
         self.config = config
         self._task = _Task(hydra_context, task_function, config, self.n_jobs > 1)
-        hydra_context.config_loader = _EveryValueOnce(hydra_context.config_loader)  # type: ignore[assignment]
+        hydra_context.config_loader = _SkipSeenValues(hydra_context.config_loader)  # type: ignore[assignment]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run jobs and wait for all of them; whatever one does to its process, the others run.
+        """Run jobs and wait for all of them, whatever a job does to its process.
 
         Args:
-            job_overrides: of every job.
-            initial_job_idx: the number of the first.
+            job_overrides: overrides of every job.
+            initial_job_idx: number of the first job.
 
         Raises:
-            SystemExit: a signal asked to stop.
+            SystemExit: stopped by a signal.
         """
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -87,65 +87,65 @@ class LocalLauncher(Launcher):
         if self._workers is None:
             work = self._task if self._start == "fork" else _Pickled(self._task)
             self._workers = Workers(self.n_jobs, work, self._start)
-        with self._heeding_signals():
+        with self._signal_handlers():
             returned = self._run(batch, self._workers)
         if self._signals:
             print("stopped; the same command continues", file=sys.stderr)
             raise SystemExit(128 + self._signals[0])
-        return [_returned(job, returned.get(number)) for number, job in jobs.items()]
+        return [_job_return(job, returned.get(number)) for number, job in jobs.items()]
 
     def _run(self, batch: _Batch, workers: Workers) -> dict[int, float]:
-        left = batch.in_order()
+        waiting = batch.in_order()
         returned: dict[int, float] = {}
-        asked = False
+        has_asked = False
         while True:
-            while left and not self._signals and len(workers.busy) < self.n_jobs and not batch.is_over():
-                number = left.pop(0)
-                batch.announce(number, len(left) + 1 + len(workers.busy))
+            while waiting and not self._signals and len(workers.busy) < self.n_jobs and not batch.is_over():
+                number = waiting.pop(0)
+                batch.announce(number, len(waiting) + 1 + len(workers.busy))
                 try:
                     workers.start(number, batch.jobs[number])
                 except OSError as error:  # no memory, or too many processes
-                    said = f"no process can be started for it: {error.strerror or error}"
-                    batch.note(Ended(number, said), stopping=False)
-            if self._signals and not asked:
+                    message = f"no process can be started for it: {error.strerror or error}"
+                    batch.note(JobEnd(number, message), stopping=False)
+            if self._signals and not has_asked:
                 workers.ask_to_stop()
-                asked = True
+                has_asked = True
             if len(self._signals) > 1:
                 workers.kill()
             if not workers.busy:
                 return returned
-            for ended in workers.ended(LOOK):
+            for ended in workers.ended(POLL_SECONDS):
                 batch.note(ended, stopping=bool(self._signals))
                 if isinstance(ended.result, float):
                     returned[ended.number] = ended.result
 
     @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        before: dict[int, Any] = {}
+    def _signal_handlers(self) -> Iterator[None]:
+        handlers: dict[int, Any] = {}
         for number in SIGNALS:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                before[number] = signal.signal(number, self._hear)
+                handlers[number] = signal.signal(number, self._on_signal)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
         if len(self._signals) == 1:
-            tell(b"stopping after this epoch; once more stops at once\n")
+            write_stderr(b"stopping after this epoch; once more stops at once\n")
 
 
-def _returned(job: list[str], value: float | None) -> JobReturn:
-    """Return a job's value as Hydra's sweepers take it; of a job that failed, None."""
+def _job_return(job: list[str], value: float | None) -> JobReturn:
+    """Return a job's value in the form that Hydra's sweepers expect; None for a failed job."""
     returned = JobReturn(overrides=job, status=JobStatus.COMPLETED)
     returned.return_value = value
     return returned
 
 
 class _Batch:
-    """Jobs that are launched together, and what is said and written of them here."""
+    """Jobs that are launched together: their order, announcements and final states."""
 
     def __init__(self, config: DictConfig, jobs: dict[int, list[str]], at_once: int) -> None:
         self.jobs = jobs
@@ -156,32 +156,32 @@ class _Batch:
         self._seconds: list[float] = []
         planned = read_planned(self._folder)
         if len(planned) in jobs:
-            planned += jobs.values()  # of a sweeper that decides as it goes
+            planned += jobs.values()  # from a sweeper that decides as it goes
             write_json(self._folder / "planned", planned)
         self._common = set.intersection(*map(set, jobs.values())) if len(jobs) > 1 else set()
 
     def in_order(self) -> list[int]:
-        """Return the numbers of the jobs in the order in which to run them: what has died twice comes last."""
-        count = {number: deaths(self._config, job) for number, job in self.jobs.items()}
+        """Return the numbers of the jobs in the order to run them; jobs that have died twice or more come last."""
+        count = {number: count_deaths(self._config, job) for number, job in self.jobs.items()}
         return sorted(self.jobs, key=lambda number: count[number] if count[number] > 1 else 0)
 
     def is_over(self) -> bool:
-        """Tell whether no other job is to be started."""
+        """Return whether no more jobs are to be started."""
         return bool(self._config.fail_fast) and (self._folder / "failed").exists()
 
     def announce(self, number: int, left: int) -> None:
-        """Say which job begins and how long it and all others that are left may take."""
+        """Print which job starts, and the estimated time for all remaining jobs."""
         if self._config.dry_run:
             return
         varies = " ".join(o for o in self.jobs[number] if o not in self._common)
         print("  ".join(part for part in (self.name(number), varies, self._time_left(left)) if part))
 
     def name(self, number: int) -> str:
-        """Return what a job is called, as `hetal.sweep.jobs.place_in_sweep` does."""
+        """Return the name of a job in messages, see `hetal.sweep.jobs.job_label`."""
         return f"job {number + 1}" + (f" of {self._total}" if self._total else "")
 
-    def note(self, ended: Ended, stopping: bool) -> None:
-        """Write down what a job could not: that it died, or could not be begun."""
+    def note(self, ended: JobEnd, stopping: bool) -> None:
+        """Write the state of a job that could not do so itself, since it died or could not be started."""
         number, job = ended.number, self.jobs[ended.number]
         written = read_job(self._folder, number) or {}
         if ended.died is None and not isinstance(ended.result, str):
@@ -189,18 +189,18 @@ class _Batch:
                 self._seconds.append(float(written.get("seconds", 0)))
             return
         if written.get("state", "running") != "running":
-            return  # it had ended, and written so; then its process died
+            return  # the job ended and wrote its state before its process died
         if stopping:
-            with suppress(OSError):  # that it ended here was not its doing
-                note_of(self._config, job).unlink()
-        said = ended.died or ended.result
+            with suppress(OSError):  # stopped from outside, so this is not a death
+                running_note(self._config, job).unlink()
+        reason = ended.died or ended.result
         state = "stopped" if stopping else "died" if ended.died else "failed"
-        what = {"seconds": written["seconds"]} if "seconds" in written else {}
+        details = {"seconds": written["seconds"]} if "seconds" in written else {}
         if not stopping:
-            what["error"] = said
-            fail(self._folder, number, job, said, self.name(number))
+            details["error"] = reason
+            report_failure(self._folder, number, job, reason, self.name(number))
         try:
-            write_job(self._folder, number, job, state, what)
+            write_job(self._folder, number, job, state, details)
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
 
@@ -212,7 +212,7 @@ class _Batch:
 
 
 class _Task:
-    """Runs one job, in a worker."""
+    """Runs one job in a worker."""
 
     def __init__(
         self, context: HydraContext, function: TaskFunction, config: DictConfig, side_by_side: bool
@@ -223,8 +223,8 @@ class _Task:
         self._side_by_side = side_by_side
 
     def __call__(self, number: int, overrides: Sequence[str]) -> float | str | None:
-        """Return the objective; None where the job has written down that there is none; or why it has not."""
-        protect()
+        """Return the objective; None if the job has written that it has none; or the reason why it has not, a str."""
+        protect_output()
         if self._side_by_side:
             prefix_lines(f"[job {number + 1}] ")
         try:
@@ -232,25 +232,25 @@ class _Task:
             with open_dict(config):
                 config.hydra.job.id = number
                 config.hydra.job.num = number
-            done = run_job(
+            job_return = run_job(
                 hydra_context=self._context,
                 task_function=self.function,
                 config=config,
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
             )
-            if done.status != JobStatus.COMPLETED:
-                raise done._return_value
-            value = done.return_value
+            if job_return.status != JobStatus.COMPLETED:
+                raise job_return._return_value
+            value = job_return.return_value
         except KeyboardInterrupt:
-            return None  # it has written that it was stopped
+            return None  # the job has written that it was stopped
         except BaseException as error:
-            return reason(error)
+            return failure_reason(error)
         finally:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             if self._side_by_side:
-                prefix_lines(f"[job {number + 1}] ")  # ends a line that has no end
+                prefix_lines(f"[job {number + 1}] ")  # ends an unfinished line
         return None if value is None else float(value)
 
 
@@ -258,7 +258,7 @@ class _Pickled:
     """A task for processes that are not forked: Hydra's settings travel with it."""
 
     def __init__(self, task: _Task) -> None:
-        # Each process has plugins of its own, hetal's launcher not among them.
+        # Plugins are left out: each process has its own, without hetal's launcher.
         own = Singleton.get_state()["instances"]
         singletons = {kind: one for kind, one in own.items() if kind is not Plugins}
         self._content = pickle.dumps((task, singletons))
@@ -277,10 +277,10 @@ class _Pickled:
         return self._task(number, overrides)
 
 
-class _EveryValueOnce:
-    """Spares a sweeper that composes every job before any starts those that hold no value it has not seen.
+class _SkipSeenValues:
+    """A config loader that skips jobs without new values, for a sweeper that composes every job before any starts.
 
-    A value that does not exist is refused all the same, and a job that runs composes itself again.
+    Values that do not exist are still refused, and every job is composed again when it runs.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
@@ -288,7 +288,7 @@ class _EveryValueOnce:
         self._seen: set[str] = set()
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig | None:
-        """Compose a job; return None where that could show nothing new."""
+        """Compose a job; return None if all its values were seen before."""
         if self._seen.issuperset(sweep_overrides):
             return None
         config = self._loader.load_sweep_config(master_config, sweep_overrides)

@@ -1,7 +1,7 @@
-"""Numbers typed for the config group `mult`, in the words that Hydra takes for them.
+"""Translation of numbers typed for the config group `mult` to overrides that Hydra accepts.
 
-Hydra takes no number as the name of an option. So `mult=4` becomes `mult=x4`, the option of that factor, and a
-number without an option sets the factor itself: `mult=2.5` becomes `mult.factor=2.5`. Either way it is one run.
+Hydra does not accept a number as the name of an option. So `mult=4` becomes `mult=x4`, the option of that factor, and a
+number without an option sets the factor itself: `mult=2.5` becomes `mult.factor=2.5`. The run is the same either way.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FACTOR = "mult.factor"
 
 
 def as_options(overrides: Sequence[str]) -> list[str]:
-    """Return overrides with the numbers that are given to `mult` in Hydra's words.
+    """Return overrides with numbers for `mult` translated.
 
     Args:
-        overrides: as typed; all but those of `mult` are returned as they are, and so is what Hydra refuses anyway.
+        overrides: as typed; others than `mult=` are returned unchanged, and so are those that Hydra refuses.
     """
     return [_translated(word) if word.startswith(f"{GROUP}=") else word for word in overrides]
 
@@ -40,17 +40,17 @@ def _translated(word: str) -> str:
     except HydraException:
         return word
     if _is_number(value):
-        return _given([value], options(), "{}") or word
+        return _override_for([value], options(), "{}") or word
     if isinstance(value, ChoiceSweep) and not value.tags and not value.shuffle:
-        return _given(value.list, options(), "{}" if value.simple_form else "choice({})") or word
+        return _override_for(value.list, options(), "{}" if value.simple_form else "choice({})") or word
     has_numbers = isinstance(value, RangeSweep | IntervalSweep) or (
         isinstance(value, ChoiceSweep) and all(map(_is_number, value.list))
     )
     return f"{FACTOR}={word.partition('=')[2]}" if has_numbers else word
 
 
-def _given(values: Sequence[Any], factors: Mapping[str, float], form: str) -> str | None:
-    """Return the override for these values: by name where all have one, else by factor; None where one has neither."""
+def _override_for(values: Sequence[Any], factors: Mapping[str, float], form: str) -> str | None:
+    """Return the override for these values: by name if all have one, else by factor; None if one has neither."""
     names = {factor: name for name, factor in factors.items()}
     pairs: list[tuple[str | None, Any]] = []
     for value in values:

@@ -1,7 +1,7 @@
-"""Processes that run one job after the other, and a watch over them: of every job it is told how it ended.
+"""Worker processes that run one job after another, and report how each job ended.
 
-The process that watches keeps itself small: it imports no torch and starts no thread, so that it can fork. A worker
-imports what jobs need once. What a job does to its process, it does to no other job: a worker that died is replaced.
+The supervising process imports no torch and starts no thread, so that it can fork. A worker imports what jobs need only
+once. A worker that died is replaced, so that no job affects another.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from hetal.machine.signals import SIGNALS, Watched
+from hetal.machine.signals import SIGNALS, Supervisor
 
-# A fork has everything at once that the watching process has imported. Other systems' libraries do not survive one.
+# A forked worker has all imports of the supervisor at once. On other systems, libraries do not survive a fork.
 START = "fork" if sys.platform == "linux" else "spawn"
 
 Work = Callable[[int, Sequence[str]], Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a job ended.
 
     Attributes:
         number: of the job.
-        result: what its work returned; None where the worker died.
-        died: how the worker died, such as "killed by signal 9 (SIGKILL)"; None where it did not.
+        result: what `work` returned; None if the worker died.
+        died: how the worker died, such as "killed by signal 9 (SIGKILL)"; None if it did not.
     """
 
     number: int
@@ -44,16 +44,16 @@ class Ended:
 class _Worker:
     process: BaseProcess
     jobs: Connection
-    number: int | None = None  # of the job it runs
+    number: int | None = None  # of the current job
 
 
 class Workers:
-    """At most `n` processes that run jobs.
+    """A pool of at most `n` worker processes.
 
     Args:
         n: at least 1.
         work: called in a worker with the number and the overrides of each job.
-        start: how processes are started, "fork" or "spawn"; with "spawn" `work` is pickled.
+        start: how processes are started, "fork" or "spawn"; with "spawn", `work` is pickled.
     """
 
     def __init__(self, n: int, work: Work, start: str = START) -> None:
@@ -63,52 +63,52 @@ class Workers:
         self._workers: list[_Worker] = []
         self._parent = os.getpid()
         self._closed = False
-        # Its other end is closed when this process wants no more of its workers, or has died.
+        # `_alive` is closed when this process stops its workers or dies, which they see at `_stop`.
         self._stop, self._alive = self._context.Pipe(duplex=False)
         atexit.register(self.close)
 
     @property
     def busy(self) -> list[int]:
-        """The numbers of the jobs that run."""
+        """Numbers of the running jobs."""
         return [worker.number for worker in self._workers if worker.number is not None]
 
     def start(self, number: int, overrides: Sequence[str]) -> None:
-        """Give a job to a worker that has none; there must be one, or room for one."""
+        """Start a job in an idle worker, or in a new one; fewer than `n` jobs may be running."""
         for worker in [worker for worker in self._workers if worker.number is None]:
             try:
                 worker.jobs.send((number, list(overrides)))
-            except OSError:  # it died when it had nothing to do
+            except OSError:  # the worker died while idle
                 self._drop(worker)
                 continue
             worker.number = number
             return
         assert len(self._workers) < self._n
         worker = _Worker()
-        worker.jobs, theirs = self._context.Pipe()
-        not_theirs = [*(other.jobs for other in self._workers), worker.jobs, self._alive]
-        if self._context.get_start_method() != "fork":  # what is not given to a process, it does not have
-            not_theirs = []
+        worker.jobs, worker_end = self._context.Pipe()
+        to_close = [*(other.jobs for other in self._workers), worker.jobs, self._alive]
+        if self._context.get_start_method() != "fork":  # only a fork inherits connections
+            to_close = []
         worker.process = self._context.Process(
-            target=_serve, args=(self._work, theirs, self._stop, not_theirs)
+            target=_serve, args=(self._work, worker_end, self._stop, to_close)
         )
         worker.process.start()
-        theirs.close()
+        worker_end.close()
         self._workers.append(worker)
         worker.number = number
-        with suppress(OSError):  # dead already: `ended` tells
+        with suppress(OSError):  # dead already, which `ended` reports
             worker.jobs.send((number, list(overrides)))
 
-    def ended(self, seconds: float) -> list[Ended]:
-        """Wait until a job ends, at most so long, and return those that have."""
+    def ended(self, seconds: float) -> list[JobEnd]:
+        """Wait until a job ends, at most `seconds`, and return the jobs that have ended."""
         running = [worker for worker in self._workers if worker.number is not None]
         wait([end for worker in running for end in (worker.jobs, worker.process.sentinel)], timeout=seconds)
-        found = []
+        ends = []
         for worker in running:
             assert worker.number is not None
             number = worker.number
             try:
                 if worker.jobs.poll():
-                    found.append(Ended(number, worker.jobs.recv()))
+                    ends.append(JobEnd(number, worker.jobs.recv()))
                     worker.number = None
                     continue
                 is_dead = worker.process.exitcode is not None
@@ -116,23 +116,23 @@ class Workers:
                 is_dead = True
             if is_dead:
                 self._drop(worker)
-                found.append(Ended(number, None, how_it_died(worker.process.exitcode or 0)))
-        return found
+                ends.append(JobEnd(number, None, exit_description(worker.process.exitcode or 0)))
+        return ends
 
     def ask_to_stop(self) -> None:
-        """Have every job stop at its next safe point; one that is not in its rounds yet ends here."""
+        """Ask every job to stop at its next safe point; one that has not begun its rounds ends at once."""
         self._alive.close()
         for worker in self._workers:
             if worker.number is not None:
                 worker.process.terminate()
 
     def kill(self) -> None:
-        """End all workers at once."""
+        """Kill all workers."""
         for worker in self._workers:
             worker.process.kill()
 
     def close(self) -> None:
-        """End all workers: those without a job by themselves, those with one at once."""
+        """End all workers: idle ones end by themselves, the others are killed."""
         if self._closed or os.getpid() != self._parent:
             return
         self._closed = True
@@ -149,8 +149,8 @@ class Workers:
         self._workers.remove(worker)
 
 
-def how_it_died(code: int) -> str:
-    """Say what an exit status tells of the death of a process; negative is a signal's number."""
+def exit_description(code: int) -> str:
+    """Describe the exit status of a process that died; a negative one is a signal number."""
     if code >= 0:
         return f"exited with status {code}"
     with suppress(ValueError):
@@ -158,50 +158,50 @@ def how_it_died(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-def elsewhere(function: Callable[..., Any], *given: Any) -> Any:
-    """Return what `function` returns in a process of its own, which may import what this one must not.
+def run_in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run `function` in a process of its own, which may import what this one must not, and return its result.
 
     Raises:
-        RuntimeError: that process died.
+        RuntimeError: the process died.
     """
     context: Any = multiprocessing.get_context(START)
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(theirs, function, given))
+    end, child_end = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(child_end, function, arguments))
     process.start()
-    theirs.close()
+    child_end.close()
     try:
-        return ours.recv()
+        return end.recv()
     except EOFError:
         process.join()
-        raise RuntimeError(how_it_died(process.exitcode)) from None
+        raise RuntimeError(exit_description(process.exitcode)) from None
     finally:
-        ours.close()
+        end.close()
         process.join()
 
 
-def _send(end: Connection, function: Callable[..., Any], given: Sequence[Any]) -> None:
+def _send(end: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
     atexit._clear()
-    end.send(function(*given))
+    end.send(function(*arguments))
 
 
-def _serve(work: Work, jobs: Connection, stop: Connection, not_ours: Sequence[Connection]) -> None:
-    """Be a worker."""
-    atexit._clear()  # what the watching process is to do at its end, this one is not
-    for connection in not_ours:
+def _serve(work: Work, jobs: Connection, stop: Connection, to_close: Sequence[Connection]) -> None:
+    """Run the loop of a worker process."""
+    atexit._clear()  # exit handlers of the supervisor must not run here
+    for connection in to_close:
         connection.close()
-    # A terminal sends these to all processes at once; the one that watches then asks each of its workers.
+    # A terminal sends these to all processes; only the supervisor reacts, and asks each of its workers to stop.
     for number in set(SIGNALS) - {signal.SIGTERM}:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Watched.by_another = True
-    Watched.told_to_stop = staticmethod(stop.poll)
+    Supervisor.present = True
+    Supervisor.stop_requested = staticmethod(stop.poll)
     try:
         while stop not in wait([jobs, stop]):
             number, overrides = jobs.recv()
             jobs.send(work(number, overrides))
     except (EOFError, BrokenPipeError):
-        pass  # the watching process has died; there is nobody to tell
+        pass  # the supervisor has died
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        atexit._run_exitfuncs()  # multiprocessing leaves them out
+        atexit._run_exitfuncs()  # multiprocessing does not run them

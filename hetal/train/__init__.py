@@ -1,4 +1,4 @@
-"""Training: a fresh network each round, its moving average, when to stop, and fine-tuning."""
+"""Training of a fresh network each round: moving average, stopping rules, fine-tuning."""
 
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Fitted

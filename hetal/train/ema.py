@@ -1,12 +1,12 @@
-"""The exponential moving average of a network's weights.
+"""Exponential moving average (EMA) of a network's weights.
 
 After step k = 1, 2, ...:  w_ema <- a * w_ema + (1 - a) * w,  a = min(1 - 1/(k+1), decay).
 
-From a copy of the network this is the plain mean of all weights so far until a reaches `decay`, and a fading
-mean from then on. Floating buffers (batch-norm statistics) are averaged like weights.
+Started from a copy of the network, it is the plain mean of all weights so far until a reaches `decay`, and an
+exponentially weighted mean from then on. Floating-point buffers (batch-norm statistics) are averaged like weights.
 
-The LHD paper's code starts the average from *its own* random weights and never resets k, so that after the
-first round it fades, at a = decay, from an unrelated network. `Learner(own_ema=True)` reproduces that.
+The LHD paper's code starts the average from *separate* random weights and never resets k, so from the second round on
+it begins, at a = decay, at an unrelated network. `Learner(own_ema=True)` reproduces that.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from hetal.record.checkpoint import State
 
 
 class EMA:
-    """A network that follows another.
+    """The moving average of a network's weights, as a network.
 
     Args:
-        network: the network to follow, already on its device.
+        network: the network whose weights are averaged, already on its device.
         decay: the largest a.
-        start: network of the same shape to start from instead of a copy of `network`.
-        past_steps: value of k before the first update.
+        start: network of the same architecture to start from, instead of a copy of `network`.
+        past_steps: k before the first update.
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class EMA:
         self._averaged = _floats(self.network)
 
     def state_dict(self) -> State:
-        """Return the weights and the count of updates."""
+        """Return the averaged weights and the number of updates."""
         return {"network": self.network.state_dict(), "k": self._k}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from where `state_dict` was taken."""
+        """Restore what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self._k = state["k"]
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights that the followed network has now."""
+        """Average in the current weights of the network."""
         self._k += 1
         a = min(1 - 1 / (self._k + 1), self._decay)
         torch._foreach_lerp_(self._averaged, self._of, 1 - a)

@@ -1,4 +1,4 @@
-"""Gradient descent on labelled rows, an epoch at a time."""
+"""Gradient descent on labelled rows, one epoch at a time."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from hetal.train.optim import Adam
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
-# Numbers gathered, augmented and standardised in one go: many small batches at once, as each operation has its price,
-# but no more than caches hold and allocators reuse.
+# Numbers gathered, augmented and standardised at once: several small batches together, since every operation has a
+# fixed cost, but no more than fits into caches.
 NUMBERS_PER_GATHER = 2**20
 
-# Rows of up to this many numbers in all (256 MiB) are standardised once for a whole training, not in every epoch.
+# Training sets of up to this many numbers (256 MiB) are standardised once, not in every epoch.
 NUMBERS_KEPT = 2**26
 
 
 class Training:
-    """A network under training with its moving average.
+    """A network in training, with its moving average.
 
     Args:
         network: trained in place.
-        ema: follows `network`.
+        ema: moving average of `network`.
         images_M: (M, ...) stored images.
-        source_L: (L,) int64, the image of each row to train on.
+        source_L: (L,) int64, the image of each training row.
         labels_L: (L,) int64.
         prepare: maps stored images to network input.
         lr: Adam's learning rate.
@@ -74,7 +74,9 @@ class Training:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = Adam(self._parameters, lr)
         self._ema_accuracy: float | None = None
-        self._ready_L: Tensor | None = None  # all rows as the network takes them, where that never changes
+        self._ready_L: Tensor | None = (
+            None  # all rows as network input, where augmentation does not change them
+        )
         if augment is None and len(source_L) * images_M[0].numel() <= NUMBERS_KEPT:
             self._ready_L = prepare(images_M.index_select(0, source_L))
         batches = NUMBERS_PER_GATHER // (batch_size * images_M[0].numel())
@@ -82,11 +84,11 @@ class Training:
 
     @property
     def pair(self) -> Pair:
-        """The network and its average, as they are now."""
+        """The network and its moving average."""
         return Pair(self.network, self.ema.network)
 
     def state_dict(self) -> State:
-        """Return what the next epoch depends on, the generators apart."""
+        """Return all that the next epoch depends on, except the random generators."""
         return {
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
@@ -98,7 +100,7 @@ class Training:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from where `state_dict` was taken, on the same rows."""
+        """Restore what `state_dict` returned, on the same rows."""
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -106,7 +108,7 @@ class Training:
         self.steps = state["steps"]
 
     def epoch(self) -> float:
-        """Train on every row once and return the online accuracy: the share that was right when it came up.
+        """Train on every row once, and return the online accuracy: the share predicted correctly before each step.
 
         Raises:
             Diverged: the epoch's loss is not finite.
@@ -119,7 +121,7 @@ class Training:
         loss_sum = torch.zeros((), device=order.device)
         for rows in split(order, self._rows_per_gather):
             x, y = self._gather(rows), self._labels_L[rows]
-            answers = []
+            outputs = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
                 logits, _ = self.network(x_B)
                 loss = cross_entropy(logits, y_B)
@@ -130,8 +132,8 @@ class Training:
                 self._optimiser.step(gradients)
                 self.ema.update()
                 self.steps += 1
-                answers.append(logits.detach())
-            logits_R = torch.cat(answers)
+                outputs.append(logits.detach())
+            logits_R = torch.cat(outputs)
             n_right += (logits_R.argmax(1) == y).sum()
             loss_sum += cross_entropy(logits_R, y, reduction="sum")
         sums: list[float] = torch.stack([n_right.float(), loss_sum]).tolist()
@@ -143,7 +145,7 @@ class Training:
         return accuracy
 
     def ema_accuracy(self) -> float:
-        """Return the accuracy of the moving average, as it is now, on the rows trained on."""
+        """Return the accuracy of the moving average on the training rows."""
         if self._ema_accuracy is None:
             self._ema_accuracy = self._measure(self.ema.network)
         return self._ema_accuracy
@@ -166,16 +168,16 @@ class Training:
 
     def _as_stored(self, rows: Tensor) -> Tensor:
         if self._ready_L is not None:
-            # Which gathers fast, but forgets how images were laid out.
+            # index_select is fast, but does not keep the memory layout.
             return self._ready_L.index_select(0, rows).contiguous(memory_format=self._prepare.layout)
         return self._prepare(self._images_M.index_select(0, self._source_L[rows]))
 
 
-def clip_by_value(tensors: list[Tensor], most: float) -> None:
-    """Clamp every element to +-`most`, in place."""
-    if tensors[0].is_cuda:  # two launches in all
-        torch._foreach_clamp_min_(tensors, -most)
-        torch._foreach_clamp_max_(tensors, most)
-    else:  # one pass over memory
+def clip_by_value(tensors: list[Tensor], limit: float) -> None:
+    """Clamp every element to +-`limit`, in place."""
+    if tensors[0].is_cuda:  # two kernel launches for all tensors
+        torch._foreach_clamp_min_(tensors, -limit)
+        torch._foreach_clamp_max_(tensors, limit)
+    else:  # one pass over memory per tensor
         for tensor in tensors:
-            tensor.clamp_(-most, most)
+            tensor.clamp_(-limit, limit)

@@ -1,8 +1,8 @@
-"""Fine-tuning on confident predictions for unlabelled rows (LHD paper, section on semi-supervised fine-tuning).
+"""Fine-tuning on pseudo-labels: confident predictions for unlabelled rows (LHD paper, semi-supervised fine-tuning).
 
-After training, unlabelled rows whose largest class probability exceeds a bar take the predicted label and join
-the labelled rows; training goes on with strong augmentation and a larger learning rate. The paper's code also
-replaces the labels that were *bought* by predictions: `replace_labels=True` does so, the default does not.
+After training, unlabelled rows whose largest class probability exceeds a threshold get the predicted label and are
+added to the labelled rows; training continues with strong augmentation and a larger learning rate. The paper's code
+also replaces the labels that were *bought* by predictions; `replace_labels=True` reproduces that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hetal.train.fitted import Fitted
 
 
 class PseudoLabels(NamedTuple):
-    """Unlabelled rows and the labels that the network gave them: ids (n,), labels (n,)."""
+    """Unlabelled rows and their predicted labels: ids (n,), labels (n,)."""
 
     ids: Tensor
     labels: Tensor
@@ -28,13 +28,13 @@ class PseudoLabels(NamedTuple):
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """How to fine-tune.
+    """Settings of fine-tuning on pseudo-labels.
 
     Args:
-        confidence: a row joins when its largest probability is above this, in [0, 1].
-        lr_factor: learning rate of fine-tuning over that of training.
-        min_rows: with fewer rows in all (bought and pseudo-labelled), fine-tuning is skipped.
-        replace_labels: train on predictions for bought rows too, as the paper's code does.
+        confidence: threshold of the largest class probability above which a row is pseudo-labelled, in [0, 1].
+        lr_factor: learning rate of fine-tuning divided by that of training.
+        min_rows: fine-tuning is skipped with fewer rows than this (bought and pseudo-labelled together).
+        replace_labels: also train on predictions for bought rows, as the paper's code does.
         augment: strong augmentation, or None.
     """
 
@@ -51,17 +51,17 @@ class PseudoLabel:
             raise BadInput(f"finetune.lr_factor={self.lr_factor}: must be positive")
 
     def choose(self, fitted: Fitted, pool: Pool) -> PseudoLabels | None:
-        """Return the unlabelled rows that are confident enough; None where there are too few to fine-tune."""
-        top = fitted.probs_MC.max(1)
+        """Return the confident unlabelled rows with pseudo-labels; None if there are too few rows to fine-tune."""
+        most_likely = fitted.probs_MC.max(1)
         ids = pool.unlabelled_ids()
-        ids = ids[top.values[pool.source_N[ids]] > self.confidence]
+        ids = ids[most_likely.values[pool.source_N[ids]] > self.confidence]
         if len(pool.labelled_ids()) + len(ids) < self.min_rows:
             return None
-        return PseudoLabels(ids, top.indices[pool.source_N[ids]])
+        return PseudoLabels(ids, most_likely.indices[pool.source_N[ids]])
 
     def rows(self, fitted: Fitted, pool: Pool, pseudo: PseudoLabels) -> tuple[Tensor, Tensor]:
-        """Return the images (L,) and labels (L,) to fine-tune on: bought rows, then pseudo-labelled ones."""
-        bought = pool.labelled_ids()
-        source = pool.source_N[bought]
-        labels = fitted.probs_MC[source].argmax(1) if self.replace_labels else pool.labels(bought)
+        """Return the image numbers (L,) and labels (L,) to fine-tune on: bought rows, then pseudo-labelled rows."""
+        ids = pool.labelled_ids()
+        source = pool.source_N[ids]
+        labels = fitted.probs_MC[source].argmax(1) if self.replace_labels else pool.labels(ids)
         return torch.cat([source, pool.source_N[pseudo.ids]]), torch.cat([labels, pseudo.labels])

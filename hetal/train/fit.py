@@ -1,7 +1,7 @@
-"""One round of training in progress: attempts from scratch, then fine-tuning, an epoch at a time.
+"""Training of one round, epoch by epoch: attempts from scratch with restarts, then fine-tuning.
 
-Between any two epochs the whole state can be taken out and put into a fresh `Fitting` of the same round, which then
-gives the same bits as if nothing had happened.
+Between any two epochs the whole state can be saved and loaded into a new `Fitting` of the same round, which then gives
+the same bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from hetal.train.fitted import Fitted
 from hetal.train.recipe import Recipe
 from hetal.train.snapshot import SnapshotWatch
 
-# The attributes of a `Fitting` that are plain numbers.
+# Attributes of a `Fitting` that are plain numbers; keys of the state on disk.
 PLAIN = ("epochs", "accuracy", "_steps", "_restarts", "_trained")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A round's networks, and how they came to be.
+    """Result of one round's training: its networks and how they were trained.
 
     Attributes:
         fitted: what a strategy reads.
         epochs: epochs trained, restarts and fine-tuning included.
         steps: optimiser steps taken, likewise.
-        restarts: how often training began again.
+        restarts: number of restarts.
         accuracy: online train accuracy of the last epoch before fine-tuning, in [0, 1].
-        snapshot_epoch: the epoch at whose end the snapshot pair was taken; None where none was asked for.
-        pseudo: the pseudo-labelled rows trained on, or None.
+        snapshot_epoch: the epoch after which the snapshot pair was taken; None if none was asked for.
+        pseudo: the pseudo-labelled rows of fine-tuning, or None.
     """
 
     fitted: Fitted
@@ -50,13 +50,13 @@ class Fit:
 
 
 class Fitting:
-    """A round's training; see `Recipe` for its recipe.
+    """Training of one round in progress.
 
     Args:
-        recipe: how to train.
-        pool: what to train on.
-        rng: CPU generator of permutations and augmentation; the global ones are to be seeded already.
-        past_steps: steps of all earlier rounds.
+        recipe: settings of training.
+        pool: its labelled rows are the training set.
+        rng: CPU generator of permutations and augmentation; the caller has seeded the global generators.
+        past_steps: optimiser steps of all earlier rounds.
         snapshot: keep the pair of networks that LHD compares.
 
     Attributes:
@@ -74,15 +74,15 @@ class Fitting:
         self._wants_snapshot = snapshot
         self.epochs = 0
         self.accuracy = 0.0
-        self._steps = 0  # of attempts given up, and of training once fine-tuning has begun
+        self._steps = 0  # of abandoned attempts, and of training once fine-tuning has begun
         self._restarts = 0
-        self._trained: float | None = None  # accuracy at the end of training; None while it goes on
+        self._trained: float | None = None  # accuracy at the end of training; None before
         self._pseudo: PseudoLabels | None = None
         self._fitted: Fitted | None = None
         self._begin()
 
     def epoch(self) -> bool:
-        """Train one epoch and decide what comes next; where nothing is left to do, return False."""
+        """Train one epoch and decide on what follows; return False once there is nothing left to do."""
         if self._fitted is not None:
             return False
         self.accuracy = self._training.epoch()
@@ -98,10 +98,10 @@ class Fitting:
         return True
 
     def result(self) -> Fit:
-        """Return the networks, once `epoch` has returned False."""
+        """Return the result, once `epoch` has returned False."""
         assert self._fitted is not None
         assert self._trained is not None
-        self._fitted.seconds = 0.0  # passes made so far were part of training
+        self._fitted.seconds = 0.0  # forward passes so far were part of training
         return Fit(
             fitted=self._fitted,
             epochs=self.epochs,
@@ -113,7 +113,7 @@ class Fitting:
         )
 
     def state_dict(self) -> State:
-        """Return everything that the next epoch depends on, as tensors and plain values."""
+        """Return all that the next epoch depends on, as tensors and plain values."""
         return {
             "rng": self._rng.get_state(),
             "global": global_state(),
@@ -126,7 +126,7 @@ class Fitting:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from where `state_dict` was taken, of the same round."""
+        """Restore what `state_dict` returned in the same round."""
         for name in PLAIN:
             setattr(self, name, state["plain"][name])
         if state["pseudo"] is not None:
@@ -148,7 +148,7 @@ class Fitting:
         return None if device.type == "cpu" else torch.get_device_module(device)
 
     def _restart_is_due(self) -> bool:
-        """After every so many epochs of an attempt that has not got off the ground, and if epochs are left."""
+        """Return whether to restart: at every `restart_every` epochs of an attempt with too low an accuracy."""
         recipe, n = self._recipe, len(self._training.accuracies)
         return (
             self._trained is None
@@ -159,13 +159,13 @@ class Fitting:
 
     def _is_over(self) -> bool:
         recipe, n = self._recipe, len(self._training.accuracies)
-        at_cap = (self.epochs if self._trained is None else n) >= recipe.max_epochs
-        return at_cap or recipe.stop(
+        reached_cap = (self.epochs if self._trained is None else n) >= recipe.max_epochs
+        return reached_cap or recipe.stop(
             self._training.accuracies, self._training.steps, self._training.ema_accuracy
         )
 
     def _finish(self) -> None:
-        """Go from training to fine-tuning where there is one, else to the end."""
+        """Begin fine-tuning after training, if it is configured; else finish."""
         finetune, tuned = self._recipe.finetune, self._trained is not None
         if not tuned:
             self._trained = self.accuracy
@@ -180,11 +180,11 @@ class Fitting:
             self._fitted = fitted
 
     def _begin(self) -> None:
-        """Start an attempt from a fresh network."""
+        """Start an attempt with a fresh network."""
         recipe, steps = self._recipe, self._past_steps + self._steps
         network, start = recipe.new_network(), None
         if recipe.own_ema:
-            # Drawn aside, so that the network's own dropout and restarts are those of every other run of this seed.
+            # Drawn from a forked generator, so that dropout and restarts are the same as without `own_ema`.
             device = recipe.device
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 torch.manual_seed(torch.initial_seed() ^ (steps + 1))
@@ -197,7 +197,7 @@ class Fitting:
         self._train(network, ema, self._pool.source_N[ids], self._pool.labels(ids), recipe.lr, None)
 
     def _tune(self, source_L: Tensor, labels_L: Tensor) -> None:
-        """Go on with the trained network on other rows, at another rate."""
+        """Continue with the trained network on other rows, at another learning rate."""
         finetune, training = self._recipe.finetune, self._training
         assert finetune is not None
         lr = self._recipe.lr * finetune.lr_factor
@@ -227,7 +227,7 @@ class Fitting:
         )
 
     def read(self) -> Fitted:
-        """Return the networks as they are now."""
+        """Return the current networks as a query strategy reads them."""
         return Fitted(
             self._training.pair,
             self._pool.images_M,

@@ -1,4 +1,4 @@
-"""What a query strategy may read of a trained network: outputs on the pool's distinct images, on demand."""
+"""Outputs of a round's networks on the distinct images of the pool, as query strategies read them."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """A network as trained and its moving average, at one moment."""
+    """A network and its moving average at one moment of training."""
 
     online: nn.Module
     ema: nn.Module
 
 
 class Standardise:
-    """Turn stored images into what networks see: (x - mean) / std as float32, laid out as the network likes.
+    """Standardise stored images to network input: (x - mean) / std as float32, in the network's memory layout.
 
     Args:
-        mean, std: per channel or feature, in units of the images; or one value for all.
+        mean, std: per channel or feature, in the units of the images; or one value for all.
         image_shape: (C, H, W) or (D,).
-        channels_last: lay batches of images out with channels last, which convolutions prefer.
-        device: where images live.
+        channels_last: whether batches have the channels-last memory format, which is faster for convolutions.
+        device: of the images.
 
     Attributes:
-        layout: how batches of images are laid out.
+        layout: memory format of batches.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class Standardise:
 
 
 class Fitted:
-    """One round's networks, and their outputs on the M distinct images of the pool.
+    """The networks of one round and their outputs on the M distinct images of the pool, computed on demand.
 
     Args:
-        networks: the trained network and its moving average, after fine-tuning where there was one.
+        networks: the trained network and its moving average, after fine-tuning if there was any.
         images_M: distinct images of the pool.
         prepare: maps stored images to network input.
-        batch_size: images per forward pass of scoring.
-        snapshot: the pair at the moment LHD looks at, before fine-tuning; None where training kept none.
-        fine_tuned: whether `networks` were trained on after `snapshot` on pseudo-labels.
+        batch_size: images per forward pass.
+        snapshot: the pair that LHD compares, from before fine-tuning; None if training kept none.
+        fine_tuned: whether `networks` were fine-tuned on pseudo-labels after `snapshot`.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Fitted:
 
     @property
     def snapshot(self) -> Pair:
-        """The pair of networks at LHD's moment T, before any fine-tuning.
+        """The pair of networks at LHD's moment T, from before any fine-tuning.
 
         Raises:
             RuntimeError: training kept none, since no strategy declared `reads_snapshot`.
@@ -107,27 +107,27 @@ class Fitted:
         return self._snapshot
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all weights and statistics of the networks, by names for messages."""
+        """Return all weights and buffers of the networks, by names for messages."""
         return {
             f"{name}'s {key}": tensor
             for name, network in self._all_networks().items()
             for key, tensor in network.state_dict(keep_vars=True).items()
         }
 
-    def makeup(self) -> dict[str, object]:
-        """Return what decides how the networks compute beside their tensors, by names for messages."""
-        found: dict[str, object] = {
+    def structure(self) -> dict[str, object]:
+        """Return what else determines the outputs (modules, forward methods, hooks), by names for messages."""
+        parts: dict[str, object] = {
             f"fitted.{key}": id(value)
             for key, value in vars(self).items()
-            if key not in ("seconds", "_outputs_M")  # which reading it fills in
+            if key not in ("seconds", "_outputs_M")  # which change when outputs are computed
         }
         for name, network in self._all_networks().items():
-            for at, module in network.named_modules():
-                # Not its other attributes: a network may note in them what it last computed.
+            for path, module in network.named_modules():
+                # Other attributes are left out: a network may store its last outputs in them.
                 hooks = [[*value] for key, value in vars(module).items() if key.endswith("_hooks")]
                 forward = (id(type(module).forward), id(vars(module).get("forward")))
-                found[f"{name}'s {at or 'forward'}"] = (id(module), forward, hooks)
-        return found
+                parts[f"{name}'s {path or 'forward'}"] = (id(module), forward, hooks)
+        return parts
 
     def _all_networks(self) -> dict[str, nn.Module]:
         networks = {"fitted.networks.online": self.networks.online, "fitted.networks.ema": self.networks.ema}
@@ -150,18 +150,18 @@ class Fitted:
         """Penultimate features of every distinct image, (M, D)."""
         return self._outputs_M.features
 
-    def images(self, which: Tensor) -> Tensor:
-        """Return the stored images numbered `which`."""
-        return self._images_M.index_select(0, which)
+    def images(self, numbers: Tensor) -> Tensor:
+        """Return the stored images of these image numbers."""
+        return self._images_M.index_select(0, numbers)
 
     def outputs(self, network: nn.Module, images: Tensor, batch_statistics: int | None = None) -> Outputs:
         """Run `network` on stored images.
 
         Args:
-            network: one of the pair's networks; left in the mode it came in, its statistics untouched.
+            network: one of the pair's networks; its mode and its batch-norm statistics stay as they are.
             images: (n, *image_shape) as stored.
-            batch_statistics: run in train mode on batches of this size, as the LHD paper's code does: batch
-                norm then uses the statistics of each batch, so outputs depend on the order of `images`.
+            batch_statistics: run a copy in train mode on batches of this size, as the LHD paper's code does: batch norm
+                then uses the statistics of each batch, so outputs depend on the order of `images`.
 
         Raises:
             Diverged: an output is not finite.
@@ -175,12 +175,12 @@ class Fitted:
         return result
 
     def passes(self, k: int, images: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
-        """Yield the probabilities (k, b, C) of `k` dropout passes, for one batch of b images after another.
+        """Yield the probabilities (k, b, C) of `k` dropout passes, for each batch of b images in turn.
 
         Args:
-            k: stochastic passes per image.
+            k: stochastic forward passes per image.
             images: (n, *image_shape) as stored.
-            rng: CPU generator that seeds the masks.
+            rng: CPU generator that seeds the dropout masks.
         """
         network = copy.deepcopy(self.networks.online).eval()
         for module in network.modules():
@@ -212,10 +212,10 @@ class Fitted:
 
 
 def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Split into batches of `size`; a last batch of one row joins the one before, as batch norm needs two."""
-    whole, rest = divmod(len(rows), size)
-    sizes = [size] * whole
-    if rest == 1 and whole:
+    """Split into batches of `size`; a last single row is added to the batch before, since batch norm needs two rows."""
+    n_full, rest = divmod(len(rows), size)
+    sizes = [size] * n_full
+    if rest == 1 and n_full:
         sizes[-1] += 1
     elif rest:
         sizes.append(rest)
@@ -224,5 +224,5 @@ def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
 
 
 def has_dropout(network: nn.Module) -> bool:
-    """Tell whether two passes of `network` can differ."""
+    """Return whether `network` has active dropout layers, so that two passes can differ."""
     return any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())

@@ -1,4 +1,4 @@
-"""Training from scratch on what is labelled: one call a round."""
+"""The learner: trains a fresh network on all labelled rows, once a round."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hetal.train.recipe import Recipe
 
 
 class Learner(Recipe):
-    """Trains a fresh network each round as its settings say, which are those of `hetal.train.recipe.Recipe`."""
+    """Trains a fresh network each round; its settings are those of `hetal.train.recipe.Recipe`."""
 
     def fit(
         self,
@@ -30,12 +30,12 @@ class Learner(Recipe):
         """Train a fresh network on the labelled rows of `pool`.
 
         Args:
-            pool: at least one row labelled.
+            pool: with at least one labelled row.
             rng: CPU generator of initial weights, permutations, dropout and augmentation.
-            past_steps: steps of all earlier rounds, on which the published average goes on counting.
-            snapshot: keep the pair of networks that LHD compares. Training itself is the same either way.
-            on_epoch: told the number of every finished epoch and its online accuracy.
-            checkpoint: goes on from the state it holds, if any, and keeps that of this round every so often.
+            past_steps: optimiser steps of all earlier rounds, which the paper's moving average (`own_ema`) counts.
+            snapshot: keep the pair of networks that LHD compares; training itself does not change.
+            on_epoch: called after every epoch with its number and online accuracy.
+            checkpoint: training continues from its state, if it holds one, and is saved to it from time to time.
 
         Raises:
             Diverged: a loss was not finite.

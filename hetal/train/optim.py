@@ -1,6 +1,6 @@
-"""Adam (Kingma & Ba, ICLR 2015), fused, through torch's functional form.
+"""Adam (Kingma & Ba, ICLR 2015) by torch's fused functional implementation.
 
-The optimiser class of torch computes the same bits, but imports the compiler on first use (1.6 s) and adds 60
+torch's optimiser class computes the same bits, but imports the compiler on first use (1.6 s) and adds 60
 microseconds to every step, a tenth of what a small network needs.
 """
 
@@ -32,7 +32,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor]) -> None:
-        """Take one step along `gradients`, one of the shape of each parameter."""
+        """Take one step with `gradients`, one tensor per parameter, of its shape."""
         adam(
             self._parameters,
             gradients,
@@ -51,11 +51,11 @@ class Adam:
         )
 
     def state_dict(self) -> State:
-        """Return the moments and the count of steps."""
+        """Return the moments and the step counts."""
         return {"mean": self._mean, "square": self._square, "steps": self._steps}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from where `state_dict` was taken."""
-        for mine, kept in zip((self._mean, self._square, self._steps), state.values(), strict=True):
-            for tensor, value in zip(mine, kept, strict=True):
+        """Restore what `state_dict` returned."""
+        for tensors, values in zip((self._mean, self._square, self._steps), state.values(), strict=True):
+            for tensor, value in zip(tensors, values, strict=True):
                 tensor.copy_(value)

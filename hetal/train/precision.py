@@ -1,17 +1,17 @@
-"""How numbers are laid out and how wide they are: what makes convolutions fast without changing what is computed."""
+"""Memory format and precision of networks: channels last, and bfloat16."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# On the CPU, torch 2.14.1's channels-last convolutions of fewer channels than this write past their buffers in the
-# backward pass when run on one thread.
-FEWEST_CHANNELS = 8
+# On the CPU with one thread, torch 2.14.1's channels-last convolutions of fewer channels write past their buffers in
+# the backward pass.
+MIN_CHANNELS = 8
 
 
 class InBfloat16(nn.Module):
-    """A network whose matrix products and convolutions are computed in bfloat16; it takes and gives float32.
+    """A network that computes matrix products and convolutions in bfloat16; its inputs and outputs are float32.
 
     Args:
         network: forward(x) -> (logits, features).
@@ -29,7 +29,7 @@ class InBfloat16(nn.Module):
 
 
 def arrange(network: nn.Module) -> nn.Module:
-    """Lay the weights of convolutions out with channels last, where that is faster and safe; in place."""
+    """Convert convolution weights to channels last where that is safe, in place, and return the network."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and _is_safe(module):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
@@ -37,22 +37,22 @@ def arrange(network: nn.Module) -> nn.Module:
 
 
 def takes_channels_last(network: nn.Module) -> bool:
-    """Tell whether batches for `network` are to be laid out with channels last: as its first convolution is."""
+    """Return whether batches for `network` should be channels last, as decided by its first convolution."""
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
     return first is not None and _is_safe(first)
 
 
 def _is_safe(convolution: nn.Conv2d) -> bool:
     fewest = min(convolution.in_channels, convolution.out_channels)
-    return convolution.weight.device.type == "cuda" or fewest >= FEWEST_CHANNELS
+    return convolution.weight.device.type == "cuda" or fewest >= MIN_CHANNELS
 
 
 def lacks_bfloat16(device: torch.device) -> bool:
-    """Tell whether `device` computes bfloat16 in software, many times slower than float32."""
+    """Return whether `device` emulates bfloat16 in software, many times slower than float32."""
     if device.type == "cuda":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
-    # Older versions of torch cannot tell; they get the benefit of the doubt.
+    # Older versions of torch cannot tell: assume that bfloat16 is supported.
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return not any(capabilities.get(name, True) for name in ("avx512_bf16", "amx_bf16"))

@@ -1,8 +1,8 @@
-"""How a network is trained: the settings of training, checked, and what they make of a network.
+"""Settings of training, checked, and the networks and inputs that follow from them.
 
 The published protocol (LHD paper, section on experiments): a fresh network every round; Adam; gradients
-clipped by value; stop when the online and the moving-average network have learnt the labels, or at the cap.
-Where its code and sound practice differ, the argument that reproduces the code is named `own_ema`.
+clipped by value; stop when the online and the moving-average network have learnt the labels, or at the maximum number
+of epochs. Where the paper's code departs from sound practice, `own_ema` reproduces the code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from hetal.errors import BadInput, made
+from hetal.errors import BadInput, make_part
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Standardise
@@ -25,30 +25,30 @@ Network = Callable[[Sequence[int], int], nn.Module]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """Settings of training.
 
     Args:
         network: called as network(image_shape, n_classes).
-        task: gives shapes, classes and standardisation; its labels are not read.
-        finetune: what follows training, or None.
-        device: where to train.
+        task: for shapes, classes and standardisation; its labels are not read.
+        finetune: settings of fine-tuning, or None.
+        device: to train on.
         lr: learning rate of Adam.
-        batch_size: rows a step.
-        score_batch_size: images a forward pass when nothing is trained.
+        batch_size: rows per step.
+        score_batch_size: images per forward pass outside training.
         clip: gradients are clipped by value to +-clip.
-        max_epochs: cap on the epochs of a round, those before a restart included.
-        stop: when training is done, see `hetal.train.stopping`.
-        restart_every, restart_below: after each `restart_every` epochs of an attempt, start again from a
-            fresh network if the epoch's accuracy is under `restart_below`.
+        max_epochs: maximum epochs of a round, including those before a restart.
+        stop: stopping rule, see `hetal.train.stopping`.
+        restart_every, restart_below: after every `restart_every` epochs of an attempt, restart with a fresh network if
+            the epoch's accuracy is below `restart_below`.
         ema_decay: largest decay of the moving average.
-        own_ema: start the average from its own random weights and count steps over all rounds.
-        falling_epochs: the snapshot pair is taken at the end of this many epochs in a row in which the
-            online accuracy fell towards (or below) the average's; else after the last epoch.
-        precision: "fp32"; or "bf16", in which products of matrices and convolutions are computed in bfloat16
-            and everything that is kept stays in float32.
-        compile: compile the network under training with torch.compile; on CUDA only.
-        checkpoint_minutes: keep the state of a round on disk every so many minutes, and when stopped; 0 is
-            after every epoch, None never. Changes no result.
+        own_ema: start the moving average from separate random weights and count steps over all rounds.
+        falling_epochs: the snapshot pair is taken after this many consecutive epochs in which the online accuracy minus
+            the moving average's fell; else after the last epoch.
+        precision: "fp32"; or "bf16", where matrix products and convolutions are computed in bfloat16 and all that is
+            stored is float32.
+        compile: train with torch.compile; on CUDA only.
+        checkpoint_minutes: save the state of a round to disk every so many minutes and when stopped; 0 saves after
+            every epoch, None never. Changes no result.
     """
 
     network: Network
@@ -91,13 +91,13 @@ class Recipe:
             self.finetune.augment.check(self.task.image_shape, self.task.train.images.dtype)
 
     def new_network(self) -> nn.Module:
-        """Build a network with fresh random weights (on the CPU's generator, so alike on every device)."""
-        network = made("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
+        """Build a network with fresh random weights, drawn on the CPU so that they are the same on every device."""
+        network = make_part("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
         if self.precision == "bf16":
             network = InBfloat16(network)
         return arrange(network.to(self.device))
 
     def prepare(self, network: nn.Module) -> Standardise:
-        """Return the map from stored images to what `network` takes."""
+        """Return the map from stored images to inputs of `network`."""
         task = self.task
         return Standardise(task.mean, task.std, task.image_shape, takes_channels_last(network), self.device)

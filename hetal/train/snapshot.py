@@ -1,7 +1,7 @@
-"""The moment at which LHD compares a network with its moving average (LHD paper, method section).
+"""LHD's snapshot: the network and its moving average at the moment T of training (LHD paper, method section).
 
 T is the end of the fifth consecutive epoch in which the gap between the online train accuracy and the moving
-average's train accuracy fell; the first such moment of a round. Where there is none, T is the last epoch.
+average's train accuracy fell, the first such epoch of a round. If there is none, T is the last epoch.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hetal.train.fitted import Pair
 
 
 class SnapshotWatch:
-    """Watches a training for LHD's moment T and keeps the pair of networks of that moment.
+    """Detects LHD's moment T during training, and keeps the pair of networks of that moment.
 
     Args:
-        falling_epochs: how many epochs in a row the gap has to fall.
+        falling_epochs: consecutive epochs in which the gap has to fall.
     """
 
     def __init__(self, falling_epochs: int) -> None:
@@ -28,7 +28,7 @@ class SnapshotWatch:
         self._gap: float | None = None
 
     def look(self, training: Training) -> None:
-        """Take in the epoch that just ended."""
+        """Update with the epoch that has just ended."""
         if self.pair is not None:
             return
         gap = training.accuracies[-1] - training.ema_accuracy()
@@ -38,19 +38,19 @@ class SnapshotWatch:
             self.keep(training)
 
     def keep(self, training: Training) -> Pair:
-        """Return the pair of moment T; if it has not come, it is now."""
+        """Return the pair of moment T; if T has not been reached yet, take the pair now."""
         if self.pair is None:
             self.pair = copy.deepcopy(training.pair)
             self.epoch = len(training.accuracies)
         return self.pair
 
     def state_dict(self) -> State:
-        """Return what was seen so far, and the pair if it was taken."""
+        """Return the state of the detection, and the pair if it was taken."""
         pair = self.pair and [self.pair.online.state_dict(), self.pair.ema.state_dict()]
         return {"epoch": self.epoch, "falls": self._falls, "gap": self._gap, "pair": pair}
 
     def load_state_dict(self, state: State, like: Pair) -> None:
-        """Go on from where `state_dict` was taken; `like` is a pair of networks of the same shape."""
+        """Restore what `state_dict` returned; `like` is a pair of networks of the same architecture."""
         self.epoch, self._falls, self._gap = state["epoch"], state["falls"], state["gap"]
         if state["pair"] is not None:
             self.pair = copy.deepcopy(like)

@@ -1,4 +1,4 @@
-"""What follows a run and changes nothing in it: the console, Weights & Biases, the profiler, curves and pictures."""
+"""Watchers of a run: console, Weights & Biases, profiler, curves and pictures; they never change its result."""
 
 from hetal.watch.wandb import NullTracker, WandbTracker
 

@@ -1,4 +1,4 @@
-"""What a run shows: a live line where there is a terminal, a plain line a round where there is none."""
+"""Console output of a run: a live progress line on a terminal, else one plain line per round."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hetal.watch.watcher import Watcher
 
 
 class Display(Watcher):
-    """Shows one run on standard output.
+    """Shows the progress of one run on standard output.
 
     Args:
-        console: where to write.
-        title: what is run.
-        notes: what a user would want to know before it starts.
+        console: to write to.
+        title: of the run.
+        notes: messages to show before it starts.
     """
 
     def __init__(self, console: Console, title: str, notes: Sequence[str] = ()) -> None:
@@ -46,7 +46,7 @@ class Display(Watcher):
         )
 
     def start(self, setup: Setup, history: History) -> None:
-        """Show what is run, notes on it, and what of it is on record already."""
+        """Show the title, the notes, and how many rounds are on record already."""
         self._setup = setup
         self._budget = setup.budget
         self._began = time.perf_counter()
@@ -64,14 +64,14 @@ class Display(Watcher):
         self._update("")
 
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """Take the live line away."""
+        """Remove the live line."""
         self._progress.stop()
 
     def _note(self, text: str) -> None:
         self._console.print(f"note: {text}")
 
     def epoch(self, epoch: int, accuracy: float) -> None:
-        """Show a finished epoch of the round in progress and its online train accuracy."""
+        """Show a finished epoch of the current round and its online train accuracy."""
         if not self._progress.disable:
             self._update(f"epoch {epoch} ({accuracy:.0%})")
 
@@ -94,17 +94,17 @@ class Display(Watcher):
             )
 
     def _update(self, now: str) -> None:
-        done, of = self._rounds_done, self._budget.n_rounds
+        done, total = self._rounds_done, self._budget.n_rounds
         state = [_state(self._row) if self._row else "", now, self._time_left()]
         self._progress.update(
             self._bar,
             completed=done,
-            description=f"round {min(done + 1, of)}/{of}",
+            description=f"round {min(done + 1, total)}/{total}",
             state="  ".join(part for part in state if part),
         )
 
     def _time_left(self) -> str:
-        """Extrapolate: a round's time grows in proportion to its labels."""
+        """Return the estimated time left, if a round's time is proportional to its labels."""
         left = range(self._rounds_done, self._budget.n_rounds)
         if not self._seconds or not left:
             return ""
@@ -120,7 +120,7 @@ def _state(row: Round) -> str:
 
 
 def rounds_table(rounds: list[Round]) -> Table:
-    """Return the table of `rounds`, one row a round."""
+    """Return the table of `rounds`, one row per round."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     measures = [measure for measure in OF_A_ROUND if "display" in measure.shown]
     for measure in measures:
@@ -141,14 +141,14 @@ def show_skipped(
     made_by: Mapping[str, str],
     brief: bool,
 ) -> None:
-    """Say that a run is finished already and what it came to; in a sweep, `brief`, in one line.
+    """Show that a run is finished already, and its results; with `brief`, as in a sweep, in one line.
 
     Args:
-        console: where to write.
-        record: where it is.
+        console: to write to.
+        record: that holds the run.
         rounds: of this run; `record` may hold a longer one.
         summary: of `rounds`.
-        made_by: what would compute it now.
+        made_by: versions that would compute it now, see `hetal.record.provenance.made_by`.
         brief: leave the table out.
     """
     line = f"{record.title}  finished already; force=true runs it again"
@@ -164,15 +164,15 @@ def show_skipped(
 
 
 def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
-    """Say what a dry run would do."""
-    about = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
-    console.print(f"{record.title}  {state}: {record.dir}{about}", soft_wrap=True)
+    """Show what a run would do, for a dry run."""
+    duration = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
+    console.print(f"{record.title}  {state}: {record.dir}{duration}", soft_wrap=True)
 
 
 def show_finished(
     console: Console, rounds: list[Round], summary: dict[str, Any], folder: Path, where: str | None
 ) -> None:
-    """Print the table of a finished run, its two figures of merit, and where everything is."""
+    """Print the table of a finished run, its accuracy and clean share, and where its files are."""
     clean = summary["queried_clean_share"]
     console.print(rounds_table(rounds))
     console.print(
@@ -185,6 +185,6 @@ def show_finished(
         ),
         soft_wrap=True,
     )
-    for name, place in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):
-        if place is not None:
-            console.print(f"{name:7}{place}", soft_wrap=True)
+    for name, location in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):
+        if location is not None:
+            console.print(f"{name:7}{location}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The learning curve of one run as a picture."""
+"""The learning curve of one run, as a PNG file."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from hetal.record.schema import Round
 
 
 def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) -> None:
-    """Draw test accuracy, and the share of clean rows bought, against labels.
+    """Draw test accuracy and the share of clean rows bought against the number of labels.
 
     Args:
         rounds: at least one.
-        base_rate: share of clean rows in the pool, drawn as the line that random choice keeps to.
-        title: over the figure.
+        base_rate: share of clean rows in the pool, drawn as a line: the expected share of random choice.
+        title: of the figure.
         path: PNG to write, atomically.
     """
-    # Here, since a run that has not ended, or was finished before, draws nothing.
+    # Imported here, since only a run that ends in this process draws a curve.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
@@ -26,14 +26,18 @@ def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) ->
     FigureCanvasAgg(figure)
     figure.subplots_adjust(
         left=0.085, right=0.985, top=0.9, bottom=0.14, wspace=0.25
-    )  # laying out costs as much as drawing
+    )  # fixed margins: automatic layout takes as long as drawing
     accuracy, clean = figure.subplots(1, 2)
     labels = [row.n_labelled for row in rounds]
     accuracy.plot(labels, [row.accuracy for row in rounds], "o-", color="#0072b2", ms=4)
     accuracy.set_ylabel("test accuracy")
-    bought = [row for row in rounds if row.clean_share is not None]
+    with_purchase = [row for row in rounds if row.clean_share is not None]
     clean.plot(
-        [row.n_labelled for row in bought], [row.clean_share for row in bought], "o-", color="#d55e00", ms=4
+        [row.n_labelled for row in with_purchase],
+        [row.clean_share for row in with_purchase],
+        "o-",
+        color="#d55e00",
+        ms=4,
     )
     clean.axhline(base_rate, color="0.5", ls="--", lw=1)
     clean.annotate(

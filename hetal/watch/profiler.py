@@ -1,4 +1,4 @@
-"""Where the time of a run goes, operation by operation: `profile=true`."""
+"""Profiler of a run's first round, operation by operation: `profile=true`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 from torch.profiler import profile
 
-from hetal.machine.files import name_beside, write_atomically
+from hetal.machine.files import temporary_path, write_atomically
 from hetal.watch.watcher import Watcher
 
-# The first epoch pays for what is set up once; a few more show the rest.
+# The first epoch includes one-time costs, so it is left out.
 FIRST_EPOCH, LAST_EPOCH = 2, 4
 
 
 class Profiler(Watcher):
-    """Traces some epochs and the query of the first round that this process runs.
+    """Traces a few epochs and the query of the first round that this process runs.
 
-    It leaves `trace-train.json` and `trace-query.json`, for https://ui.perfetto.dev or chrome://tracing, and beside
-    each a table of the operations that took the most time, as `.txt`.
+    Writes `trace-train.json` and `trace-query.json`, for https://ui.perfetto.dev or chrome://tracing, and for each a
+    table of the operations that took the most time, as `.txt`.
 
     Args:
-        folder: where to write.
+        folder: to write to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,11 +32,11 @@ class Profiler(Watcher):
         self._queried = False
 
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """End a trace that is still going on."""
+        """End the trace in progress, if any."""
         self._end_training()
 
     def epoch(self, epoch: int, accuracy: float) -> None:
-        """Take note that `epoch` of a round has ended."""
+        """Start the trace before epoch `FIRST_EPOCH` and end it after `LAST_EPOCH`."""
         if self._queried:
             return
         if epoch == FIRST_EPOCH - 1 and self._training is None:
@@ -47,7 +47,7 @@ class Profiler(Watcher):
 
     @contextmanager
     def query(self) -> Iterator[None]:
-        """Trace what is done inside, the first time."""
+        """Trace the first query, which is made inside the `with` block."""
         if self._queried:
             yield
             return
@@ -64,8 +64,8 @@ class Profiler(Watcher):
             self._training = None
 
     def _write(self, traced: profile, name: str) -> None:
-        beside = name_beside(self._folder / f"{name}.json")
-        traced.export_chrome_trace(str(beside))
-        beside.replace(self._folder / f"{name}.json")
+        temporary = temporary_path(self._folder / f"{name}.json")
+        traced.export_chrome_trace(str(temporary))
+        temporary.replace(self._folder / f"{name}.json")
         table = traced.key_averages().table(sort_by="self_cpu_time_total", row_limit=25)
         write_atomically(self._folder / f"{name}.txt", lambda file: file.write(table.encode()))

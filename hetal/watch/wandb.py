@@ -1,4 +1,4 @@
-"""Trackers: where learning curves are shown beside the record. The record never depends on them."""
+"""Trackers: learning curves on Weights & Biases, copied from the record, which never depends on them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from hetal.record.writer import Record
 from hetal.watch import wandb_media
 from hetal.watch.watcher import Watcher
 
-# What wandb would send of its own accord is left out: which files the run was started from, what is installed, what
-# was printed, what the machine is and how busy. `tracker.settings` can ask for any of it.
+# Switch off what wandb sends by default: source files, installed packages, console output, and the machine and its
+# load. `tracker.settings` can switch any of it on.
 QUIET = {
     "silent": True,
     "console": "off",
@@ -42,44 +42,44 @@ QUIET = {
     "x_transaction_log_flush_interval": 0.5,
 }
 
-# Older names of the modes, which W&B still takes.
+# Older names of the modes, which W&B still accepts.
 MODES = {"dryrun": "offline", "run": "online"}
 
-# Environment variables that wandb or hetal set themselves.
-ITS_OWN = ("WANDB_SERVICE", "WANDB_ERROR_REPORTING")
+# Environment variables that wandb and hetal set themselves.
+INTERNAL_VARIABLES = ("WANDB_SERVICE", "WANDB_ERROR_REPORTING")
 
 
 class Tracker(Watcher, ABC):
-    """A watcher that shows learning curves elsewhere, and says where."""
+    """A watcher that shows learning curves outside the console, and says where."""
 
     @abstractmethod
     def start(self, setup: Setup, history: History) -> None:
-        """Begin, or go on with, the run of `setup` that `history` keeps; show what is on record and not shown yet."""
+        """Open the tracker's run, or continue it, and show the rounds on record that it lacks."""
 
     def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:
-        """Show a run that was finished before this process came to it, if someone waits for that; few need to.
+        """Show a run that was finished before this process started; does nothing unless overridden.
 
         Args:
-            record: of it, or of a longer run that it is a part of.
-            rounds: all of the run.
-            summary: of these.
+            record: of the run, or of a longer run that contains it.
+            rounds: of the run.
+            summary: of `rounds`.
         """
 
     @abstractmethod
     def round(self, row: Round) -> None:
-        """Show a round that the record has entered."""
+        """Show a round that is on record."""
 
     @abstractmethod
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """End the run: with its summary, or with None where it was cut short."""
+        """End the run: with its summary, or with None if it was cut short."""
 
     def where(self) -> str | None:
-        """Return a line that says where the curves are; None where there is nothing to say."""
+        """Return a line that says where the curves are, or None."""
         return None
 
 
 class NullTracker(Tracker):
-    """Tracks nothing."""
+    """The tracker that shows nothing."""
 
     def start(self, setup: Setup, history: History) -> None:
         """Do nothing."""
@@ -92,21 +92,21 @@ class NullTracker(Tracker):
 
 
 class WandbTracker(Tracker):
-    """One Weights & Biases run per run, with the number of labels as x axis and the round as step.
+    """Weights & Biases: one W&B run per run, with the number of labels as x axis and the round as step.
 
-    The record is the truth, and W&B a copy of it, in which every round is there exactly once however often the run
-    was killed: an offline log is written anew from the record; online, what the server lacks is sent. Under the agent
-    of a W&B sweep the run is the one that the agent has begun, and gets all that is on record.
+    W&B gets a copy of the record, with every round exactly once however often the run was killed: an offline log is
+    written again from the record; online, the rounds that the server lacks are sent. Under the agent of a W&B sweep,
+    the W&B run is the agent's, and gets all rounds on record.
 
     Args:
-        project: W&B project; what W&B would refuse is refused here, before anything is trained.
+        project: W&B project; names that W&B refuses are refused here, before training.
         entity: W&B user or team; None is the account's default.
         mode: "offline" writes to the run's folder for a later `wandb sync`; "online" uploads; "disabled" does nothing.
-        group: of runs; None is that of the runs that differ in nothing but the seed.
-        job_type: of runs; None is the strategy.
-        run_name: what W&B shows of the run; None is hetal's title.
-        images: how many of the images bought are shown each round; 0 shows none.
-        settings: of `wandb.Settings`, in place of hetal's own.
+        group: W&B group; None groups the runs that differ only in the seed.
+        job_type: W&B job type; None is the strategy.
+        run_name: W&B name of the run; None is hetal's title.
+        images: number of bought images shown per round; 0 shows none.
+        settings: `wandb.Settings` that override hetal's.
 
     Raises:
         BadInput: an unknown mode, a name that W&B refuses, a negative number of images, or the agent of a W&B sweep
@@ -126,17 +126,17 @@ class WandbTracker(Tracker):
     ) -> None:
         self.mode = MODES.get(mode, mode)
         if self.mode not in ("online", "offline", "disabled"):
-            raise BadInput(f"{_named('mode', mode)}: must be online, offline or disabled")
+            raise BadInput(f"{_shown('mode', mode)}: must be online, offline or disabled")
         for name, value in (("project", project), ("entity", entity)):
             if value is not None and (not 0 < len(value.strip()) <= 128 or set(value) & set("/\\#?%:")):
                 raise BadInput(
-                    f"{_named(name, value)}: must be up to 128 characters, none of them / \\ # ? % :"
+                    f"{_shown(name, value)}: must be up to 128 characters, none of them / \\ # ? % :"
                 )
         if images < 0:
             raise BadInput(f"tracker.images={images}: must not be negative")
         if self.mode == "offline" and (sweep := os.environ.get("WANDB_SWEEP_ID")):
             raise BadInput(
-                f"{_named('mode', mode)}: the agent of W&B sweep {sweep} (WANDB_SWEEP_ID) gets nothing from a run that "
+                f"{_shown('mode', mode)}: the agent of W&B sweep {sweep} (WANDB_SWEEP_ID) gets nothing from a run that "
                 "is offline; set tracker.mode=online or WANDB_MODE=online"
             )
         self.project = project
@@ -149,20 +149,20 @@ class WandbTracker(Tracker):
         self._opening: Future[Any] | None = None
 
     def start(self, setup: Setup, history: History) -> None:
-        """Open the W&B run. That takes a second or two, and goes on while the first round trains."""
+        """Open the W&B run in a thread, since it takes a second or two, while the first round trains."""
         assert isinstance(history, Record)
         self._start(history, history.rounds, setup.oracle.clean_share, setup.pool.images_M)
 
     def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:
-        """Give the agent of a W&B sweep all but the images of a run that was finished before."""
-        if _agents_run() is not None:
+        """Send a run that was finished before to the agent of a W&B sweep, without images."""
+        if _sweep_agent_run() is not None:
             self._start(record, rounds, summary["base_rate"], None)
             self.finish(summary)
 
     def _start(self, record: Record, rounds: list[Round], base_rate: float, images_M: Tensor | None) -> None:
         if self.mode == "disabled":
             return
-        if _agents_run() is not None and _in_sweep():
+        if _sweep_agent_run() is not None and _in_sweep():
             raise BadInput(
                 f"WANDB_SWEEP_ID={os.environ['WANDB_SWEEP_ID']}: the agent of a W&B sweep has one W&B run for one run "
                 "of hetal; leave -m out of its command"
@@ -171,16 +171,16 @@ class WandbTracker(Tracker):
         thread = ThreadPoolExecutor(1)
         self._opening = thread.submit(self._open, tuple(rounds))
         thread.shutdown(wait=False)
-        if self.mode == "online" or self.settings or _variables():
-            self._opening.result()  # no account, no server, no such setting: said before the training, not after it
+        if self.mode == "online" or self.settings or _user_variables():
+            self._opening.result()  # errors such as a missing account are reported before training, not after it
 
     def round(self, row: Round) -> None:
-        """Log one history row."""
+        """Log the metrics of one round."""
         if self._opening is not None:
             self._log(self._opening.result(), row)
 
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """Write the summary and close the run; without one, the run is marked as failed."""
+        """Write the summary and close the W&B run; without a summary it is marked as failed."""
         if self._opening is None or (summary is None and self._opening.exception() is not None):
             return
         run = self._opening.result()
@@ -189,21 +189,23 @@ class WandbTracker(Tracker):
         run.finish(exit_code=0 if summary is not None else 1)
 
     def where(self) -> str | None:
-        """Say how to upload an offline run, or where an online one is."""
+        """Return the command that uploads an offline run, or the address of an online one."""
         if self._opening is None:
             return None
         run = self._opening.result()
         return str(run.url) if self.mode == "online" else f"wandb sync {Path(run.settings.sync_dir)}"
 
     def _open(self, rounds: tuple[Round, ...]) -> Any:
-        """Open the run and show of `rounds` what it lacks."""
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # to its makers, of errors in wandb itself
-        # The service of the process that this one was started from, which may have ended since.
+        """Open the W&B run and log those of `rounds` that it lacks."""
+        os.environ.setdefault(
+            "WANDB_ERROR_REPORTING", "false"
+        )  # no reports on wandb's own errors to its developers
+        # The wandb service of the parent process, which may have ended since.
         inherited = "wandb" not in sys.modules and "WANDB_SERVICE" in os.environ
-        import wandb  # a second of imports, which other trackers need not pay
+        import wandb  # takes a second, so only where it is used
 
         record = self._record
-        agents = _agents_run()
+        agents = _sweep_agent_run()
         name = agents or f"{record.hash}-{record.id}"
         folder = record.dir / "wandb"
         earlier = list(folder.glob(f"run-*-{name}/files/media"))
@@ -235,15 +237,15 @@ class WandbTracker(Tracker):
                     raise
                 os.environ.pop("WANDB_SERVICE", None)
                 run = init()
-        except Exception as error:  # errors of its service process are of no public class
-            given = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
-            seen = f" (set, and read by it: {', '.join(found)})" if (found := _variables()) else ""
-            said = redacted(" ".join(str(error).split()))
-            raise BadInput(f"tracker.mode={self.mode}{given}: W&B says: {said}{seen}") from None
+        except Exception as error:  # errors of wandb's service process have no public class
+            settings = "".join(f" tracker.settings.{key}={value}" for key, value in self.settings.items())
+            variables = f" (set, and read by it: {', '.join(names)})" if (names := _user_variables()) else ""
+            message = redacted(" ".join(str(error).split()))
+            raise BadInput(f"tracker.mode={self.mode}{settings}: W&B says: {message}{variables}") from None
         run.define_metric("n_labelled", hidden=True)
         run.define_metric("*", step_metric="n_labelled")
         if earlier and self.mode == "online":
-            # What was killed may have sent a row and not its images; what is sent again replaces itself.
+            # A killed process may have sent a row without its images; files that are sent again replace themselves.
             for folder in earlier:
                 shutil.copytree(folder, Path(run.dir) / "media", dirs_exist_ok=True)
             run.save(f"{run.dir}/media/*/*", base_path=run.dir, policy="now")
@@ -254,34 +256,34 @@ class WandbTracker(Tracker):
     def _log(self, run: Any, row: Round) -> None:
         import wandb
 
-        bought = self._record.bought[: row.round + 2]  # the start set comes first
-        values = wandb_media.history(row, bought, self._base_rate)
+        purchases = self._record.purchases[: row.round + 2]  # the start set comes first
+        values = wandb_media.history(row, purchases, self._base_rate)
         if row.bought_per_class is not None:
             edges = np.arange(len(row.bought_per_class) + 1) - 0.5
             values["bought_per_class"] = wandb.Histogram(np_histogram=(np.array(row.bought_per_class), edges))
         images_M = self._images_M
         if row.n_bought and self.images and images_M is not None and wandb_media.are_pictures(images_M):
             values["bought"] = [
-                wandb.Image(picture, caption=words)
-                for picture, words in wandb_media.sample(bought[-1], images_M, self.images)
+                wandb.Image(picture, caption=caption)
+                for picture, caption in wandb_media.sample(purchases[-1], images_M, self.images)
             ]
-        # Committed at once: a row that waits for the next one would be lost in a kill.
+        # Committed at once: a pending row would be lost if the process were killed.
         run.log(values, step=row.round, commit=True)
 
 
-def _named(setting: str, value: str) -> str:
-    """Return the setting and its value, and the environment variable where the value is that variable's."""
+def _shown(setting: str, value: str) -> str:
+    """Return the setting and its value, and the environment variable that the value comes from, if any."""
     variable = f"WANDB_{setting.upper()}"
     return f"tracker.{setting}={value}" + (f" ({variable})" if os.environ.get(variable) == value else "")
 
 
-def _variables() -> list[str]:
-    """Return the names of the environment variables of W&B that someone has set."""
-    return sorted(name for name in os.environ if name.startswith("WANDB_") and name not in ITS_OWN)
+def _user_variables() -> list[str]:
+    """Return the names of the W&B environment variables that the user has set."""
+    return sorted(name for name in os.environ if name.startswith("WANDB_") and name not in INTERNAL_VARIABLES)
 
 
-def _agents_run() -> str | None:
-    """Return the id of the W&B run that the agent of a W&B sweep has begun; None where this runs under no agent."""
+def _sweep_agent_run() -> str | None:
+    """Return the id of the W&B run that the agent of a W&B sweep has begun; None without an agent."""
     sweep, run = (os.environ.get(f"WANDB_{name}_ID") for name in ("SWEEP", "RUN"))
     if sweep and not run:
         raise BadInput(f"WANDB_SWEEP_ID={sweep}: set, but no WANDB_RUN_ID as by `wandb agent`; unset it")
@@ -289,5 +291,5 @@ def _agents_run() -> str | None:
 
 
 def _in_sweep() -> bool:
-    """Tell whether this run is a job of a sweep of hetal's."""
+    """Return whether this run is a job of a hetal sweep."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

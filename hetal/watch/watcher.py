@@ -1,4 +1,4 @@
-"""The interface of all that follows a run: told what happens, it changes nothing of the result."""
+"""The interface of watchers: notified of what happens in a run, they never change its result."""
 
 from __future__ import annotations
 
@@ -9,92 +9,92 @@ from typing import Any
 from hetal.experiment import Setup
 from hetal.machine.signals import SafeStop
 from hetal.record.history import History
-from hetal.record.schema import Bought, Round
+from hetal.record.schema import Purchase, Round
 from hetal.train.fit import Fit
 
 
 class Watcher:
-    """Follows one run. A watcher overrides what it needs; what stands here does nothing."""
+    """Base class of watchers of one run; every method does nothing unless overridden."""
 
     def start(self, setup: Setup, history: History) -> None:
-        """Begin with a run, of which `history` may hold some rounds already."""
+        """Called before the first round; `history` may hold earlier rounds of the run."""
 
     def epoch(self, epoch: int, accuracy: float) -> None:
-        """Take note of a finished epoch of the round in progress, and of its online train accuracy in [0, 1]."""
+        """Called after every epoch with its number and its online train accuracy in [0, 1]."""
 
     def query(self) -> AbstractContextManager[None]:
-        """Return a context in which the strategy is asked."""
+        """Return a context manager; the query is made inside its `with` block."""
         return nullcontext()
 
-    def bought(self, purchase: Bought, fit: Fit) -> None:
-        """Take note of a purchase before its round is on record, so that what is kept of it is never missing."""
+    def purchase(self, purchase: Purchase, fit: Fit) -> None:
+        """Called with every purchase before its round is on record, so that files written here are never missing."""
 
     def round(self, row: Round) -> None:
-        """Take note of a round that is on record."""
+        """Called with every round once it is on record."""
 
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """End with the run: with its summary, or with None where it was cut short. Called however it ends."""
+        """Called at the end, however the run ends: with its summary, or with None if it was cut short."""
 
 
 class Watchers:
-    """Several watchers as one: all are told in their order, and finished in reverse.
+    """Several watchers as one: notified in order, and finished in reverse order.
 
     Args:
-        watchers: in this order.
+        watchers: in the order of notification.
     """
 
     def __init__(self, watchers: Sequence[Watcher] = ()) -> None:
         self._watchers = tuple(watchers)
 
     def start(self, setup: Setup, history: History) -> None:
-        """Let all begin with a run."""
+        """Start all watchers."""
         for watcher in self._watchers:
             watcher.start(setup, history)
 
     def epoch(self, epoch: int, accuracy: float) -> None:
-        """Tell all of a finished epoch."""
+        """Notify all watchers of a finished epoch."""
         for watcher in self._watchers:
             watcher.epoch(epoch, accuracy)
 
     @contextmanager
     def query(self) -> Iterator[None]:
-        """Let all follow a query, which is made inside."""
+        """Enter the `query` contexts of all watchers; the query is made inside the `with` block."""
         with ExitStack() as stack:
             for watcher in self._watchers:
                 stack.enter_context(watcher.query())
             yield
 
-    def bought(self, purchase: Bought, fit: Fit) -> None:
-        """Tell all of a purchase that is not on record yet."""
+    def purchase(self, purchase: Purchase, fit: Fit) -> None:
+        """Notify all watchers of a purchase that is not on record yet."""
         for watcher in self._watchers:
-            watcher.bought(purchase, fit)
+            watcher.purchase(purchase, fit)
 
     def round(self, row: Round) -> None:
-        """Tell all of a round that is on record."""
+        """Notify all watchers of a round that is on record."""
         for watcher in self._watchers:
             watcher.round(row)
 
     def finish(self, summary: dict[str, Any] | None) -> None:
-        """Finish all, whatever one of them raises, those that have not started included."""
-        with ExitStack() as stack:  # which calls the last first
+        """Finish all watchers, also if one of them raises or has not been started."""
+        with ExitStack() as stack:  # calls in reverse order
             for watcher in self._watchers:
                 stack.callback(watcher.finish, summary)
 
 
 class StopBetweenEpochs(Watcher):
-    """Ends a run after an epoch, once `stop` was asked to.
+    """Ends a run after an epoch if a stop was requested.
 
     Args:
-        stop: holds signals back meanwhile.
+        stop: receives the requests.
     """
 
     def __init__(self, stop: SafeStop) -> None:
         self._stop = stop
 
     def epoch(self, epoch: int, accuracy: float) -> None:
-        """Stop here if someone has asked for it.
+        """Stop here if it was requested.
 
         Raises:
-            Stopped: someone has.
+            Stopped: a stop was requested.
         """
         self._stop.check()

@@ -13,7 +13,7 @@ from typing import Any
 
 from hetal.errors import BadInput
 from hetal.machine.installation import COMMAND
-from hetal.record.redact import of_secrets
+from hetal.record.redact import secret_names
 from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of
 from hetal.report.analyse.setting import Setting
 from hetal.report.load.plain import plain
@@ -133,7 +133,7 @@ def _jobs(studies: Sequence[Path]) -> Iterator[dict[str, Any]]:
             for job in [*planned, *written]:
                 if _is_job(job) and _study(job["overrides"]) in names:
                     # Cleaned like the overrides of records, which these are compared with.
-                    given = [plain(o, None) for o in job["overrides"] if not of_secrets([o])]
+                    given = [plain(o, None) for o in job["overrides"] if not secret_names([o])]
                     yield {**job, "overrides": given}
 
 

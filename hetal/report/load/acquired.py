@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
-from hetal.record.schema import START, Bought
+from hetal.record.schema import START, Purchase
 from hetal.record.seal import CHANGED, queries_digests
 from hetal.report.load.records import Run
 from hetal.report.load.untrusted import read_arrays
@@ -53,7 +53,7 @@ def acquired_rows(run: Run) -> Mapping[str, Array]:
     Raises:
         OSError, BadInput: it is missing or damaged, or was changed after it was written.
     """
-    names = [field.name for field in dataclasses.fields(Bought)]
+    names = [field.name for field in dataclasses.fields(Purchase)]
     columns = read_queries(run.folder / "queries.npz", ["round", *names])
     round_ = columns["round"]
     if (round_[1:] < round_[:-1]).any():
@@ -61,7 +61,7 @@ def acquired_rows(run: Run) -> Mapping[str, Array]:
     if run.rounds and (digest := run.rounds[-1].get("queries_digest")):  # older records have none
         ends = np.searchsorted(round_, np.arange(START, len(run.rounds) + 1)).tolist()
         arrays: Mapping[str, Any] = columns  # which serve as tensors here
-        parts = (Bought(*(arrays[name][low:high] for name in names)) for low, high in pairwise(ends))
+        parts = (Purchase(*(arrays[name][low:high] for name in names)) for low, high in pairwise(ends))
         if [*queries_digests(parts)][-1] != digest:
             raise BadInput(f"queries.npz {CHANGED}")
     return {name: values[round_ < len(run.rounds)] for name, values in columns.items()}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
-from hetal.record.identity import hash_of, what_counts
-from hetal.record.redact import of_secrets
+from hetal.record.identity import identifying_settings, settings_hash
+from hetal.record.redact import secret_names
 from hetal.record.seal import check_seal
 from hetal.report.load.plain import plain
 from hetal.report.load.schema import LARGEST, OVERRIDES, PROVENANCE, ROWS, SUMMARY
@@ -87,7 +87,7 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
     config, root, name = configs[known]
     if settings is not None and str(settings.get("seed")) != seed[1]:
         raise BadInput(f".hydra/config.yaml says seed {seed[1]}, provenance.json {settings.get('seed')}")
-    rounds, last = _rounds(folder / "rounds.jsonl", None if settings is None else hash_of(settings))
+    rounds, last = _rounds(folder / "rounds.jsonl", None if settings is None else settings_hash(settings))
     return Run(
         folder=folder,
         choices={plain(k, None): plain(v, None) for k, v in provenance["choices"].items()},
@@ -126,7 +126,7 @@ def overrides(folder: Path) -> list[str]:
     """
     text = read_bytes(folder / ".hydra" / "overrides.yaml").decode()
     given = OVERRIDES.validate_python(parse_yaml(text, ".hydra/overrides.yaml"))
-    return [plain(override, None) for override in given if not of_secrets([override])]
+    return [plain(override, None) for override in given if not secret_names([override])]
 
 
 def _config(text: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
@@ -135,7 +135,7 @@ def _config(text: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str
     if not isinstance(loaded, dict) or not isinstance(loaded.get("alg"), dict):
         raise BadInput(".hydra/config.yaml is no config")
     # Not part of a run's identity, but runs to another end are compared as another form of the strategy.
-    counts = {**(settings or what_counts(loaded)), "n_end": loaded.get("n_end")}
+    counts = {**(settings or identifying_settings(loaded)), "n_end": loaded.get("n_end")}
     root, name = (plain(loaded.get(key, ""), None) for key in ("root", "name"))
     return dict(_flat(counts)), root, name
 
