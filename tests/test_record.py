@@ -75,18 +75,6 @@ def row(t, n_labelled, n_bought):
     return Round(**{**values, **changed})
 
 
-def summary_of(n_rounds):
-    return {
-        "area_under_curve": 0.5,
-        "final_accuracy": 0.5,
-        "n_labelled": 5,
-        "n_rounds": n_rounds,
-        "queried_clean_share": None,
-        "base_rate": 0.25,
-        "seconds": {"train": 1.0},
-    }
-
-
 @pytest.fixture
 def written(tmp_path):
     """A record of two rounds."""
