@@ -17,9 +17,17 @@ START = -1  # the "round" in which the start set was bought
 # them, so it differs too.
 MEASURED = ("seconds", "peak_memory_mb", "digest")
 
+# The largest number of a record: floats represent integers exactly up to here.
+LARGEST = 2**53
+
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-AtLeast0 = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Amount = Annotated[float, Field(ge=0, le=1e12)]
+# The name of a phase of a round; it becomes the heading of a column.
+Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
+Seconds = Annotated[dict[Phase, Amount], Field(max_length=20)]
+PerClass = Annotated[list[Count], Field(max_length=100_000)]
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,12 @@ class Round:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     round: Count
-    n_labelled: Count
+    n_labelled: Positive
     accuracy: Share
     balanced_accuracy: Share
     macro_f1: Share
-    nll: AtLeast0
-    ece: AtLeast0
+    nll: Amount
+    ece: Share
     train_accuracy: Share
     epochs: Count
     steps: Count
@@ -71,9 +79,9 @@ class Round:
     n_bought: Count
     clean_share: Share | None
     n_distinct: Count | None
-    bought_per_class: list[Count] | None
-    seconds: dict[str, AtLeast0]
-    peak_memory_mb: AtLeast0 | None = None
+    bought_per_class: PerClass | None
+    seconds: Seconds
+    peak_memory_mb: Amount | None = None
     n_pseudo_noisy: Count | None = None
     pseudo_accuracy_clean: Share | None = None
     pseudo_accuracy_noisy: Share | None = None
@@ -112,8 +120,8 @@ class Summary(TypedDict):
     n_labelled: Count
     n_rounds: Count
     queried_clean_share: Share | None
-    base_rate: Share | None
-    seconds: dict[str, AtLeast0]
+    base_rate: Share
+    seconds: Seconds
     digest: NotRequired[str]
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from hetal.errors import BadInput
 from hetal.record.identity import identifying_settings, settings_hash
 from hetal.record.redact import secret_names
+from hetal.record.schema import LARGEST
 from hetal.record.seal import check_seal
 from hetal.report.load.plain import plain
-from hetal.report.load.schema import LARGEST, OVERRIDES, PROVENANCE, ROWS, SUMMARY
+from hetal.report.load.schema import OVERRIDES, PROVENANCE, ROWS, SUMMARY
 from hetal.report.load.untrusted import parse_yaml, read_bytes
 
 

@@ -6,43 +6,15 @@ may be absent or new.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import NotRequired, TypedDict, get_type_hints
 
-from hetal.record.schema import Share
+from hetal.record.schema import Round, Summary
 
 STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
-
-# The largest integer accepted: floats represent integers exactly up to here.
-LARGEST = 2**53
-
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
-Amount = Annotated[float, Field(ge=0, le=1e12)]
-# The name of a phase of a round; it becomes the heading of a column.
-Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
-
-
-class Row(TypedDict):
-    """One line of rounds.jsonl, see `hetal.record.schema.Round`."""
-
-    __pydantic_config__ = STRICT  # type: ignore[misc]
-    round: Count
-    n_labelled: Annotated[int, Field(ge=1, le=LARGEST)]
-    accuracy: Share
-    seconds: NotRequired[Annotated[dict[Phase, Amount], Field(max_length=20)]]
-    n_asked: NotRequired[Count]
-    n_bought: NotRequired[Count]
-    clean_share: NotRequired[Share | None]
-    n_distinct: NotRequired[Count | None]
-    bought_per_class: NotRequired[Annotated[list[Count], Field(max_length=100_000)] | None]
-    ece: NotRequired[Share | None]
-    peak_memory_mb: NotRequired[Amount | None]
-    n_pseudo: NotRequired[Count | None]
-    n_pseudo_noisy: NotRequired[Count | None]
-    pseudo_accuracy_clean: NotRequired[Share | None]
-    pseudo_accuracy_noisy: NotRequired[Share | None]
 
 
 class Choices(TypedDict):
@@ -74,18 +46,37 @@ class Provenance(TypedDict):
     settings: NotRequired[dict[str, Any]]
 
 
-class Summary(TypedDict):
-    """The fields of summary.json."""
+def part_of(kind: type[Any], needed: Collection[str], optional: Collection[str]) -> Any:
+    """Return the type of JSON objects that hold some fields of a class of `hetal.record.schema`, and any others.
 
-    __pydantic_config__ = STRICT  # type: ignore[misc]
-    n_rounds: int
-    base_rate: NotRequired[Share]
-    queried_clean_share: NotRequired[Share | None]
-    area_under_curve: NotRequired[Share]
-    final_accuracy: NotRequired[Share]
+    Args:
+        kind: its annotations say what a field holds.
+        needed: fields that must be there.
+        optional: fields that may be absent.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    fields = {name: hints[name] for name in needed} | {name: NotRequired[hints[name]] for name in optional}
+    make: Any = TypedDict
+    made = make(kind.__name__, fields)
+    made.__pydantic_config__ = STRICT
+    return made
 
 
-ROWS: TypeAdapter[Any] = TypeAdapter(list[Row])
+ROW = part_of(
+    Round,
+    needed=("round", "n_labelled", "accuracy"),
+    optional=(
+        "seconds", "n_asked", "n_bought", "clean_share", "n_distinct", "bought_per_class", "ece", "peak_memory_mb",
+        "n_pseudo", "n_pseudo_noisy", "pseudo_accuracy_clean", "pseudo_accuracy_noisy",
+    ),
+)  # fmt: skip
+ROWS: TypeAdapter[Any] = TypeAdapter(list[ROW])  # type: ignore[valid-type]
 PROVENANCE: TypeAdapter[Any] = TypeAdapter(Provenance)
-SUMMARY: TypeAdapter[Any] = TypeAdapter(Summary)
+SUMMARY: TypeAdapter[Any] = TypeAdapter(
+    part_of(
+        Summary,
+        needed=("n_rounds",),
+        optional=("base_rate", "queried_clean_share", "area_under_curve", "final_accuracy"),
+    )
+)
 OVERRIDES: TypeAdapter[list[str]] = TypeAdapter(Annotated[list[str], Field(max_length=1000)])
