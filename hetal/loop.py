@@ -50,7 +50,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
                 fit = learner.fit(
                     pool,
                     stream(seed, "fit", t),
-                    past_steps=history.steps,
+                    past_steps=sum(row.steps for row in history.rounds),
                     snapshot=setup.strategy.reads_snapshot,
                     on_epoch=watchers.epoch,
                     checkpoint=history.checkpoint(t, learner.checkpoint_minutes),

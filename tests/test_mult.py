@@ -3,6 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
+from hetal.errors import BadInput
 from hetal.sweep.mult import as_options
 from tests.command_line import CONF, TOY, command, composed, options, records
 
@@ -15,27 +16,25 @@ def test_an_option_is_named_by_its_factor(option):
 @pytest.mark.parametrize(
     ("typed", "taken"),
     [
-        ("mult=4", "mult=x4"),
-        ("mult=4.0", "mult=x4"),
-        ("mult=1.5", "mult=x1.5"),
+        ("mult=4", "mult.factor=4"),
+        ("mult=4.0", "mult.factor=4.0"),
         ("mult=2.5", "mult.factor=2.5"),
         ("mult=0", "mult.factor=0"),
         ("mult=-1", "mult.factor=-1"),
         ("mult=nan", "mult.factor=nan"),
-        ("mult=1,2,8", "mult=x1,x2,x8"),
-        ("mult=1, 2", "mult=x1,x2"),
-        ("mult=1,x2", "mult=x1,x2"),
-        ("mult=choice(1,4)", "mult=choice(x1,x4)"),
-        ("mult=1,2.5,4", "mult.factor=1,2.5,4"),
+        ("mult=1,2,8", "mult.factor=1,2,8"),
+        ("mult=1, 2", "mult.factor=1, 2"),
+        ("mult=1,x2", "mult.factor=1,2"),
+        ("mult=choice(1,4)", "mult.factor=choice(1,4)"),
+        ("mult=choice(x1.5,4)", "mult.factor=choice(1.5,4)"),
         ("mult=x1,2.5", "mult.factor=1,2.5"),
-        ("mult=choice(1,3)", "mult.factor=choice(1,3)"),
         ("mult=range(1,4)", "mult.factor=range(1,4)"),
         ("mult=shuffle(1,2)", "mult.factor=shuffle(1,2)"),
         ("mult=interval(0.5,8)", "mult.factor=interval(0.5,8)"),
         ("mult=tag(log,interval(0.5,8))", "mult.factor=tag(log,interval(0.5,8))"),
     ],
 )
-def test_numbers_are_options_or_factors(typed, taken):
+def test_numbers_are_factors(typed, taken):
     assert as_options(["alg=lhd", typed, "seed=4"]) == ["alg=lhd", taken, "seed=4"]
 
 
@@ -43,12 +42,43 @@ def test_numbers_are_options_or_factors(typed, taken):
     "word",
     [
         "mult=x4", "mult=x1,x2", "mult=mine", "mult=glob(*)", "mult=", "mult=null", "mult=true", "mult='4'",
-        "mult=[1,2]", "mult={factor:3}", "mult=mine,2.5", "mult=range(", "mult.factor=4", "+mult=4", "~mult",
+        "mult=[1,2]", "mult={factor:3}", "mult=range(", "mult.factor=4", "+mult=4", "~mult",
         "multiple=4",
     ],
 )  # fmt: skip
 def test_all_else_is_left_to_hydra(word):
     assert as_options([word]) == [word]
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"),
+    [
+        (["mult=2.5", "mult=4"], ["mult.factor=4"]),
+        (["mult=2.5", "a=b", "mult=x4"], ["a=b", "mult=x4"]),
+        (["mult.factor=3", "mult=1,4", "a=b"], ["mult.factor=1,4", "a=b"]),
+        (["mult=x4", "mult.factor=3"], ["mult.factor=3"]),
+    ],
+)
+def test_the_last_word_for_mult_counts(typed, taken):
+    assert as_options(typed) == taken
+
+
+def test_numbers_beside_options_of_ones_own_are_refused():
+    with pytest.raises(
+        BadInput,
+        match=r"mult=mine,2.5: numbers go together with x1, x1.5, x2, x4, x8, not with mine; mult.factor=",
+    ):
+        as_options(["mult=mine,2.5"])
+
+
+def test_a_number_wins_over_an_experiments_factor(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text("# @package _global_\nmult:\n  factor: 3\n")
+    for words, factor in (([], 3), (["mult=4"], 4), (["mult=2.5"], 2.5)):
+        done = command(
+            "--config-dir", tmp_path, "+experiment=own", *words, "dry_run=true", f"root={tmp_path / 'out'}"
+        )
+        assert f" x{factor} " in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,7 +144,17 @@ def test_a_files_mult_that_is_no_option_is_answered(tmp_path):
     (tmp_path / "experiment" / "old.yaml").write_text("# @package _global_\nmult: 4\n")
     done = command("--config-dir", tmp_path, "+experiment=old", f"root={tmp_path / 'out'}")
     assert done.returncode == 1
-    assert (
-        done.stderr == "error: mult=4: must be one of the choices of mult, or a number; --help lists them\n"
-    )
+    assert done.stderr.startswith("error: mult=4: in a file, mult is a choice of its defaults")
+    assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_number_in_a_defaults_list_is_answered(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "old.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /mult: 4\n"
+    )
+    done = command("--config-dir", tmp_path, "+experiment=old", f"root={tmp_path / 'out'}")
+    assert done.returncode == 1
+    assert "an option is named by text, as mult: x4" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -119,7 +119,7 @@ def _kmeans_plusplus(
             place, edge = draws[:size].to(points.device).unbind(1)
             ids = _locate(place, mass_M)
             candidates = points[ids].double()
-            # A cumulative sum that is taken in parallel may round a share of 0 up: whoever was drawn by it is out.
+            # Reject candidates drawn only through rounding: a parallel cumulative sum may round a share of 0 up.
             is_void = copies_M[ids] * bound_M[ids] == 0
             distance = nearest(candidates, points[picks]).masked_fill_(is_void, 0).cpu().numpy()
             between = pairwise(candidates, candidates).cpu().numpy()

@@ -30,7 +30,7 @@ from hetal.machine.process import unchanged
 from hetal.record.settings import PLAIN
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabel
-from hetal.watch.wandb import Tracker
+from hetal.watch.tracker import Tracker
 
 
 @dataclass(frozen=True)

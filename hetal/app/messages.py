@@ -1,4 +1,4 @@
-"""What is said of a setting that does not exist, and of what Hydra cannot read or compose: one line."""
+"""One-line messages for settings that do not exist and for what Hydra cannot read or compose."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def answered(main: Callable[[], None], conf: Path) -> None:
 
 
 def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | None:
-    """Return what is to be said of an error of Hydra's, in one line; None where it is not one.
+    """Return the message for an error of Hydra's, one line; None where it is no such error.
 
     Args:
         error: what Hydra raised.
@@ -109,9 +109,13 @@ def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | 
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         said = _composition(error, arguments, conf)
     elif isinstance(error, (TypeError, ValueError)) and (typed := _no_choice(arguments, conf)):
-        group = typed.partition("=")[0]
+        group = typed.partition("=")[0].lstrip("+")
         numbers = ", or a number" * (group == GROUP)
         said = f"{typed}: must be one of the choices of {group}{numbers}; --help lists them"
+    elif isinstance(error, ValueError) and "in defaults" in str(error):
+        said = (
+            f"a defaults list of the configs: {_first_line(error)}; an option is named by text, as mult: x4"
+        )
     elif override := _local(error, "_apply_overrides_to_config", "override"):
         said = f"{override.input_line}: cannot be set ({_first_line(error)})"
     else:

@@ -17,7 +17,7 @@ from hetal.watch.console import Display, show_finished
 from hetal.watch.curve import draw_curve
 from hetal.watch.pictures import Pictures
 from hetal.watch.profiler import Profiler
-from hetal.watch.wandb import Tracker
+from hetal.watch.tracker import Tracker
 from hetal.watch.watcher import StopBetweenEpochs, Watcher, Watchers
 
 

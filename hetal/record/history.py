@@ -26,11 +26,6 @@ class History:
         self.purchases: list[Purchase] = []
         self._state: State | None = None
 
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of all rounds so far."""
-        return sum(row.steps for row in self.rounds)
-
     def start(self, purchase: Purchase) -> None:
         """Add the start set, unless the history has one already."""
         if not self.purchases:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -170,6 +170,6 @@ OF_A_RUN = tuple(_of_a_run())
 MEASURES: Mapping[str, Measure] = {measure.key: measure for measure in (*OF_A_ROUND, *DERIVED, *OF_A_RUN)}
 
 
-def shown_in(place: Place) -> list[Measure]:
-    """Return the measures that a place shows, in order."""
-    return [measure for measure in MEASURES.values() if place in measure.shown]
+def shown_in(place: Place, measures: Iterable[Measure] = MEASURES.values()) -> list[Measure]:
+    """Return those of `measures` that a place shows, in order."""
+    return [measure for measure in measures if place in measure.shown]

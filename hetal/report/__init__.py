@@ -1,1 +1,1 @@
-"""`python -m hetal.report`: what finished runs say about each other, from their records alone."""
+"""Report: comparisons of strategies from their records, as a page, figures and tables."""

@@ -136,7 +136,7 @@ def check_hydra(config: DictConfig) -> None:
 
 
 def _translate_mult(config: DictConfig) -> None:
-    """Translate numbers for `mult` among the sweeper's parameters; a typed `mult.factor=` takes precedence."""
+    """Translate numbers for `mult` among the sweeper's parameters; what is typed takes precedence."""
     params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create())
     assert isinstance(params, dict)
     if GROUP not in params:
@@ -149,7 +149,7 @@ def _translate_mult(config: DictConfig) -> None:
     for name, value in params.items():
         if name != GROUP:
             swept[name] = value
-        elif FACTOR not in typed:
+        elif typed.isdisjoint({GROUP, FACTOR}):
             swept[key] = values
     with read_write(config), open_dict(config):
         config.hydra.sweeper.params = swept

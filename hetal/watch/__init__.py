@@ -1,5 +1,6 @@
 """Watchers of a run: console, Weights & Biases, profiler, curves and pictures; they never change its result."""
 
-from hetal.watch.wandb import NullTracker, WandbTracker
+from hetal.watch.tracker import NullTracker, Tracker
+from hetal.watch.wandb import WandbTracker
 
-__all__ = ["NullTracker", "WandbTracker"]
+__all__ = ["NullTracker", "Tracker", "WandbTracker"]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hetal.experiment import Setup
 from hetal.record.history import History
-from hetal.record.measures import OF_A_ROUND
+from hetal.record.measures import OF_A_ROUND, shown_in
 from hetal.record.schema import Round
 from hetal.record.writer import Record
 from hetal.watch.watcher import Watcher
@@ -122,7 +122,7 @@ def _state(row: Round) -> str:
 def rounds_table(rounds: list[Round]) -> Table:
     """Return the table of `rounds`, one row per round."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    measures = [measure for measure in OF_A_ROUND if "display" in measure.shown]
+    measures = shown_in("display", OF_A_ROUND)
     for measure in measures:
         table.add_column(measure.heading or measure.name, justify="right")
     for row in rounds:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from torch import Tensor
 
 from hetal.errors import BadInput
@@ -23,7 +20,7 @@ from hetal.record.redact import redacted
 from hetal.record.schema import Round
 from hetal.record.writer import Record
 from hetal.watch import wandb_media
-from hetal.watch.watcher import Watcher
+from hetal.watch.tracker import Tracker
 
 # Switch off what wandb sends by default: source files, installed packages, console output, and the machine and its
 # load. `tracker.settings` can switch any of it on.
@@ -47,48 +44,6 @@ MODES = {"dryrun": "offline", "run": "online"}
 
 # Environment variables that wandb and hetal set themselves.
 INTERNAL_VARIABLES = ("WANDB_SERVICE", "WANDB_ERROR_REPORTING")
-
-
-class Tracker(Watcher, ABC):
-    """A watcher that shows learning curves outside the console, and says where."""
-
-    @abstractmethod
-    def start(self, setup: Setup, history: History) -> None:
-        """Open the tracker's run, or continue it, and show the rounds on record that it lacks."""
-
-    def show_finished(self, record: Record, rounds: list[Round], summary: dict[str, Any]) -> None:
-        """Show a run that was finished before this process started; does nothing unless overridden.
-
-        Args:
-            record: of the run, or of a longer run that contains it.
-            rounds: of the run.
-            summary: of `rounds`.
-        """
-
-    @abstractmethod
-    def round(self, row: Round) -> None:
-        """Show a round that is on record."""
-
-    @abstractmethod
-    def finish(self, summary: dict[str, Any] | None) -> None:
-        """End the run: with its summary, or with None if it was cut short."""
-
-    def where(self) -> str | None:
-        """Return a line that says where the curves are, or None."""
-        return None
-
-
-class NullTracker(Tracker):
-    """The tracker that shows nothing."""
-
-    def start(self, setup: Setup, history: History) -> None:
-        """Do nothing."""
-
-    def round(self, row: Round) -> None:
-        """Do nothing."""
-
-    def finish(self, summary: dict[str, Any] | None) -> None:
-        """Do nothing."""
 
 
 class WandbTracker(Tracker):
@@ -292,4 +247,7 @@ def _sweep_agent_run() -> str | None:
 
 def _in_sweep() -> bool:
     """Return whether this run is a job of a hetal sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.record.measures import OF_A_ROUND
+from hetal.record.measures import OF_A_ROUND, shown_in
 from hetal.record.reader import read_contents
 from hetal.record.schema import Purchase, Round
 from hetal.record.writer import Record
@@ -56,8 +56,11 @@ def history(row: Round, purchases: list[Purchase], base_rate: float) -> dict[str
         The numbers of `row` by field name, `seconds/train` and so on for `seconds`; `clean_share_so_far` and
         `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`.
     """
-    shown = [measure for measure in OF_A_ROUND if "tracker" in measure.shown]
-    values = {measure.key: value for measure in shown if (value := measure.value(vars(row))) is not None}
+    values = {
+        measure.key: value
+        for measure in shown_in("tracker", OF_A_ROUND)
+        if (value := measure.value(vars(row))) is not None
+    }
     if row.n_bought:
         queried = purchases[1:]
         is_noisy = torch.cat([purchase.is_noisy for purchase in queried])

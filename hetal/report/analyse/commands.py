@@ -64,4 +64,8 @@ def command_again(folder: Path) -> str:
 
 def key_of(given: Sequence[str]) -> frozenset[str]:
     """Return the overrides by which two commands of one run are matched, also after its study has been moved."""
-    return frozenset(o for o in kept(given, "seed") if not o.startswith("root="))
+    return frozenset(
+        re.sub(r"^mult=x?(?=[\d.]+$)", "mult.factor=", o)
+        for o in kept(given, "seed")
+        if not o.startswith("root=")
+    )
