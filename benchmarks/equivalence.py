@@ -142,8 +142,8 @@ def area(runs: list[dict]) -> np.ndarray:
 def interval(values: np.ndarray) -> str:
     """Return mean and 95% t-interval, in bold where it leaves out 0."""
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    said = f"{values.mean():+.1f} ({values.mean() - half:+.1f} to {values.mean() + half:+.1f})"
-    return f"**{said}**" if abs(values.mean()) > half else said
+    text = f"{values.mean():+.1f} ({values.mean() - half:+.1f} to {values.mean() + half:+.1f})"
+    return f"**{text}**" if abs(values.mean()) > half else text
 
 
 def main() -> None:

@@ -112,8 +112,8 @@ def main() -> None:
         root = options.keep or Path(scratch) / "root"
         if not root.exists():
             make(root, options.runs, options.rounds, options.seeds)
-        said = measure([sys.executable, "-m", "hetal.report", str(root / "study")])
-    print(f"{options.runs:,} runs of {options.rounds} rounds: {said}")
+        figures = measure([sys.executable, "-m", "hetal.report", str(root / "study")])
+    print(f"{options.runs:,} runs of {options.rounds} rounds: {figures}")
 
 
 if __name__ == "__main__":

@@ -66,12 +66,12 @@ def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 def by_setting(study: str, settings: str, cell: Callable[[Row], str], best: str = "") -> str:
     """Return a table of strategies by those settings whose name begins with `settings`; `best` is in bold."""
-    found = [row for row in rows(study, "numbers") if row["setting"].startswith(settings)]
-    columns = list(dict.fromkeys(row["setting"] for row in found))
-    strategies = list(dict.fromkeys(row["strategy"] for row in found))
-    cells = {(row["strategy"], row["setting"]): row for row in found}
+    chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings)]
+    columns = list(dict.fromkeys(row["setting"] for row in chosen))
+    strategies = list(dict.fromkeys(row["strategy"] for row in chosen))
+    cells = {(row["strategy"], row["setting"]): row for row in chosen}
     top = (
-        {s: max(float(r[best]) for r in found if r["setting"] == s and r[best]) for s in columns}
+        {s: max(float(r[best]) for r in chosen if r["setting"] == s and r[best]) for s in columns}
         if best
         else {}
     )
@@ -80,8 +80,8 @@ def by_setting(study: str, settings: str, cell: Callable[[Row], str], best: str 
         row = cells.get((strategy, setting))
         if row is None or not int(row["n"]):
             return ""
-        said = f"{cell(row)}, {row['n']}"
-        return f"**{said}**" if best and float(row[best]) == top[setting] else said
+        text = f"{cell(row)}, {row['n']}"
+        return f"**{text}**" if best and float(row[best]) == top[setting] else text
 
     return markdown(["", *columns], [[s, *(text(s, c) for c in columns)] for s in strategies])
 
@@ -106,25 +106,28 @@ def cost(study: str, settings: str = "") -> str:
 
 def versus(study: str, first: str, settings: str = "") -> str:
     """By how much one strategy is ahead of each other, paired by seed; bold where Holm's p is under 0.05."""
-    found = [r for r in rows(study, "comparisons") if first in (r["first"], r["second"])]
-    found = [r for r in found if r["setting"].startswith(settings)]
-    columns = list(dict.fromkeys(row["setting"] for row in found))
+    chosen = [r for r in rows(study, "comparisons") if first in (r["first"], r["second"])]
+    chosen = [r for r in chosen if r["setting"].startswith(settings)]
+    columns = list(dict.fromkeys(row["setting"] for row in chosen))
     cells = {}
-    for row in found:
+    for row in chosen:
         other, sign = (row["second"], 1) if row["first"] == first else (row["first"], -1)
         mean, *ends = (sign * 100 * float(row[f"difference{end}"]) for end in ("", "_low", "_high"))
-        said = f"{mean:+.1f} [{min(ends):+.1f}, {max(ends):+.1f}], p {float(row['t_holm']):.2g}"
-        cells[other, row["setting"]] = f"**{said}**" if float(row["t_holm"]) < 0.05 else said
+        text = f"{mean:+.1f} [{min(ends):+.1f}, {max(ends):+.1f}], p {float(row['t_holm']):.2g}"
+        cells[other, row["setting"]] = f"**{text}**" if float(row["t_holm"]) < 0.05 else text
     others = list(dict.fromkeys(other for other, _ in cells))
-    head = [f"{first} over", *(f"{c}, n {next(r['n'] for r in found if r['setting'] == c)}" for c in columns)]
+    head = [
+        f"{first} over",
+        *(f"{c}, n {next(r['n'] for r in chosen if r['setting'] == c)}" for c in columns),
+    ]
     return markdown(head, [[o, *(cells.get((o, c), "") for c in columns)] for o in others])
 
 
 def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,class") -> str:
     """As `versus`, of every seed's mean over several noises; Holm counts the comparisons shown."""
-    found = [row for row in rows(study, "runs") if row["finished"] == "True"]
+    chosen = [row for row in rows(study, "runs") if row["finished"] == "True"]
     areas: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in found:
+    for row in chosen:
         if any(row["setting"].startswith(f"{settings} {noise} ") for noise in noises.split(",")):
             areas[row["strategy"]][int(row["seed"])].append(100 * float(row["area_under_curve"]))
     whole = {
@@ -140,25 +143,25 @@ def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,c
     body = []
     for other, d, p in zip(others, differences, p_values, strict=True):
         gap = bca_interval(d)
-        said = f"{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], p {p:.2g}, n {len(d)}"
-        body.append([other, f"**{said}**" if p < 0.05 else said])
+        text = f"{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], p {p:.2g}, n {len(d)}"
+        body.append([other, f"**{text}**" if p < 0.05 else text])
     return markdown([f"{first} over", f"{settings}, mean over {noises.replace(',', ', ')}"], body)
 
 
 def curve(study: str, measure: str, settings: str = "") -> str:
     """A measure of every round: mean and interval over seeds, and n."""
-    found = [
+    chosen = [
         r for r in rows(study, "curves") if r["measure"] == measure and r["setting"].startswith(settings)
     ]
-    labels = sorted({round(float(row["x"])) for row in found})
-    several = len({row["setting"] for row in found}) > 1
+    labels = sorted({round(float(row["x"])) for row in chosen})
+    several = len({row["setting"] for row in chosen}) > 1
     cells = {}
-    for row in found:
+    for row in chosen:
         name = f"{row['strategy']}, {row['setting']}" if several else row["strategy"]
-        said = f"{100 * float(row['mean']):.1f}"
+        text = f"{100 * float(row['mean']):.1f}"
         if row["low"]:
-            said += f" ± {50 * (float(row['high']) - float(row['low'])):.1f}"
-        cells[name, round(float(row["x"]))] = f"{said}, {row['n']}"
+            text += f" ± {50 * (float(row['high']) - float(row['low'])):.1f}"
+        cells[name, round(float(row["x"]))] = f"{text}, {row['n']}"
     names = list(dict.fromkeys(name for name, _ in cells))
     head = ["labels", *(f"{n:,}" for n in labels)]
     return markdown(head, [[name, *(cells.get((name, n), "") for n in labels)] for name in names])
@@ -167,11 +170,11 @@ def curve(study: str, measure: str, settings: str = "") -> str:
 def effort(study: str, settings: str = "") -> str:
     """Runs of a study, and what they took."""
     lengths = {(r["setting"], r["strategy"]): int(r["rounds"]) for r in rows(study, "runs")}
-    found = [r for r in rows(study, "numbers") if r["setting"].startswith(settings)]
-    n_runs = sum(int(row["n"]) for row in found)
+    chosen = [r for r in rows(study, "numbers") if r["setting"].startswith(settings)]
+    n_runs = sum(int(row["n"]) for row in chosen)
     hours = sum(
         int(row["n"]) * lengths[row["setting"], row["strategy"]] * float(row[f"seconds_{phase}_per_round"])
-        for row in found
+        for row in chosen
         for phase in PHASES
     ) / 3600  # fmt: skip
     return f"{n_runs:,} runs, {hours:.1f} hours of one core."
@@ -179,11 +182,11 @@ def effort(study: str, settings: str = "") -> str:
 
 def start(study: str, settings: str = "") -> str:
     """What of a moving average is still the random network it started from; see benchmarks.moving_average."""
-    found = [row for row in rows(study, "start") if row["setting"].startswith(settings)]
-    labels = sorted({int(row["n_labelled"]) for row in found})
+    chosen = [row for row in rows(study, "start") if row["setting"].startswith(settings)]
+    labels = sorted({int(row["n_labelled"]) for row in chosen})
     body = []
-    for name in dict.fromkeys((row["strategy"], row["setting"]) for row in found):
-        mine = [row for row in found if (row["strategy"], row["setting"]) == name]
+    for name in dict.fromkeys((row["strategy"], row["setting"]) for row in chosen):
+        mine = [row for row in chosen if (row["strategy"], row["setting"]) == name]
         weights = [[100 * float(r["weight"]) for r in mine if int(r["n_labelled"]) == n] for n in labels]
         body.append([", ".join(name), *(f"{np.mean(w):.0f}, {len(w)}" if w else "" for w in weights)])
     return markdown(["labels", *(f"{n:,}" for n in labels)], body)
@@ -191,30 +194,30 @@ def start(study: str, settings: str = "") -> str:
 
 def classes(study: str, settings: str = "") -> str:
     """Final accuracy where labels mean something and where they do not; see benchmarks.classes."""
-    found = [row for row in rows(study, "classes") if row["setting"].startswith(settings)]
+    chosen = [row for row in rows(study, "classes") if row["setting"].startswith(settings)]
     body = []
-    for strategy in dict.fromkeys(row["strategy"] for row in found):
-        mine = [row for row in found if row["strategy"] == strategy]
-        said = [strategy, str(len(mine))]
+    for strategy in dict.fromkeys(row["strategy"] for row in chosen):
+        mine = [row for row in chosen if row["strategy"] == strategy]
+        text = [strategy, str(len(mine))]
         for column in ("on_others", "on_noisy_class"):
             value_S = 100 * np.array([float(row[column]) for row in mine])
             mean = bca_interval(value_S)
             interval = f"{mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
-            said.append(f"{interval}, {value_S.min():.0f} to {value_S.max():.0f}")
-        body.append(said)
+            text.append(f"{interval}, {value_S.min():.0f} to {value_S.max():.0f}")
+        body.append(text)
     return markdown(["", "n", "on the other classes: mean, range", "on the noisy class: mean, range"], body)
 
 
 def spread(study: str, published: str = "") -> str:
     """Final accuracies of single runs, and where published ones fall: `published` is NAME:VALUE/VALUE,..."""
-    found = rows(study, "runs")
-    said = dict(pair.split(":") for pair in published.split(",") if pair)
+    chosen = rows(study, "runs")
+    text = dict(pair.split(":") for pair in published.split(",") if pair)
     body = []
-    for strategy in dict.fromkeys(row["strategy"] for row in found):
-        mine = [row for row in found if row["strategy"] == strategy and row["finished"] == "True"]
+    for strategy in dict.fromkeys(row["strategy"] for row in chosen):
+        mine = [row for row in chosen if row["strategy"] == strategy and row["finished"] == "True"]
         final_S = 100 * np.array([float(row["final_accuracy"]) for row in mine])
         noisy_S = 100 * (1 - np.array([float(row["queried_clean_share"]) for row in mine]))
-        theirs = said[strategy].split("/") if strategy in said else []
+        theirs = text[strategy].split("/") if strategy in text else []
         above = ", ".join(f"{value}: {int((final_S < float(value)).sum())}" for value in theirs)
         quartiles = np.percentile(final_S, [0, 25, 50, 75, 100])
         body.append([

@@ -40,8 +40,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             )
         config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        said = f"{error.full_key}: " if error.full_key else ""
-        raise BadInput(said + str(error).split("\n")[0]) from None
+        where = f"{error.full_key}: " if error.full_key else ""
+        raise BadInput(where + str(error).split("\n")[0]) from None
     assert isinstance(config, dict)
     _check_resolved(config)
     return {str(key): value for key, value in config.items()}

@@ -85,8 +85,8 @@ def answered(main: Callable[[], None], conf: Path) -> None:
     try:
         main()
     except Exception as error:
-        if (said := answer(error, sys.argv[1:], conf)) is not None:
-            print(f"error: {said}", file=sys.stderr)
+        if (message := answer(error, sys.argv[1:], conf)) is not None:
+            print(f"error: {message}", file=sys.stderr)
         else:
             traceback.print_exception(type(error), error, _from_the_run_on(error.__traceback__))
         raise SystemExit(1) from None
@@ -107,27 +107,27 @@ def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | 
     if nameless := [word for word in arguments if word.startswith("=")]:
         return str(BadInput(f"{nameless[0]}: must be KEY=VALUE"))
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        said = _composition(error, arguments, conf)
+        message = _composition(error, arguments, conf)
     elif isinstance(error, (TypeError, ValueError)) and (typed := _no_choice(arguments, conf)):
         group = typed.partition("=")[0].lstrip("+")
         numbers = ", or a number" * (group == GROUP)
-        said = f"{typed}: must be one of the choices of {group}{numbers}; --help lists them"
+        message = f"{typed}: must be one of the choices of {group}{numbers}; --help lists them"
     elif isinstance(error, ValueError) and "in defaults" in str(error):
-        said = (
+        message = (
             f"a defaults list of the configs: {_first_line(error)}; an option is named by text, as mult: x4"
         )
     elif override := _local(error, "_apply_overrides_to_config", "override"):
-        said = f"{override.input_line}: cannot be set ({_first_line(error)})"
+        message = f"{override.input_line}: cannot be set ({_first_line(error)})"
     else:
         return None
     job = [str(one) for one in _local(error, "load_sweep_config", "sweep_overrides") or []]
-    return str(BadInput(said + (f" (in job {' '.join(job)})" if job else "")))
+    return str(BadInput(message + (f" (in job {' '.join(job)})" if job else "")))
 
 
 def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     text = str(error)
-    if found := re.search(r"Could not find '(.+)/([^']*)'", text):
-        group, name = found.groups()
+    if match := re.search(r"Could not find '(.+)/([^']*)'", text):
+        group, name = match.groups()
         options = _loader_options(group, arguments, conf)
         near = difflib.get_close_matches(name, options, n=2, cutoff=0.6)
         mean = f"did you mean {' or '.join(near)}? " if near else ""
@@ -135,24 +135,24 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
         return f"{group}={name}: no such choice; {mean}{there}"
     deleted = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
-    if found := deleted or re.match(r"Could not override '([^']+)'", text):
+    if match := deleted or re.match(r"Could not override '([^']+)'", text):
         known = _settings(arguments, conf)
-        if deleted and found[1] in known:
-            return f"~{found[1]}: is null, which cannot be deleted"
-        return no_such(found[1], known)
-    if found := re.match(r"Could not append to config. An item is already at '([^']+)'", text):
-        return f"+{found[1]}: there is a setting of that name; set it without +"
-    if found := re.match(r"Multiple values for ([^.]+)\.", text):
-        return f"{found[1]}: is chosen twice; choose it once, without +"
-    if found := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
-        return f"{found[1]}: several values need -m, which runs each; a list is written KEY=[A,B]"
-    if (found := re.search(r"\$\{.*\}", text)) and (
-        typed := [word for word in arguments if found[0] in word]
+        if deleted and match[1] in known:
+            return f"~{match[1]}: is null, which cannot be deleted"
+        return no_such(match[1], known)
+    if match := re.match(r"Could not append to config. An item is already at '([^']+)'", text):
+        return f"+{match[1]}: there is a setting of that name; set it without +"
+    if match := re.match(r"Multiple values for ([^.]+)\.", text):
+        return f"{match[1]}: is chosen twice; choose it once, without +"
+    if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
+        return f"{match[1]}: several values need -m, which runs each; a list is written KEY=[A,B]"
+    if (match := re.search(r"\$\{.*\}", text)) and (
+        typed := [word for word in arguments if match[0] in word]
     ):
         return f"{typed[0]}: {_first_line(error)}"
     cause = error.__cause__
-    if found := re.match(r"Error merging override (.*)", text, re.DOTALL):
-        text = f"{found[1]}: {_first_line(cause) if cause else 'cannot be set'}"
+    if match := re.match(r"Error merging override (.*)", text, re.DOTALL):
+        text = f"{match[1]}: {_first_line(cause) if cause else 'cannot be set'}"
         return " ".join(text.split())
     return " ".join(text.split("\n\n")[0].split())
 

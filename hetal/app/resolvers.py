@@ -63,15 +63,15 @@ def wandb_says(setting: str, otherwise: str | None) -> str | None:
         setting: its name.
         otherwise: returned where the environment says nothing.
     """
-    said = os.environ.get(f"WANDB_{setting.upper()}")
+    value = os.environ.get(f"WANDB_{setting.upper()}")
     # Who sets this one sets it for all programs, W&B itself no longer reads it.
     if (
         setting == "mode"
-        and not said
+        and not value
         and os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on")
     ):
         return "disabled"
-    return said or otherwise
+    return value or otherwise
 
 
 def command() -> str:
