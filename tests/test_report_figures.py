@@ -9,9 +9,9 @@ from PIL import Image
 
 from hetal.report.analyse.analysis import study_of
 from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
-from hetal.report.analyse.looks import COLOURS, REFERENCE, looks_of
 from hetal.report.analyse.pictures import Images, Points
 from hetal.report.analyse.setting import settings_of
+from hetal.report.analyse.styles import COLOURS, REFERENCE, looks_of
 from hetal.report.files import charts, figures
 from hetal.report.files.figures import draw_ranks, save
 from hetal.report.files.pictures import draw_images, draw_plane

@@ -13,7 +13,7 @@ import pytest
 from hetal.errors import BadInput
 from hetal.report.__main__ import main
 from hetal.report.files.tables import write_csv
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.reading import read
 from hetal.report.load.untrusted import _depth, parse_yaml, read_arrays, read_bytes, read_json
 from tests.command_line import REPOSITORY

@@ -9,8 +9,8 @@ import torch
 from hetal.report.__main__ import main
 from hetal.report.analyse.acquired import acquired_by, count_rows
 from hetal.report.analyse.analysis import analyse, study_of
-from hetal.report.analyse.looks import looks_of
 from hetal.report.analyse.setting import settings_of
+from hetal.report.analyse.styles import looks_of
 from hetal.report.load.reading import Reading, read
 from hetal.report.page.render import render
 from hetal.report.page.text import interval, p_value, percent

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from hetal.errors import BadInput
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,7 +16,7 @@ from hetal.report.files.figures import draw_ranks
 from hetal.report.files.parallel import Task, in_background
 from hetal.report.files.pictures import save_pictures
 from hetal.report.files.tables import write_tables
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.reading import Reading, read
 from hetal.report.page.pictures import shown
 from hetal.report.page.render import render

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
-from hetal.report.analyse.looks import Looks
 from hetal.report.analyse.setting import Setting
+from hetal.report.analyse.styles import Looks
 from hetal.report.load.acquired import acquired_rows
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Interval, bca_interval
 

@@ -11,12 +11,12 @@ from hetal.report.analyse.comparisons import comparisons_of, verdict_of
 from hetal.report.analyse.completeness import Missing, missing
 from hetal.report.analyse.confounds import confounds_of
 from hetal.report.analyse.curves import Curves, curves_of
-from hetal.report.analyse.looks import Looks, looks_of
 from hetal.report.analyse.numbers import numbers_of
 from hetal.report.analyse.penalties import checkpoints_of, penalties_of
 from hetal.report.analyse.ranking import ranking_of
 from hetal.report.analyse.results import Comparison, Numbers, Verdict
 from hetal.report.analyse.setting import Setting, settings_of
+from hetal.report.analyse.styles import Looks, looks_of
 from hetal.report.load.reading import Reading
 from hetal.report.stats.penalties import TESTS, Penalties, PenaltyMatrix, penalty_matrix
 from hetal.report.stats.ranks import Ranking

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hetal.machine.installation import COMMAND
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.records import Run, overrides
 
 # Overrides about how to run, not what: the command of a missing run needs none of them.

@@ -16,7 +16,7 @@ from hetal.machine.installation import COMMAND
 from hetal.record.redact import secret_names
 from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of
 from hetal.report.analyse.setting import Setting
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.reading import Reading
 from hetal.report.load.records import Run
 from hetal.report.load.untrusted import UNREADABLE, read_json

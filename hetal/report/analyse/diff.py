@@ -12,7 +12,7 @@ import numpy as np
 from hetal.errors import BadInput
 from hetal.record.schema import MEASURED
 from hetal.report.load.acquired import Array, read_queries
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.reading import Reading
 from hetal.report.load.records import Run
 from hetal.report.load.untrusted import describe

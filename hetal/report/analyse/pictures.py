@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hetal.errors import BadInput
-from hetal.report.analyse.looks import Looks
 from hetal.report.analyse.setting import Setting
+from hetal.report.analyse.styles import Looks
 from hetal.report.load.acquired import Array, acquired_rows, read_pictures
 from hetal.report.load.records import Run
 from hetal.report.load.untrusted import describe

@@ -10,7 +10,7 @@ import numpy as np
 
 from hetal.report.analyse.series import column
 from hetal.report.load.labelling import noise_of
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.records import Run
 from hetal.report.stats.curves import aulc
 from hetal.report.stats.intervals import Floats

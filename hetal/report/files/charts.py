@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.ceiling import Ceiling
 from hetal.report.analyse.curves import CHARTS, Chart
-from hetal.report.analyse.looks import Look, Looks
 from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import Setting
+from hetal.report.analyse.styles import Look, Looks
 from hetal.report.files.figures import STYLE, save
 
 # Of one chart, in inches, and how many stand side by side: a figure fits two columns of a paper.

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from hetal.machine.files import write_atomically
-from hetal.report.analyse.looks import COLOURS
+from hetal.report.analyse.styles import COLOURS
 from hetal.report.stats.ranks import Ranking
 
 # Names come from records: a "$" in one does not begin a formula.

@@ -13,7 +13,7 @@ from hetal.machine.files import write_text
 from hetal.report.analyse.analysis import Analysis
 from hetal.report.analyse.results import Comparison, Curve, Numbers
 from hetal.report.files.latex import latex
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Interval
 from hetal.report.stats.penalties import Penalties

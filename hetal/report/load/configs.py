@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 
 if TYPE_CHECKING:
     from hetal.report.load.records import Run

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hetal.errors import BadInput
 from hetal.machine.installation import how_to_install
 from hetal.record.schema import LARGEST, Round
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.reading import read, runs_under
 from hetal.report.load.records import Run
 

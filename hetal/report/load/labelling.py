@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hetal.report.load.configs import ABSENT, SETTING, Config, differing, group, value_text
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 
 if TYPE_CHECKING:
     from hetal.report.load.records import Run

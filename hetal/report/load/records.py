@@ -16,14 +16,14 @@ from hetal.record.identity import identifying_settings, settings_hash
 from hetal.record.redact import secret_names
 from hetal.record.schema import LARGEST
 from hetal.record.seal import check_seal
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 from hetal.report.load.schema import OVERRIDES, PROVENANCE, ROWS, SUMMARY
 from hetal.report.load.untrusted import parse_yaml, read_bytes
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run's record; its text is plain, see `hetal.report.load.plain`, except `folder`.
+    """One run's record; its text is plain, see `hetal.report.load.printable`, except `folder`.
 
     Attributes:
         folder: of the record.

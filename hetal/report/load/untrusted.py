@@ -25,7 +25,7 @@ import yaml
 from pydantic import ValidationError
 
 from hetal.errors import BadInput
-from hetal.report.load.plain import plain
+from hetal.report.load.printable import plain
 
 Array = npt.NDArray[Any]
 
