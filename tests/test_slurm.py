@@ -78,7 +78,8 @@ def test_eight_jobs_leave_the_records_of_the_basic_launcher(tmp_path):
     assert queries(tmp_path / "there with a space") == queries(tmp_path / "here")
 
 
-LONG = [*TOY, "train.max_epochs=150", "n_end=200"]
+# Long enough that the first job still runs when the second has begun.
+LONG = [*TOY, "train.max_epochs=800", "n_end=200"]
 
 
 def test_preempted_jobs_go_on_and_end_in_the_same_records(tmp_path):
