@@ -254,7 +254,7 @@ def test_choices_beside_the_configs_are_offered_too(tmp_path):
     [
         ("-m alg=a --config-dir x seed=1", "-m --config-dir x alg=a seed=1"),
         ("alg=a -m seed=1,2 --config-dir=x", "-m --config-dir=x alg=a seed=1,2"),
-        ("--config-dir x -m alg=a mult=4", "--config-dir x -m alg=a mult=x4"),
+        ("--config-dir x -m alg=a mult=4", "--config-dir x -m alg=a mult.factor=4"),
         ("mult=3 --cfg job ~seed --resolve", "--cfg job --resolve mult.factor=3 ~seed"),
         ("-sc install=bash", "-sc install=bash"),
         ("", ""),

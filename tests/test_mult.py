@@ -144,7 +144,9 @@ def test_a_files_mult_that_is_no_option_is_answered(tmp_path):
     (tmp_path / "experiment" / "old.yaml").write_text("# @package _global_\nmult: 4\n")
     done = command("--config-dir", tmp_path, "+experiment=old", f"root={tmp_path / 'out'}")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: mult=4: in a file, mult is a choice of its defaults")
+    assert done.stderr.startswith(
+        "error: mult=4: must be one of the choices of mult, or a number; --help lists them; in a YAML, override"
+    )
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 

@@ -35,8 +35,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         # Before noise settings, which refer to its factor, are found to refer to nothing.
         if not OmegaConf.is_dict(mult := OmegaConf.select(cfg, "mult")):
             raise BadInput(
-                f"mult={shown(mult)}: in a file, mult is a choice of its defaults (- override /mult: x4), or "
-                "mult: {factor: 4}"
+                f"mult={shown(mult)}: must be one of the choices of mult, or a number; --help lists them; "
+                "in a YAML, override /mult: x4 in its defaults, or mult: {factor: 4}"
             )
         config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
