@@ -6,8 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from hetal.machine.files import write_json
 from hetal.machine.signals import SafeStop
+from hetal.sweep.jobs import read_job, running_note, write_job
+from hetal.sweep.local import _Batch
+from hetal.sweep.workers import JobEnd
 from tests.command_line import TOY, command, records, start
 from tests.killers import install
 from tests.processes import Launched
@@ -61,6 +66,31 @@ def test_a_signal_stops_a_sweep_at_safe_points(number, send, how, tmp_path):
     assert f"5 jobs: {at_once} stopped, {5 - at_once} not started" in said
     assert not list(tmp_path.glob("*/*/.holder.json"))
     assert not list((tmp_path / ".sweeps" / "died").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("written", "stopping", "death"),
+    [("stopped", True, False), ("done", False, False), ("running", True, False), ("running", False, True)],
+)
+def test_a_job_counts_as_a_death_only_if_it_had_not_ended_and_was_not_stopped(
+    written, stopping, death, tmp_path
+):
+    """A worker may be killed after its job has ended, as by a signal to the group and then one by the sweep."""
+    sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
+    config = OmegaConf.create(
+        {"root": str(tmp_path), "hydra": {"sweep": {"dir": str(tmp_path / "sweep")}, "sweeper": sweeper}}
+    )
+    job = ["seed=1"]
+    (tmp_path / "sweep").mkdir()
+    write_json(tmp_path / "sweep" / "planned", [job])
+    write_job(tmp_path / "sweep", 0, job, written, {})
+    note = running_note(config, job)
+    note.parent.mkdir(parents=True)
+    note.write_text("once\n")
+    _Batch(config, {0: job}, 1).note(JobEnd(0, None, "killed by signal 15 (SIGTERM)"), stopping)
+    assert note.exists() == death
+    state = "died" if death else "stopped" if written == "running" else written
+    assert read_job(tmp_path / "sweep", 0)["state"] == state
 
 
 @pytest.mark.parametrize("how", ["one", "two"])

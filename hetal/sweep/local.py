@@ -188,11 +188,12 @@ class _Batch:
             if written.get("state") == "done":
                 self._seconds.append(float(written.get("seconds", 0)))
             return
-        if written.get("state", "running") != "running":
-            return  # the job ended and wrote its state before its process died
-        if stopping:
-            with suppress(OSError):  # stopped from outside, so this is not a death
+        has_ended = written.get("state", "running") != "running"  # by itself, before its process died
+        if stopping or has_ended:
+            with suppress(OSError):  # not a death
                 running_note(self._config, job).unlink()
+        if has_ended:
+            return
         reason = ended.died or ended.result
         state = "stopped" if stopping else "died" if ended.died else "failed"
         details = {"seconds": written["seconds"]} if "seconds" in written else {}
