@@ -16,6 +16,7 @@ from hetal.errors import BadInput, make_part
 from hetal.guard.changes import Checksums
 from hetal.guard.network import check_network
 from hetal.guard.query import keeps_state
+from hetal.guard.training import check_training
 from hetal.machine.process import unchanged
 from hetal.noise import NoisyPool
 from hetal.noise.pool import shuffled
@@ -24,7 +25,9 @@ from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.learner import Learner
+from hetal.train.optim import MakeOptimizer
 from hetal.train.recipe import Network
+from hetal.train.schedule import MakeSchedule
 
 Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 
@@ -37,10 +40,12 @@ class Experiment:
         data: loads the task; called with `rng`.
         noise: corrupts the training set; called with it, the number of classes and a generator.
         model: makes a network; called with the shape of an image and the number of classes.
-        train: makes the learner; called with `network`, `task`, `finetune` and `device`.
+        train: makes the learner; called with `network`, `task`, `optimizer`, `schedule`, `finetune` and `device`.
+        optimizer: makes the optimizer of a list of parameters.
         alg: the query strategy.
         n_start, n_query, n_end: labels to start with, to buy each round, and to end with.
         seed: of every random stream.
+        schedule: makes the schedule of an optimizer; None keeps the learning rate constant.
         finetune: settings of fine-tuning, or None.
         name: of the strategy, for messages; the name of its class unless given.
     """
@@ -49,11 +54,13 @@ class Experiment:
     noise: Corrupt
     model: Network
     train: Callable[..., Learner]
+    optimizer: MakeOptimizer
     alg: QueryStrategy
     n_start: int
     n_query: int
     n_end: int
     seed: int
+    schedule: MakeSchedule | None = None
     finetune: PseudoLabel | None = None
     name: str = ""
 
@@ -82,12 +89,15 @@ class Experiment:
                 Learner,
                 network=self.model,
                 task=task,
+                optimizer=self.optimizer,
+                schedule=self.schedule,
                 finetune=self.finetune,
                 device=device,
             )
             network = learner.new_network()
             self.alg.check(network)
             check_network(network, learner, self.n_start)
+            check_training(network, learner)
         keeps_state(self.alg, name)
         pool = Pool(noisy.images_M.to(device), noisy.source_N)
         start_ids = torch.randperm(len(pool), generator=stream(seed, "start"))[: self.n_start]

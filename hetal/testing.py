@@ -23,6 +23,7 @@ from hetal.record.checkpoint import packed, unpacked
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.learner import Learner
+from hetal.train.optim import Adam
 from hetal.train.recipe import Network
 from hetal.train.stopping import Threshold
 
@@ -179,7 +180,7 @@ def _learner(small: SmallPool, network: Network) -> Learner:
         task=Task(examples, examples, N_CLASSES),
         finetune=None,
         device=CPU,
-        lr=1e-2,
+        optimizer=partial(Adam, lr=1e-2),
         batch_size=8,
         score_batch_size=16,
         clip=0.1,

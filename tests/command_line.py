@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict
 
 from hetal.app.launch import launch
 from hetal.record.schema import MEASURED
-from hetal.sweep.mult import as_options
+from hetal.sweep.overrides import as_options
 from tests.processes import REPOSITORY, Launched
 
 CONF = REPOSITORY / "conf"

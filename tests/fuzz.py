@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hetal.app.launch import launch
 from hetal.app.messages import answer
 from hetal.errors import BadInput
-from hetal.sweep.mult import as_options
+from hetal.sweep.overrides import as_options
 from tests.command_line import CONF, options
 
 GROUPS = ("alg", "data", "noise", "mult", "model", "train", "finetune", "tracker")

@@ -66,16 +66,16 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(study, tmp_path
         "seed=0",
         "seed=1",
         "seed=0 n_query=10",
-        "seed=0 train.lr=1e-3",
+        "seed=0 optimizer.lr=1e-3",
         "seed=0 alg=random train=fast",
     ):
         run_here(*TOY, *line.split(), root=tmp_path)
     runs = read([tmp_path]).runs
     assert len(runs) == 5
-    assert dashboard.varied(runs) == ["train", "n_query", "train/lr"]
+    assert dashboard.varied(runs) == ["train", "n_query", "optimizer/lr"]
     assert dashboard.varied([run for run in runs if "n_query=10" not in run.overrides]) == [
         "train",
-        "train/lr",
+        "optimizer/lr",
     ]
     assert dashboard.varied(read([study]).runs) == ["finetune"]
 

@@ -13,7 +13,7 @@ from tests.command_line import TOY, command, run_here
 WRONG = {
     "n_end=2000": "n_end=2000",
     "data.n_train=5": "data.n_train=5",
-    "train.lr=-1": "train.lr=-1",
+    "optimizer.lr=-1": "optimizer.lr=-1",
     "train.compile=true": "train.compile=true",
     "model=vgg": "model=vgg",
     "model=resnet alg=bald": "",
@@ -78,11 +78,11 @@ def test_a_dry_sweep_names_every_job_that_would_fail_and_says_how_far_it_is(tmp_
 
 def test_a_dry_run_says_that_a_begun_run_has_other_data_now(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="the loss is nan"):
-        run_here(*TOY, "train.lr=1e30", root=tmp_path)
+        run_here(*TOY, "optimizer.lr=1e30", root=tmp_path)
     monkeypatch.setattr("hetal.experiment.Setup.fingerprint", property(lambda setup: "other"))
     for how in ("dry_run=true", "dry_run=false"):
         with pytest.raises(BadInput, match="was begun with other data than these"):
-            run_here(*TOY, "train.lr=1e30", how, root=tmp_path)
+            run_here(*TOY, "optimizer.lr=1e30", how, root=tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")

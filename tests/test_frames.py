@@ -62,7 +62,9 @@ def test_a_run_of_ones_own(tmp_path):
 def test_one_row_a_run_and_one_a_round_each_with_its_own_settings(tmp_path):
     for seed in (10, 2):
         write_run(tmp_path, "alg=badge", seed=seed, accuracy=[0.5, 0.6], sealed=True)
-    write_run(tmp_path, "alg=fisher", "train.lr=0.5", "noise=clean", accuracy=[0.1, 0.2, 0.3], finished=False)
+    write_run(
+        tmp_path, "alg=fisher", "optimizer.lr=0.5", "noise=clean", accuracy=[0.1, 0.2, 0.3], finished=False
+    )
     runs, rounds = hetal.load(tmp_path)
     assert len(runs) == 3
     assert len(rounds) == 7
@@ -72,10 +74,10 @@ def test_one_row_a_run_and_one_a_round_each_with_its_own_settings(tmp_path):
     fisher = runs[runs["alg"] == "fisher"].iloc[0]
     assert not fisher["finished"]
     assert pd.isna(fisher["area_under_curve"])
-    assert (fisher["n_rounds"], fisher["seconds.train"], fisher["train.lr"]) == (3, 3.0, 0.5)
+    assert (fisher["n_rounds"], fisher["seconds.train"], fisher["optimizer.lr"]) == (3, 3.0, 0.5)
     assert rounds[rounds["alg"] == "fisher"]["accuracy"].tolist() == [0.1, 0.2, 0.3]
-    of_rounds = rounds.groupby("folder")["train.lr"].first()
-    assert of_rounds.to_dict() == runs.set_index("folder")["train.lr"].to_dict()
+    of_rounds = rounds.groupby("folder")["optimizer.lr"].first()
+    assert of_rounds.to_dict() == runs.set_index("folder")["optimizer.lr"].to_dict()
     # Ready to be averaged and drawn.
     assert rounds.groupby(["alg", "n_labelled"])["accuracy"].mean()["badge"].tolist() == [0.5, 0.6]
     assert all(pd.api.types.is_numeric_dtype(runs[name]) for name in (*frames.OF_RUNS, "mult", "seed"))
@@ -84,7 +86,7 @@ def test_one_row_a_run_and_one_a_round_each_with_its_own_settings(tmp_path):
 
 def test_labels_are_the_reports(tmp_path):
     write_run(tmp_path, "alg=badge")
-    write_run(tmp_path, "alg=badge", "train.lr=0.5")
+    write_run(tmp_path, "alg=badge", "optimizer.lr=0.5")
     labels = {run.label for run in read([tmp_path]).runs}
     assert len(labels) == 2
     assert {*hetal.load(tmp_path).runs["label"]} == labels

@@ -156,16 +156,16 @@ MISTYPED = {
     "n_quary=5": "n_quary: no such setting; did you mean n_query?",
     "+n_quary=5": "n_quary: no such setting; did you mean n_query?",
     "++n_quary=5": "n_quary: no such setting; did you mean n_query?",
-    "trian.lr=1": "trian.lr: no such setting; did you mean train.lr?",
-    "train.lrr=1e-3": "train.lrr: no such setting; did you mean train.lr?",
-    "+train.lrr=1e-3": "train.lrr: no such setting; did you mean train.lr?",
-    "lr=1": "lr: no such setting; did you mean train.lr?",
+    "trian.lr=1": "trian.lr: no such setting; did you mean optimizer.lr?",
+    "optimizer.lrr=1e-3": "optimizer.lrr: no such setting; did you mean optimizer.lr?",
+    "+optimizer.lrr=1e-3": "optimizer.lrr: no such setting; did you mean optimizer.lr?",
+    "lr=1": "lr: no such setting; did you mean optimizer.lr?",
     "trian=fast": "trian: no such setting; did you mean train?",
     "train.stop.gain=3": "train.stop.gain: no such setting; train.stop takes accuracy, ema_accuracy",
     "alg.nope=1": "alg.nope: no such setting; alg takes none",
     "+alg.nope=1": "alg.nope: no such setting; hetal.algs.BADGE takes none",
     "+train.device=cpu": "train.device: no such setting; ",
-    "train.lr.x=3": "train.lr.x: no such setting; train.lr takes none",
+    "optimizer.lr.x=3": "optimizer.lr.x: no such setting; optimizer.lr takes none",
     "+mult.fraction=2": "mult.fraction: no such setting; there is mult.factor",
     "mult=x3": "mult=x3: no such choice; there are x1, x1.5, x2, x4, x8, and any number from 0",
     "mult=": "mult=: no such choice; there are x1, x1.5, x2, x4, x8, and any number from 0",
@@ -317,7 +317,7 @@ def test_a_fault_in_a_users_loader_is_one_line_with_its_place(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     with pytest.raises(BadInput, match=r"round 0, epoch 2: the loss is nan at learning rate 1e\+30"):
-        run_here(*TOY, "train.lr=1e30", root=tmp_path)
+        run_here(*TOY, "optimizer.lr=1e30", root=tmp_path)
     assert not (only(tmp_path) / "summary.json").exists()
 
 

@@ -52,7 +52,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_record_is_that_of_the_command_line(tmp_path: Path) -> None:
-    words = ["alg=lhd", "seed=3", "mult=2.5", "train.lr=2e-4", *TOY]
+    words = ["alg=lhd", "seed=3", "mult=2.5", "optimizer.lr=2e-4", *TOY]
     (tmp_path / "there").mkdir()
     assert command(*words, cwd=tmp_path / "there").returncode == 0
     (there,) = (tmp_path / "there").glob("multirun/default/*")
@@ -105,8 +105,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["alg=bagde"], "alg=bagde: no such choice; did you mean badge"),
-        (["trian.lr=1"], "trian.lr: no such setting; did you mean train.lr"),
-        (["train.lr=fast"], "train.lr=fast: must be a number"),
+        (["trian.lr=1"], "trian.lr: no such setting; did you mean optimizer.lr"),
+        (["optimizer.lr=fast"], "optimizer.lr=fast: must be a number"),
         (["seed=1,2"], "seed=1,2: several values"),
         (["alg=glob(*)"], r"alg=glob\(\*\): several values"),
         (["seed"], "seed: must be KEY=VALUE"),

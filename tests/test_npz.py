@@ -248,7 +248,7 @@ def run_table(tmp_path: Path, noise: str, columns: np.ndarray, *overrides: str) 
     overrides += ("noise.labels_per_color=2",) * (noise == "diverse")
     run_here(
         "data=npz", f"data.path={path}", f"noise={noise}", "tracker=none", "device=cpu", "mult=2", "n_start=20",
-        "n_query=20", "n_end=60", "train.max_epochs=3", "train.lr=1e-2", *overrides, root=root,
+        "n_query=20", "n_end=60", "train.max_epochs=3", "optimizer.lr=1e-2", *overrides, root=root,
     )  # fmt: skip
     (rounds,) = records(root).values()
     return rounds

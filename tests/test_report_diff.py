@@ -94,7 +94,7 @@ def test_a_run_on_one_side_is_told(two):
 
 
 def test_another_config_is_another_run(two, tmp_path):
-    write_queries(write_run(tmp_path, "alg=badge", "name=b", "train.lr=0.5"))
+    write_queries(write_run(tmp_path, "alg=badge", "name=b", "optimizer.lr=0.5"))
     assert len(told(two)) == 1
 
 

@@ -138,10 +138,10 @@ def test_pseudo_labels_are_shown_where_there_are_any(tmp_path):
 def test_settings_that_differ_along_with_the_strategy_are_flagged(tmp_path):
     for seed in range(2):
         write_run(tmp_path, "alg=badge", "name=study", seed=seed)
-        write_run(tmp_path, "alg=coreset", "train.lr=0.01", "name=study", seed=seed)
+        write_run(tmp_path, "alg=coreset", "optimizer.lr=0.01", "name=study", seed=seed)
     said = text_of(report(tmp_path / "study"))
     assert "Confounds (1): settings that differ other than the strategy" in said.replace(" :", ":")
-    assert "train.lr" in said.split("Summary", 2)[1]
+    assert "optimizer.lr" in said.split("Summary", 2)[1]
 
 
 def test_names_cannot_become_markup():

@@ -304,18 +304,18 @@ def test_code_of_a_users_own_is_no_alarm_beside_other_strategies(tmp_path):
 
 def test_strategies_in_several_forms_are_told_apart(tmp_path):
     for lr in (0.1, 0.2):
-        write_run(tmp_path, "alg=badge", f"train.lr={lr}")
-    write_run(tmp_path, "alg=random", "train.lr=0.1")
-    assert labels(tmp_path) == {"badge, train.lr=0.1", "badge, train.lr=0.2", "random"}
+        write_run(tmp_path, "alg=badge", f"optimizer.lr={lr}")
+    write_run(tmp_path, "alg=random", "optimizer.lr=0.1")
+    assert labels(tmp_path) == {"badge, optimizer.lr=0.1", "badge, optimizer.lr=0.2", "random"}
 
 
 def test_options_name_what_they_decide_and_values_the_rest(tmp_path):
-    write_run(tmp_path, "alg=badge", "train=paper", "train.lr=0.1")
-    write_run(tmp_path, "alg=badge", "train=paper", "train.lr=0.2")
-    write_run(tmp_path, "alg=badge", "train=fast", "train.lr=0.1")
+    write_run(tmp_path, "alg=badge", "train=paper", "optimizer.lr=0.1")
+    write_run(tmp_path, "alg=badge", "train=paper", "optimizer.lr=0.2")
+    write_run(tmp_path, "alg=badge", "train=fast", "optimizer.lr=0.1")
     found = labels(tmp_path)
     assert len(found) == 3
-    assert all("train=" in label and "train.lr=" in label for label in found)
+    assert all("train=" in label and "optimizer.lr=" in label for label in found)
 
 
 def test_a_part_that_is_null_in_some_forms_is_told_by_what_it_is(tmp_path):
@@ -369,12 +369,12 @@ def test_different_configs_never_share_a_name(tmp_path):
 
 
 def test_what_goes_along_with_the_strategy_is_flagged(tmp_path):
-    write_run(tmp_path, "alg=badge", "train.lr=0.1")
-    write_run(tmp_path, "alg=random", "train.lr=0.2")
+    write_run(tmp_path, "alg=badge", "optimizer.lr=0.1")
+    write_run(tmp_path, "alg=random", "optimizer.lr=0.2")
     found = read([tmp_path])
-    assert any("train.lr" in flag for flag in confounds_of(found.runs))
+    assert any("optimizer.lr" in flag for flag in confounds_of(found.runs))
     (setting,) = settings_of(found.runs)
-    assert comparisons_of(setting)[0].confounds == ("train.lr",)
+    assert comparisons_of(setting)[0].confounds == ("optimizer.lr",)
 
 
 def test_a_strategy_in_two_forms_differs_in_nothing_beyond(tmp_path):

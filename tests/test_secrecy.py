@@ -36,7 +36,7 @@ PLAIN = [
     "+alg.passes=10",
     "monkey=3", "+x.password=null", "+x.author=me", "+x.tokens=5", "name=key", "tracker.project=token",
     "+x.secretary=3",
-    "seed=0", "alg=badge", "hydra/launcher=parallel", "+experiment=paper", "-m", "--cfg", "train.lr=1e-3",
+    "seed=0", "alg=badge", "hydra/launcher=parallel", "+experiment=paper", "-m", "--cfg", "optimizer.lr=1e-3",
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_settings_are_flat_and_say_no_place(tmp_path):
     )
     assert all(isinstance(value, (str, int, float, list)) for value in found.values())
     assert not any(part in json.dumps(found) for part in ("/place", str(tmp_path), "_target_"))
-    assert (found["mult"], found["data"], found["train/lr"]) == (2, "npz", 1e-4)
+    assert (found["mult"], found["data"], found["optimizer/lr"]) == (2, "npz", 1e-4)
     assert isinstance(found["mult"], int)
     clean = settings(record("noise=clean", "finetune=pseudo_label", root=tmp_path))
     assert (clean["mult"], clean["finetune/confidence"]) == (0, 0.8)
@@ -78,7 +78,7 @@ def test_random_choice_is_that_of_the_same_settings(tmp_path):
     run_here(*TOY, *mine, root=tmp_path)
     done = record(*mine, root=tmp_path)
     assert labels_to_reach_random(done) is None
-    for other in ("seed=0", "seed=1 train.lr=1e-3", "seed=1 noise=diverse", "seed=1 name=elsewhere"):
+    for other in ("seed=0", "seed=1 optimizer.lr=1e-3", "seed=1 noise=diverse", "seed=1 name=elsewhere"):
         run_here(*TOY, "alg=random", *other.split(), root=tmp_path)
     assert labels_to_reach_random(done) is None
     run_here(*TOY, "alg=random", "seed=1", root=tmp_path)

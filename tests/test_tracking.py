@@ -291,7 +291,7 @@ def test_the_service_of_a_process_that_has_ended_is_no_hindrance(service, tmp_pa
 def test_a_sweep_of_wandbs_by_the_sample_file(tmp_path, clean):
     """Every run of the agent has the rounds and the objective, also one that hetal has finished before."""
     quick = "import wandb.wandb_agent as agent; agent.Agent.POLL_INTERVAL = 0.2; import wandb.cli.cli as c; c.cli()"
-    same = {"alg": "random", "train.lr": 0.001, "seed": 0, "root": str(tmp_path / "out")}
+    same = {"alg": "random", "optimizer.lr": 0.001, "seed": 0, "root": str(tmp_path / "out")}
     same |= dict(option.split("=") for option in TOY if not option.startswith("tracker"))
     with serving() as server:
         env = {**os.environ, **server.env, "WANDB_DIR": str(tmp_path)}

@@ -1,15 +1,17 @@
 """A small task and its parts, for tests that need something to train on."""
 
+from functools import partial
+
 import torch
 
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.task import Examples, Task
 from hetal.train.learner import Learner
+from hetal.train.optim import Adam
 from hetal.train.stopping import Threshold
 
 PAPER = {
-    "lr": 1e-2,
     "batch_size": 8,
     "score_batch_size": 16,
     "clip": 0.1,
@@ -34,8 +36,14 @@ def blobs(n: int = 60, n_classes: int = 3, seed: int = 0) -> Task:
     return Task(Examples(images, labels), test, n_classes, mean=(3.0,), std=(2.0,))
 
 
-def make_learner(task: Task, **changes) -> Learner:
-    settings = {"stop": Threshold(2.0, 2.0), "finetune": None, **PAPER, **changes}
+def make_learner(task: Task, lr: float = 1e-2, **changes) -> Learner:
+    settings = {
+        "stop": Threshold(2.0, 2.0),
+        "finetune": None,
+        "optimizer": partial(Adam, lr=lr),
+        **PAPER,
+        **changes,
+    }
     settings.setdefault("network", lambda shape, n: MLP(shape, n, [16], 0.0))
     return Learner(task=task, device=torch.device("cpu"), **settings)
 

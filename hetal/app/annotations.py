@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -158,6 +158,8 @@ def in_words(hint: Any) -> str:
     if hasattr(hint, "__metadata__"):
         (rule,) = hint.__metadata__
         return f"{in_words(arguments[0])} in {rule.ge}..{rule.le}"
+    if origin is tuple and (Ellipsis not in arguments):
+        return f"a list of {len(arguments)}, each {in_words(arguments[0])}"
     if origin in (list, tuple, Sequence):
         return f"a list, each {in_words(arguments[0])}" if arguments[0] is not Any else "a list"
     if origin in (dict, Mapping):
@@ -214,10 +216,24 @@ def _located(name: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _adapter(hint: Any) -> TypeAdapter[Any]:
+    hint = _with_lists(hint)
     try:
         return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:
         return TypeAdapter(hint)
+
+
+def _with_lists(hint: Any) -> Any:
+    """Return an annotation with lists in place of tuples, which a YAML does not have."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return Union[tuple(map(_with_lists, arguments))]  # noqa: UP007 (of a tuple)
+    if origin is not tuple:
+        return hint
+    items: Any = Union[tuple(one for one in arguments if one is not Ellipsis)]  # noqa: UP007
+    as_list: Any = list[items]
+    length = len(arguments)
+    return as_list if Ellipsis in arguments else Annotated[as_list, annotated_types.Len(length, length)]
 
 
 def _numbers(value: Any) -> list[float]:

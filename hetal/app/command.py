@@ -23,7 +23,7 @@ from hetal.machine.output import protect_output
 from hetal.machine.signals import Supervisor
 from hetal.record.redact import check_arguments, redacted
 from hetal.sweep.jobs import failure_reason, run_job
-from hetal.sweep.mult import as_options
+from hetal.sweep.overrides import as_options
 
 
 def main() -> None:

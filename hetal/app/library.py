@@ -28,7 +28,7 @@ from hetal.machine.process import new_process_settings
 from hetal.record.redact import check_arguments, redacted
 from hetal.sweep.callback import check_hydra
 from hetal.sweep.jobs import JobResult, failure_reason
-from hetal.sweep.mult import as_options
+from hetal.sweep.overrides import as_options
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hetal.errors import BadInput
 from hetal.sweep.mult import GROUP
+from hetal.sweep.overrides import nested_groups
 
 # Where it is 1, Hydra raises its errors instead of printing them.
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -133,7 +134,8 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         mean = f"did you mean {' or '.join(near)}? " if near else ""
         numbers = ", and any number from 0" * (group == GROUP)
         there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
-        return f"{group}={name}: no such choice; {mean}{there}"
+        key = group.replace("/", ".") if group in nested_groups() else group
+        return f"{key}={name}: no such choice; {mean}{there}"
     deleted = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
     if match := deleted or re.match(r"Could not override '([^']+)'", text):
         known = _settings(arguments, conf)

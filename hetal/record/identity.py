@@ -117,7 +117,7 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the settings that differ between two runs: "train.lr" to its two values, None for one that is absent."""
+    """Return the settings that differ between two runs: "train.clip" to its two values, None for an absent one."""
     differing: dict[str, tuple[Any, Any]] = {}
     for key in sorted(one.keys() | other.keys()):
         a, b = one.get(key), other.get(key)

@@ -34,6 +34,8 @@ SETTINGS = (
     # Identified by noise.factor, which is computed from it.
     Setting("mult", None, "noisy rows per clean row: x1, x1.5, x2, x4, x8; or a number", False),
     Setting("model", None, "the network", True),
+    Setting("optimizer", None, "how its weights are updated: adam, adamw, sgd, torch", True),
+    Setting("schedule", None, "the learning rate over epochs", True),
     Setting("train", None, "how it is trained", True),
     Setting("finetune", None, "fine-tuning on pseudo-labels", True),
     Setting("alg", None, "the query strategy", True),

@@ -27,7 +27,8 @@ from hetal.machine.output import plain_console
 from hetal.record.redact import check_arguments, check_settings
 from hetal.sweep.jobs import GOOD_STATES, raw_overrides, read_jobs, sweep_folder
 from hetal.sweep.launchers import prepare_launcher
-from hetal.sweep.mult import FACTOR, GROUP, as_options
+from hetal.sweep.mult import FACTOR, GROUP
+from hetal.sweep.overrides import as_options
 
 # With more jobs than this, the table lists only those that need attention.
 LISTED = 40
@@ -62,7 +63,7 @@ class Sweep(Callback):
         check_settings(OmegaConf.to_container(config))
         check_hydra(config)
         prepare_launcher(config)
-        _translate_mult(config)
+        _translate_params(config)
         planned = plan(config)
         folder = sweep_folder(config.hydra)
         try:
@@ -135,24 +136,20 @@ def check_hydra(config: DictConfig) -> None:
         )
 
 
-def _translate_mult(config: DictConfig) -> None:
-    """Translate numbers for `mult` among the sweeper's parameters; what is typed takes precedence."""
-    params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create())
-    assert isinstance(params, dict)
-    if GROUP not in params:
-        return
-    key, _, values = as_options([f"{GROUP}={params[GROUP]}"])[0].partition("=")
+def _translate_params(config: DictConfig) -> None:
+    """Translate the sweeper's parameters to the form that Hydra takes; what is typed takes precedence."""
+    params: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create())
     typed = {
         override.partition("=")[0].lstrip("+") for override in raw_overrides(config.hydra.overrides.task)
     }
     swept = {}
-    for name, value in params.items():
-        if name != GROUP:
-            swept[name] = value
-        elif typed.isdisjoint({GROUP, FACTOR}):
-            swept[key] = values
-    with read_write(config), open_dict(config):
-        config.hydra.sweeper.params = swept
+    for name, values in params.items():
+        key, _, value = as_options([f"{name}={values}"])[0].partition("=")
+        if name != GROUP or typed.isdisjoint({GROUP, FACTOR}):
+            swept[key] = values if key == name else value
+    if swept != params:
+        with read_write(config), open_dict(config):
+            config.hydra.sweeper.params = swept
 
 
 def plan(config: DictConfig) -> list[list[str]]:

@@ -1,8 +1,10 @@
-"""Training of a fresh network each round: moving average, stopping rules, fine-tuning."""
+"""Training of a fresh network each round: optimizers, losses, moving average, stopping rules, fine-tuning."""
 
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Fitted
 from hetal.train.learner import Learner
+from hetal.train.optim import Adam, AdamW
+from hetal.train.schedule import warm_up_cosine
 from hetal.train.stopping import Plateau, Threshold
 
-__all__ = ["Fitted", "Learner", "Plateau", "PseudoLabel", "Threshold"]
+__all__ = ["Adam", "AdamW", "Fitted", "Learner", "Plateau", "PseudoLabel", "Threshold", "warm_up_cosine"]

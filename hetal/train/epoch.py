@@ -12,8 +12,10 @@ from torch.nn.functional import cross_entropy
 from hetal.errors import Diverged
 from hetal.record.checkpoint import State
 from hetal.train.ema import EMA
-from hetal.train.fitted import Pair, Standardise, split
-from hetal.train.optim import Adam
+from hetal.train.fitted import Pair, split
+from hetal.train.optim import make_optimizer
+from hetal.train.recipe import Recipe
+from hetal.train.schedule import MakeSchedule, Schedule
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -29,32 +31,30 @@ class Training:
     """A network in training, with its moving average.
 
     Args:
+        recipe: settings of training.
         network: trained in place.
         ema: moving average of `network`.
         images_M: (M, ...) stored images.
         source_L: (L,) int64, the image of each training row.
         labels_L: (L,) int64.
-        prepare: maps stored images to network input.
-        lr: Adam's learning rate.
-        batch_size: rows a step.
-        clip: gradients are clipped by value to +-clip.
         rng: CPU generator of permutations and augmentation.
-        augment: applied to stored images before `prepare`.
+        schedule: of the learning rate; None keeps it constant.
+        lr_factor: of the optimizer's learning rate.
+        augment: applied to stored images before they are standardised.
     """
 
     def __init__(
         self,
+        recipe: Recipe,
         network: nn.Module,
         ema: EMA,
         images_M: Tensor,
         source_L: Tensor,
         labels_L: Tensor,
-        prepare: Standardise,
-        *,
-        lr: float,
-        batch_size: int,
-        clip: float,
         rng: torch.Generator,
+        *,
+        schedule: MakeSchedule | None = None,
+        lr_factor: float = 1.0,
         augment: Augment | None = None,
     ) -> None:
         self.network = network
@@ -65,14 +65,17 @@ class Training:
         self._images_M = images_M
         self._source_L = source_L
         self._labels_L = labels_L
-        self._prepare = prepare
-        self._lr = lr
-        self._batch_size = batch_size
-        self._clip = clip
+        self._recipe = recipe
+        self._prepare = prepare = recipe.prepare(network)
+        self._batch_size = batch_size = recipe.batch_size
+        self._loss = recipe.loss
         self._rng = rng
         self._augment = augment
         self._parameters = [p for p in network.parameters() if p.requires_grad]
-        self._optimiser = Adam(self._parameters, lr)
+        self._optimizer = make_optimizer(recipe.optimizer, self._parameters)
+        for group in self._optimizer.param_groups:
+            group["lr"] *= lr_factor
+        self._schedule = Schedule(schedule, self._optimizer)
         self._ema_accuracy: float | None = None
         self._ready_L: Tensor | None = (
             None  # all rows as network input, where augmentation does not change them
@@ -92,7 +95,7 @@ class Training:
         return {
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
             "rows": [self._source_L, self._labels_L],
             "accuracies": self.accuracies,
             "losses": self.losses,
@@ -103,9 +106,15 @@ class Training:
         """Restore what `state_dict` returned, on the same rows."""
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self.accuracies, self.losses = list(state["accuracies"]), list(state["losses"])
         self.steps = state["steps"]
+        self._schedule.replay(self.losses)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next epoch."""
+        return float(self._optimizer.param_groups[0]["lr"])
 
     def epoch(self) -> float:
         """Train on every row once, and return the online accuracy: the share predicted correctly before each step.
@@ -114,6 +123,8 @@ class Training:
             Diverged: the epoch's loss is not finite.
         """
         self.network.train()
+        if begin_epoch := getattr(self._loss, "begin_epoch", None):
+            begin_epoch(len(self.losses) + 1)
         self._ema_accuracy = None
         n = len(self._labels_L)
         order = torch.randperm(n, generator=self._rng).to(self._labels_L.device)
@@ -124,12 +135,12 @@ class Training:
             outputs = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
                 logits, _ = self.network(x_B)
-                loss = cross_entropy(logits, y_B)
+                loss = self._loss(logits, y_B)
                 gradients = list(
                     torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
                 )
-                clip_by_value(gradients, self._clip)
-                self._optimiser.step(gradients)
+                self._clip(gradients)
+                self._optimizer.step(gradients)
                 self.ema.update()
                 self.steps += 1
                 outputs.append(logits.detach())
@@ -141,7 +152,8 @@ class Training:
         self.accuracies.append(accuracy)
         self.losses.append(loss_mean)
         if not math.isfinite(loss_mean):
-            raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self._lr:g}")
+            raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self.lr:g}")
+        self._schedule.step(loss_mean)
         return accuracy
 
     def ema_accuracy(self) -> float:
@@ -159,6 +171,12 @@ class Training:
             logits, _ = network(self._as_stored(batch))
             n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
         return int(n_right) / len(rows)
+
+    def _clip(self, gradients: list[Tensor]) -> None:
+        if self._recipe.clip is not None:
+            clip_by_value(gradients, self._recipe.clip)
+        elif self._recipe.clip_norm is not None:
+            clip_by_norm(gradients, self._recipe.clip_norm)
 
     def _gather(self, rows: Tensor) -> Tensor:
         if self._augment is None:
@@ -181,3 +199,9 @@ def clip_by_value(tensors: list[Tensor], limit: float) -> None:
     else:  # one pass over memory per tensor
         for tensor in tensors:
             tensor.clamp_(-limit, limit)
+
+
+def clip_by_norm(tensors: list[Tensor], limit: float) -> None:
+    """Scale tensors to a Euclidean norm of at most `limit`, taken over all of them, in place."""
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    torch._foreach_mul_(tensors, (limit / norm.clamp(min=limit)))

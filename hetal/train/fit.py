@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hetal.pool import Pool
 from hetal.record.checkpoint import State
 from hetal.rng import global_state, set_global_state
 from hetal.train.ema import EMA
-from hetal.train.epoch import Augment, Training
+from hetal.train.epoch import Training
 from hetal.train.finetune import PseudoLabels
 from hetal.train.fitted import Fitted
 from hetal.train.recipe import Recipe
@@ -194,36 +194,31 @@ class Fitting:
             network.compile()
         self._watch = SnapshotWatch(recipe.falling_epochs) if self._wants_snapshot else None
         ids = self._pool.labelled_ids()
-        self._train(network, ema, self._pool.source_N[ids], self._pool.labels(ids), recipe.lr, None)
+        self._training = Training(
+            recipe,
+            network,
+            ema,
+            self._pool.images_M,
+            self._pool.source_N[ids],
+            self._pool.labels(ids),
+            self._rng,
+            schedule=recipe.schedule,
+        )
 
     def _tune(self, source_L: Tensor, labels_L: Tensor) -> None:
         """Continue with the trained network on other rows, at another learning rate."""
         finetune, training = self._recipe.finetune, self._training
         assert finetune is not None
-        lr = self._recipe.lr * finetune.lr_factor
-        self._train(training.network, training.ema, source_L, labels_L, lr, finetune.augment)
-
-    def _train(
-        self,
-        network: nn.Module,
-        ema: EMA,
-        source_L: Tensor,
-        labels_L: Tensor,
-        lr: float,
-        augment: Augment | None,
-    ) -> None:
         self._training = Training(
-            network,
-            ema,
+            self._recipe,
+            training.network,
+            training.ema,
             self._pool.images_M,
             source_L,
             labels_L,
-            self._recipe.prepare(network),
-            lr=lr,
-            batch_size=self._recipe.batch_size,
-            clip=self._recipe.clip,
-            rng=self._rng,
-            augment=augment,
+            self._rng,
+            lr_factor=finetune.lr_factor,
+            augment=finetune.augment,
         )
 
     def read(self) -> Fitted:

@@ -203,7 +203,7 @@ class Fitted:
             bad = ~(result.probs.isfinite().all(1) & result.features.isfinite().all(1))
             raise Diverged(
                 f"the network gives NaN or infinity for {int(bad.sum())} of {len(images)} images; "
-                "a smaller train.lr or data.std as large as the data vary may help"
+                "a smaller optimizer.lr or data.std as large as the data vary may help"
             )
         if images.is_cuda:
             torch.cuda.synchronize(images.device)

@@ -8,19 +8,22 @@ of epochs. Where the paper's code departs from sound practice, `own_ema` reprodu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hetal.errors import BadInput, make_part
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Standardise
+from hetal.train.optim import MakeOptimizer
 from hetal.train.precision import InBfloat16, arrange, takes_channels_last
+from hetal.train.schedule import MakeSchedule
 from hetal.train.stopping import Threshold
 
 Network = Callable[[Sequence[int], int], nn.Module]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ class Recipe:
         task: for shapes, classes and standardisation; its labels are not read.
         finetune: settings of fine-tuning, or None.
         device: to train on.
-        lr: learning rate of Adam.
+        optimizer: makes the optimizer of a list of parameters, such as `hetal.train.Adam` or any of torch.optim.
         batch_size: rows per step.
         score_batch_size: images per forward pass outside training.
-        clip: gradients are clipped by value to +-clip.
+        clip: gradients are clipped by value to +-clip; None does not.
         max_epochs: maximum epochs of a round, including those before a restart.
         stop: stopping rule, see `hetal.train.stopping`.
         restart_every, restart_below: after every `restart_every` epochs of an attempt, restart with a fresh network if
@@ -49,16 +52,22 @@ class Recipe:
         compile: train with torch.compile; on CUDA only.
         checkpoint_minutes: save the state of a round to disk every so many minutes and when stopped; 0 saves after
             every epoch, None never. Changes no result.
+        schedule: makes the scheduler of an optimizer, see `hetal.train.schedule`; None keeps the rate constant.
+        loss: maps logits (B, C) and labels (B,) to the mean loss, a scalar. If it has a method `begin_epoch`, that is
+            called with the number of each epoch of an attempt, from 1, before it.
+        label_smoothing: share of a label that is spread over all classes, in [0, 1); `loss` has it already, it is here
+            to be refused beside a loss without it.
+        clip_norm: gradients are scaled to at most this norm over all parameters; None does not. Not both clips.
     """
 
     network: Network
     task: Task
     finetune: PseudoLabel | None
     device: torch.device
-    lr: float
+    optimizer: MakeOptimizer
     batch_size: int
     score_batch_size: int
-    clip: float
+    clip: float | None
     max_epochs: int
     stop: Threshold
     restart_every: int
@@ -69,11 +78,27 @@ class Recipe:
     precision: str
     compile: bool
     checkpoint_minutes: float | None
+    schedule: MakeSchedule | None = None
+    loss: Loss = field(default_factory=nn.CrossEntropyLoss)
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise BadInput(f"train.{name}={getattr(self, name)}: must be positive")
+        for name in ("clip", "clip_norm"):
+            if (limit := getattr(self, name)) is not None and not limit > 0:
+                raise BadInput(f"train.{name}={limit}: must be positive, or null")
+        if self.clip is not None and self.clip_norm is not None:
+            raise BadInput(
+                f"train.clip_norm={self.clip_norm}: not together with train.clip={self.clip}, which clips by value; "
+                "one of them must be null"
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise BadInput(f"train.label_smoothing={self.label_smoothing}: must be in [0, 1)")
+        if self.label_smoothing and not hasattr(self.loss, "label_smoothing"):
+            raise BadInput(
+                f"train.label_smoothing={self.label_smoothing}: {type(self.loss).__name__} has none; it must be 0, or "
+                "train.loss=cross_entropy"
+            )
         for name in ("batch_size", "score_batch_size", "max_epochs", "restart_every", "falling_epochs"):
             if getattr(self, name) < 1:
                 raise BadInput(f"train.{name}={getattr(self, name)}: must be at least 1")

@@ -31,7 +31,7 @@ def settings(record: Record) -> dict[str, Any]:
     """Return the settings to filter and group runs by, as a flat mapping of plain values.
 
     They are `alg`, `data`, `noise`, `mult`, `model`, `train`, `finetune`, `seed`, `n_start`, `n_query`, `n_end`,
-    `name`, and single values such as `train/lr`. Paths are left out.
+    `name`, and single values such as `optimizer/lr`. Paths are left out.
     """
     config = record.settings
     return {

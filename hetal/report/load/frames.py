@@ -47,7 +47,7 @@ class Frames(NamedTuple):
             `alg`, `data`, `noise`, `model`, `train`, `finetune`; `mult`, noisy rows per clean row, 0 without noise;
             `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`, `final_accuracy`,
             `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as `seconds.train`; and every
-            setting that can change a result by its dotted name, as `train.lr`, a list as its text.
+            setting that can change a result by its dotted name, as `optimizer.lr`, a list as its text.
         rounds: one row a round. The same columns but for the outcome of the run; in its place the fields of
             `hetal.record.schema.Round`.
     """

@@ -28,7 +28,7 @@ class Run:
     Attributes:
         folder: of the record.
         choices: the option chosen in each config group.
-        config: every setting that can change the result except the seed, flat: "train.lr" to its value; and `n_end`.
+        config: every setting that can change the result except the seed, flat: "train.clip" to its value; and `n_end`.
         seed: of the run.
         rounds: finished rounds, as in rounds.jsonl.
         summary: None where the run is not finished.

@@ -1,0 +1,104 @@
+"""Check of the optimizer, schedule and loss that a run will train with; each may be the user's own."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hetal.errors import BadInput, describe_error
+from hetal.train.optim import AnyOptimizer, make_optimizer
+from hetal.train.recipe import Recipe
+from hetal.train.schedule import Schedule
+
+
+def check_training(network: nn.Module, recipe: Recipe) -> None:
+    """Take a step on a copy of `network` and go through all epochs of the schedule, before any training.
+
+    Args:
+        network: new; not changed.
+        recipe: settings of training.
+
+    Raises:
+        BadInput: names what fails, and how.
+    """
+    check_loss(recipe)
+    parameters = [p for p in copy.deepcopy(network).parameters() if p.requires_grad]
+    with _one_line("optimizer", recipe.optimizer):
+        optimizer = make_optimizer(recipe.optimizer, parameters)
+    for group in optimizer.param_groups:
+        if not (isinstance(group["lr"], float | int) and 0 < group["lr"] < math.inf):
+            raise BadInput(f"optimizer.lr={group['lr']}: must be a positive number")
+    check_schedule(recipe, optimizer)
+    with _one_line("optimizer", recipe.optimizer):
+        optimizer.step([torch.zeros_like(p) for p in parameters])
+
+
+def check_loss(recipe: Recipe) -> None:
+    """Check that the loss gives a finite number with gradients for any labels.
+
+    Raises:
+        BadInput: says what it gave instead.
+    """
+    C, name = recipe.task.n_classes, f"train.loss: {_name(recipe.loss)}"
+    logits = torch.linspace(-1, 1, C * C, device=recipe.device).view(C, C).requires_grad_()
+    with _one_line("train.loss", recipe.loss):
+        loss: object = recipe.loss(logits, torch.arange(C, device=recipe.device))
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise BadInput(
+            f"{name} gives {got}; it must give the mean over the rows, a tensor without dimensions"
+        )
+    if not loss.requires_grad:
+        raise BadInput(f"{name} gives a loss without a gradient")
+    if not bool(loss.isfinite()):
+        raise BadInput(f"{name} gives {loss.item()} for logits from -1 to 1")
+
+
+def check_schedule(recipe: Recipe, optimizer: AnyOptimizer) -> None:
+    """Check that the schedule gives a learning rate for each of `recipe.max_epochs` epochs.
+
+    Args:
+        recipe: settings of training.
+        optimizer: new; its learning rate is changed.
+
+    Raises:
+        BadInput: it fails, or a learning rate is negative or not finite; names the epoch.
+    """
+    if recipe.schedule is None:
+        return
+    with _one_line("schedule", recipe.schedule):
+        schedule = Schedule(recipe.schedule, optimizer)
+    for epoch in range(1, recipe.max_epochs + 1):
+        if epoch > 1:
+            with _one_line(
+                "schedule", recipe.schedule, f" at epoch {epoch} of train.max_epochs={recipe.max_epochs}"
+            ):
+                schedule.step(1.0)
+        for group in optimizer.param_groups:
+            if not (isinstance(group["lr"], float | int) and 0 <= group["lr"] < math.inf):
+                raise BadInput(
+                    f"schedule: {_name(recipe.schedule)} gives the learning rate {group['lr']} for epoch {epoch} of "
+                    f"train.max_epochs={recipe.max_epochs}; it must be a number from 0"
+                )
+
+
+@contextmanager
+def _one_line(part: str, called: Any, where: str = "") -> Iterator[None]:
+    """Turn any error inside the `with` block into one line that names the part."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:  # the user's code, or torch's refusal of a setting
+        raise BadInput(f"{part}: {_name(called)} fails{where}: {describe_error(error)}") from error
+
+
+def _name(called: Any) -> str:
+    function = getattr(called, "func", called)  # of a partial
+    return getattr(function, "__name__", type(function).__name__)

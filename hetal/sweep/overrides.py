@@ -1,0 +1,51 @@
+"""Overrides as users type them, translated to the form that Hydra takes.
+
+- An option of a config group inside another group is typed like any value: `train.loss=gce` becomes `train/loss=gce`,
+  and null chooses the option `none`.
+- A setting that has moved is known by its old name: `train.lr` is `optimizer.lr`.
+- A number for `mult` sets its factor, see `hetal.sweep.mult`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from hetal.machine.installation import CONF
+from hetal.sweep import mult
+
+MOVED = {"train.lr": "optimizer.lr"}
+
+
+def as_options(overrides: Sequence[str]) -> list[str]:
+    """Return overrides as Hydra takes them; what needs no translation is unchanged, and so is what Hydra refuses.
+
+    Args:
+        overrides: as typed.
+
+    Raises:
+        BadInput: a sweep over `mult` mixes numbers with options that hetal does not have.
+    """
+    return mult.as_options([_translated(word) for word in overrides])
+
+
+@cache
+def nested_groups() -> tuple[str, ...]:
+    """Return the config groups inside other groups, such as "train/loss"."""
+    folders = (path for path in CONF.glob("*/*") if path.is_dir() and path.parent.name != "hydra")
+    return tuple(sorted(f"{path.parent.name}/{path.name}" for path in folders if any(path.glob("*.yaml"))))
+
+
+def _translated(word: str) -> str:
+    match = re.fullmatch(r"(\+{0,2})([\w.]+)=(.*)", word, re.DOTALL)
+    if match is None:
+        return word
+    prefix, key, value = match.groups()
+    if key in MOVED:
+        return f"{prefix}{MOVED[key]}={value}"
+    group = key.replace(".", "/")
+    if group not in nested_groups() or value.startswith(("{", "[")):
+        return word
+    options = re.sub(r"\bnull\b", "none", value)
+    return f"{group}={options}"
