@@ -46,9 +46,10 @@ def check_loss(recipe: Recipe) -> None:
         BadInput: says what it gave instead.
     """
     C, name = recipe.task.n_classes, f"train.loss: {_name(recipe.loss)}"
-    logits = torch.linspace(-1, 1, C * C, device=recipe.device).view(C, C).requires_grad_()
+    n = 2 * C + 1  # not as many rows as classes, so that a loss of values instead of labels fails
+    logits = torch.linspace(-1, 1, n * C, device=recipe.device).view(n, C).requires_grad_()
     with _one_line("train.loss", recipe.loss):
-        loss: object = recipe.loss(logits, torch.arange(C, device=recipe.device))
+        loss: object = recipe.loss(logits, torch.arange(n, device=recipe.device) % C)
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise BadInput(
