@@ -15,6 +15,7 @@ from hetal.errors import BadInput, RecordLocked
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_settings
 from hetal.sweep.jobs import JobResult, has_failed, job_label, raw_overrides
+from hetal.sweep.overrides import nested_groups
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +83,8 @@ def launch(cfg: DictConfig) -> JobResult:
     hydra = HydraConfig.get()
     check_config(config, hydra.runtime.choices)
     in_sweep = hydra.mode == RunMode.MULTIRUN
-    choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in GROUPS}
+    chosen_in = (*GROUPS, *nested_groups())
+    choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in chosen_in}
     record = Record(config, choices, raw_overrides(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     progress = f"{job_label(hydra)} checked  " if config["dry_run"] and in_sweep else ""

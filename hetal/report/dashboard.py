@@ -33,7 +33,7 @@ BARS = ("area_under_curve", "final_accuracy", "labels_to_reach_random")
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3  # of a panel; a report is 24 wide
 
 # What may be swept beside strategies: a curve is a mean over seeds only if runs are told apart by what of it varies.
-GROUPS = ("train", "finetune")
+GROUPS = ("optimizer", "schedule", "train", "finetune")
 VALUES = ("n_start", "n_query", "n_end", "data.n_train")
 SETTINGS = ("alg.", "noise.", "model.", "train.", "finetune.")
 
@@ -171,10 +171,12 @@ def varied(runs: Sequence[Run]) -> list[str]:
     The groups of `GROUPS` that the study varies; the values of `VALUES`, and the single settings of groups, that differ
     among runs of one facet, strategy and choice of each group.
     """
-    groups = [key for key in GROUPS if len({run.choices[key] for run in runs}) > 1]
+    groups = [key for key in GROUPS if len({run.choices.get(key) for run in runs}) > 1]
     comparable: dict[Any, list[Run]] = {}
     for run in runs:
-        comparable.setdefault((_facet(run), *(run.choices[key] for key in ("alg", *GROUPS))), []).append(run)
+        comparable.setdefault((_facet(run), *(run.choices.get(key) for key in ("alg", *GROUPS))), []).append(
+            run
+        )
     keys = {key for run in runs for key in run.config if key in VALUES or key.startswith(SETTINGS)}
     keys = {key for key in keys if "._" not in key}  # which W&B is not told
     differ = {

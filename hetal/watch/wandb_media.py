@@ -19,8 +19,8 @@ from hetal.record.schema import Purchase, Round
 from hetal.record.writer import Record
 
 # Config groups shown by the name of the chosen option, groups whose single values are shown too, and plain settings.
-GROUPS = ("alg", "data", "noise", "model", "train", "finetune")
-GROUPS_WITH_VALUES = ("alg", "noise", "model", "train", "finetune")
+GROUPS = ("alg", "data", "noise", "model", "optimizer", "schedule", "train", "finetune")
+GROUPS_WITH_VALUES = ("alg", "noise", "model", "optimizer", "schedule", "train", "finetune")
 PLAIN_SETTINGS = ("seed", "n_start", "n_query", "n_end")
 
 CLEAN, NOISY = (0, 114, 178), (213, 94, 0)  # blue and orange, distinct for colour-blind readers too
@@ -30,8 +30,8 @@ SIDE, FRAME = 64, 4  # pixels: side that small images are enlarged to, and width
 def settings(record: Record) -> dict[str, Any]:
     """Return the settings to filter and group runs by, as a flat mapping of plain values.
 
-    They are `alg`, `data`, `noise`, `mult`, `model`, `train`, `finetune`, `seed`, `n_start`, `n_query`, `n_end`,
-    `name`, and single values such as `optimizer/lr`. Paths are left out.
+    They are `alg`, `data`, `noise`, `mult`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `seed`, `n_start`,
+    `n_query`, `n_end`, `name`, and single values such as `optimizer/lr`. Paths are left out.
     """
     config = record.settings
     return {

@@ -20,7 +20,7 @@ from hetal.report.load.records import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES = ("alg", "data", "noise", "mult", "model", "train", "finetune")
+CHOICES = ("alg", "data", "noise", "mult", "model", "optimizer", "schedule", "train", "finetune")
 SUMMARY = ("area_under_curve", "final_accuracy", "queried_clean_share", "base_rate")
 PHASES = ("train", "score", "select", "test")
 SECONDS = tuple(f"seconds.{phase}" for phase in PHASES)

@@ -114,13 +114,19 @@ def _parts(
     """Return how a form differs from others of its strategy: by option where that decides the value, else by value."""
     parts: dict[str, str] = {}
     for key in _telling_keys(rest[form], [rest[other] for other in own], differ):
-        of = group(key)
+        of = _chosen_group(key, forms[form].choices)
         options = {(forms[other].choices.get(of), str(rest[other].get(key, ABSENT))) for other in own}
         if of in forms[form].choices and len({option for option, _ in options}) == len(options):
-            parts[of] = f"{of}={forms[form].choices[of]}"
+            parts[of] = f"{of.replace('/', '.')}={forms[form].choices[of]}"
         else:
             parts[key] = f"{key.removeprefix('alg.')}={value_text(rest[form], key)}"
     return list(parts.values())
+
+
+def _chosen_group(key: str, choices: Mapping[str, str]) -> str:
+    """Return the config group that a setting belongs to, such as "train/loss" for train.loss.q."""
+    nested = "/".join(key.split(".")[:2])
+    return nested if nested in choices else group(key)
 
 
 def _telling_keys(config: Config, configs: Sequence[Config], differ: Sequence[str]) -> list[str]:
