@@ -242,7 +242,6 @@ def test_convolutional_networks_train_on_images_of_any_channels():
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        ({"lr": 0.0}, "optimizer.lr"),
         ({"clip": -1.0}, "train.clip"),
         ({"batch_size": 0}, "train.batch_size"),
         ({"max_epochs": 0}, "train.max_epochs"),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hetal.app.compose import build_experiment, build_part
+from hetal.app.compose import GROUPS, build_experiment, build_part
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.machine.device import pick_device
@@ -19,7 +19,7 @@ from hetal.rng import stream
 
 # Settings that decide whether `Experiment.prepare` succeeds. The seed is left out: it only changes which rows are
 # drawn.
-PREPARED = ("data", "noise", "model", "train", "finetune", "alg", "n_start", "n_query", "n_end", "device")
+PREPARED = (*(group for group in GROUPS if group != "tracker"), "n_start", "n_query", "n_end", "device")
 
 # By the settings checked in this process: the error message of a run, or None if it would start.
 _refusals: dict[str, str | None] = {}
