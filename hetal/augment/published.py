@@ -4,12 +4,13 @@ Khosla, Whye, Ash, Zhang, Kawaguchi, Lamb (ECAI 2023), arXiv:2211.00928. Per ima
 then RandAugment's operations (`hetal.augment.randaugment`) in the ranges below, standardisation, then a square of 0,
 the mean of the data:
 
-    l ~ Uniform{1..H/2},   (r, c) ~ Uniform(pixels),   rows r - h .. r + h - 1,   columns c - h .. c + h - 1,   h = floor(l/2)
+    rows r - h .. r + h - 1, columns c - h .. c + h - 1,   h = floor(l/2)
+    l ~ Uniform{1..H/2},   (r, c) ~ Uniform(pixels)
 
 so that the side is even, and the square clipped at the border. The code's random crop is of the whole image, and so
-changes nothing. It inverts the values from ceil(256 u) on to solarize, u uniform in [0, 1), where FixMatch inverts from
-floor(256 u) on. Departures are those of `hetal.augment.pixels`: factors are cut to multiples of 2^-16, and autocontrast
-divides exactly.
+changes nothing. Solarize inverts the values from ceil(256 u) on, u uniform in [0, 1), where `Strong` inverts from
+floor(256 u) on. Departures are those of `hetal.augment.pixels`: factors are cut to multiples of 2^-16, and
+autocontrast divides exactly.
 """
 
 from __future__ import annotations

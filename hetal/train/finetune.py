@@ -1,8 +1,8 @@
 """Fine-tuning on pseudo-labels: confident predictions for unlabelled rows (LHD paper, semi-supervised fine-tuning).
 
 After training, unlabelled rows whose largest class probability exceeds a threshold get the predicted label and are
-added to the labelled rows; training continues with augmentation and a larger learning rate. The paper's code
-also replaces the labels that were *bought* by predictions; `replace_labels=True` reproduces that.
+added to the labelled rows; training continues with augmentation and a larger learning rate. The paper's code also
+replaces the labels that were *bought* by predictions; `replace_labels=True` reproduces that.
 """
 
 from __future__ import annotations

@@ -115,10 +115,11 @@ class Recipe:
             raise BadInput(f"train.compile=true: only on device=cuda, not on {self.device.type}")
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
             raise BadInput(f"train.checkpoint_minutes={self.checkpoint_minutes}: must be at least 0, or null")
-        used = {"train.augment": self.augment, "finetune.augment": self.finetune and self.finetune.augment}
-        for setting, augment in used.items():
-            if augment is not None:
-                augment.check(self.task.image_shape, self.task.train.images.dtype, setting)
+        image_shape, dtype = self.task.image_shape, self.task.train.images.dtype
+        if self.augment is not None:
+            self.augment.check(image_shape, dtype, "train.augment")
+        if self.finetune is not None and self.finetune.augment is not None:
+            self.finetune.augment.check(image_shape, dtype, "finetune.augment")
 
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights, drawn on the CPU so that they are the same on every device."""
