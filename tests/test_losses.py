@@ -90,7 +90,7 @@ def test_gradients_are_those_of_the_formula(loss: Loss, naive: Loss) -> None:
         values.append(value.item())
         gradients.append(torch.autograd.grad(value, z)[0])
     assert values[0] == pytest.approx(values[1], rel=1e-12)
-    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-14)
+    assert torch.allclose(*gradients, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,11 @@ def test_a_bad_hyperparameter_is_named(make: Callable[[], object], message: str)
 
 def test_the_configs_have_the_papers_values() -> None:
     made = {}
-    for path in (CONF / "train" / "loss").glob("*.yaml"):
-        config = {"train": {"label_smoothing": 0.1, "loss": OmegaConf.load(path)}}
-        made[path.stem] = instantiate(OmegaConf.create(config))["train"]["loss"]
+    for name in ("cross_entropy", "gce", "sce", "small_loss"):
+        loss = OmegaConf.load(CONF / "train" / "loss" / f"{name}.yaml")
+        config = {"train": {"label_smoothing": 0.1, "loss": loss}}
+        made[name] = instantiate(OmegaConf.create(config))["train"]["loss"]
     assert made["gce"] == GCE(q=0.7)
     assert made["sce"] == SCE(alpha=0.1, beta=1.0, log_zero=-4.0)
     assert (made["small_loss"].forget_rate, made["small_loss"].n_gradual) == (0.2, 10)
     assert made["cross_entropy"].label_smoothing == 0.1
-    assert len(made) == 4
