@@ -1,7 +1,8 @@
-"""Strong augmentation: each operation is Pillow's and torchvision's; the batch is a loop over images, only faster."""
+"""Augmentation: each operation is Pillow's and torchvision's; the batch is a loop over images, only faster."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +12,32 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from hetal.augment import Strong, pixels
+from hetal.augment import Augmentation, Published, Strong, Weak, pixels
+from hetal.augment.crops import crop_flip, rectangles
 from hetal.augment.pixels import PIXEL_OPS
-from hetal.augment.warps import WARPS, crop_flip_cut, warp, warp_matrices
+from hetal.augment.warps import WARPS, warp, warp_matrices
 from hetal.errors import BadInput
+from hetal.models.mlp import MLP
+from hetal.task import Examples, Task
+from tests.toy import labelled_pool, make_learner
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 5, 9), (3, 2, 7), (1, 1, 1)]
-NAMES = [op.__name__ for op, _, _ in PIXEL_OPS] + list(WARPS)
+NAMES = [op.__name__ for op in PIXEL_OPS] + list(WARPS)
+# The ranges of magnitudes: of FixMatch's table 12, and of the LHD paper's code. Solarize is a share of 256.
+FIXMATCH: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("identity", "autocontrast", "equalize"), (0, 0)),
+    **dict.fromkeys(("brightness", "contrast", "colour", "sharpness"), (0.05, 0.95)),
+    **dict.fromkeys(("shear_x", "shear_y", "translate_x", "translate_y"), (-0.3, 0.3)),
+    "rotate": (-30, 30),
+    "posterize": (4, 8),
+    "solarize": (0, 1),
+}
+LHD = {**FIXMATCH, **dict.fromkeys(("shear_x", "shear_y", "translate_x", "translate_y"), (-0.1, 0.1))}
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -48,7 +63,7 @@ def from_pil(image: Image.Image) -> Tensor:
 
 def levels(name: str, n: int) -> Tensor:
     """Magnitudes over the whole range of an operation; factors are multiples of 2^-16, as hetal cuts them."""
-    low, high = next((low, high) for op, low, high in PIXEL_OPS if op.__name__ == name)
+    low, high = FIXMATCH[name]
     level_B = low + (high - low) * torch.linspace(0, 1, n, dtype=torch.float64)
     return ((level_B * 65536).floor() / 65536).float()
 
@@ -131,7 +146,7 @@ def pil_warp(image: Image.Image, name: str, m: float) -> Image.Image:
 
 
 def warped(images_B: Tensor, name: str, level_B: Tensor) -> Tensor:
-    op_B = torch.full((len(images_B),), list(WARPS).index(name))
+    op_B = torch.full((len(images_B),), WARPS.index(name))
     return warp(images_B, warp_matrices(op_B, level_B, *images_B.shape[-2:]))
 
 
@@ -139,7 +154,7 @@ def warped(images_B: Tensor, name: str, level_B: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", WARPS)
 def test_a_warp_is_pillows(name: str, shape: tuple[int, ...]) -> None:
     images_B = pictures(shape)
-    level_B = WARPS[name] * torch.linspace(-1, 1, len(images_B), dtype=torch.float64)
+    level_B = FIXMATCH[name][1] * torch.linspace(-1, 1, len(images_B), dtype=torch.float64)
     before_B = images_B.clone()
     theirs_B = torch.stack(
         [from_pil(pil_warp(to_pil(x), name, float(m))) for x, m in zip(images_B, level_B, strict=True)]
@@ -166,7 +181,7 @@ def tensor_warp(image: Tensor, name: str, m: float) -> Tensor:
 @pytest.mark.parametrize("name", WARPS)
 def test_a_warp_is_torchvisions(name: str) -> None:
     images_B = torch.randint(1, 256, (64, 3, 32, 32), generator=rng(2)).to(torch.uint8)
-    level_B = WARPS[name] * (2 * torch.rand(64, generator=rng(3), dtype=torch.float64) - 1)
+    level_B = FIXMATCH[name][1] * (2 * torch.rand(64, generator=rng(3), dtype=torch.float64) - 1)
     if "translate" in name:
         level_B = (level_B * 32).round() / 32
     theirs_B = torch.stack([tensor_warp(x, name, float(m)) for x, m in zip(images_B, level_B, strict=True)])
@@ -200,62 +215,129 @@ def test_a_warp_moves_what_it_says() -> None:
     ]
 
 
-def test_crop_flip_and_cutout_by_hand() -> None:
+def test_crop_flip_and_rectangles_by_hand() -> None:
     image = torch.arange(1, 13, dtype=torch.uint8).view(1, 1, 3, 4)
-    plans = torch.tensor(
-        [[1, 0, 0, 9, 9], [0, -1, 0, 9, 9], [0, 1, 1, 9, 9], [0, 0, 0, -1, 2], [0, 0, 1, 1, 1]]
-    )
-    out_B = crop_flip_cut(image.expand(5, -1, -1, -1), plans.int(), (2, 3))
-    assert out_B.squeeze(1).tolist() == [
+    plans = torch.tensor([[1, 0, 0], [0, -1, 0], [0, 1, 1]]).int()
+    assert crop_flip(image.expand(3, -1, -1, -1), plans).squeeze(1).tolist() == [
         [[5, 6, 7, 8], [9, 10, 11, 12], [0, 0, 0, 0]],
         [[0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]],
         [[0, 4, 3, 2], [0, 8, 7, 6], [0, 12, 11, 10]],
-        [[1, 2, 127, 127], [5, 6, 7, 8], [9, 10, 11, 12]],
-        [[4, 3, 2, 1], [8, 127, 127, 127], [12, 127, 127, 127]],
+    ]
+    plans = torch.tensor([[-1, 2, 2, 3], [1, 1, 2, 3], [9, 9, 2, 3], [1, 1, 0, 0]]).int()
+    assert rectangles(image.expand(4, -1, -1, -1), plans).squeeze(1).tolist() == [
+        [[0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]],
+        [[0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1]],
+        [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
+        [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
     ]
 
 
-def slowly(strong: Strong, images_B: Tensor, generator: torch.Generator) -> Tensor:
+def operated(image: Image.Image, draws: np.ndarray, ranges: dict[str, tuple[float, float]]) -> Image.Image:
+    """Apply Pillow's operations by uniform draws: the operations, then their magnitudes."""
+    n = len(draws) // 2
+    for u, v in zip(draws[:n], draws[n:], strict=True):
+        name = NAMES[int(u * len(NAMES))]
+        low, high = ranges[name]
+        m = low + (high - low) * v
+        if name in WARPS:
+            image = pil_warp(image, name, m)
+        elif name == "autocontrast":
+            image = to_pil(pixels.autocontrast(from_pil(image)[None], torch.zeros(1))[0])
+        elif name == "solarize" and ranges is LHD:
+            image = ImageOps.solarize(
+                image, m * 256
+            )  # as that code has it, with a threshold that is no whole number
+        else:
+            image = PIXEL_REFERENCE[name](image, math.floor(float(np.float32(m)) * 65536) / 65536)
+    return image
+
+
+def cropped(image: np.ndarray, draws: np.ndarray, padding: float, flip: float) -> np.ndarray:
+    height, width = image.shape[-2:]
+    pad_y, pad_x = int(padding * height), int(padding * width)
+    padded = np.pad(image, ((0, 0), (pad_y, pad_y), (pad_x, pad_x)))
+    top, left = int(draws[0] * (2 * pad_y + 1)), int(draws[1] * (2 * pad_x + 1))
+    result = padded[:, top : top + height, left : left + width]
+    return (result[:, :, ::-1] if draws[2] < flip else result).copy()
+
+
+def slowly(augment: Augmentation, images_B: Tensor, generator: torch.Generator) -> Tensor:
     """One image at a time, with Pillow and NumPy, from the same draws."""
     height, width = images_B.shape[-2:]
-    draws = torch.rand(
-        (2 * strong.n_ops + 5, len(images_B)), generator=generator, dtype=torch.float64
-    ).numpy()
+    rows = {Weak: 3, Strong: 5, Published: 1}[type(augment)] + 2 * getattr(augment, "n_ops", 0)
+    draws_B = torch.rand((rows, len(images_B)), generator=generator, dtype=torch.float64).numpy().T
     out = []
-    for b, image in enumerate(images_B):
+    for image, draws in zip(images_B, draws_B, strict=True):
         picture = to_pil(image)
-        for k in range(strong.n_ops):
-            op, u = int(draws[k, b] * len(NAMES)), draws[strong.n_ops + k, b]
-            if NAMES[op] in WARPS:
-                most = WARPS[NAMES[op]]
-                picture = pil_warp(picture, NAMES[op], -most + 2 * most * u)
-            elif NAMES[op] == "autocontrast":
-                exact = pixels.autocontrast(from_pil(picture)[None], torch.zeros(1))
-                picture = to_pil(exact[0])
-            else:
-                _, low, high = PIXEL_OPS[op]
-                m = float(np.float32(low + (high - low) * u))
-                m = math.floor(m * 65536) / 65536
-                picture = PIXEL_REFERENCE[NAMES[op]](picture, m)
-        up, left, flip, row, col = draws[-5:, b]
-        pad_y, pad_x = int(strong.padding * height), int(strong.padding * width)
-        padded = np.pad(from_pil(picture).numpy(), ((0, 0), (pad_y, pad_y), (pad_x, pad_x)))
-        top, start = int(up * (2 * pad_y + 1)), int(left * (2 * pad_x + 1))
-        result = padded[:, top : top + height, start : start + width].copy()
-        if flip < strong.flip:
-            result = result[:, :, ::-1].copy()
-        tall, wide = round(strong.cutout * height), round(strong.cutout * width)
-        top, start = int(row * height) - tall // 2, int(col * width) - wide // 2
-        result[:, max(top, 0) : max(top + tall, 0), max(start, 0) : max(start + wide, 0)] = 127
+        if isinstance(augment, Weak):
+            result = cropped(image.numpy(), draws, augment.padding, augment.flip)
+        elif isinstance(augment, Published):
+            if draws[0] < augment.flip:
+                picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            result = from_pil(operated(picture, draws[1:], LHD)).numpy()
+        else:
+            result = from_pil(operated(picture, draws[:-5], FIXMATCH)).numpy()
+            result = cropped(result, draws[-5:-2], augment.padding, augment.flip)
+            tall, wide = round(augment.cutout * height), round(augment.cutout * width)
+            top, left = int(draws[-2] * height) - tall // 2, int(draws[-1] * width) - wide // 2
+            result[:, max(top, 0) : max(top + tall, 0), max(left, 0) : max(left + wide, 0)] = 127
         out.append(torch.from_numpy(result))
     return torch.stack(out)
 
 
+def cut_slowly(x_B: Tensor, cutout: float, generator: torch.Generator) -> Tensor:
+    """The code's cutout of standardised images, one at a time: its arithmetic, from uniform draws."""
+    height, width = x_B.shape[-2:]
+    draws_B = torch.rand((3, len(x_B)), generator=generator, dtype=torch.float64).T.tolist()
+    out_B = x_B.clone()
+    for x, (u, row, column) in zip(out_B, draws_B, strict=True):
+        length = 1 + int(u * max(int(cutout * height), 1))  # of 1, ..., H/2
+        r, c = int(row * height), int(column * width)
+        y1, y2 = (min(max(v, 0), height) for v in (r - length // 2, r + length // 2))
+        x1, x2 = (min(max(v, 0), width) for v in (c - length // 2, c + length // 2))
+        x[:, y1:y2, x1:x2] = 0
+    return out_B
+
+
+WEAK = Weak(padding=0.125, flip=0.5)
+STRONG = Strong(n_ops=4, padding=0.125, flip=0.5, cutout=0.5)
+PUBLISHED = Published(n_ops=4, flip=0.5, cutout=0.5)
+EACH = pytest.mark.parametrize("augment", [WEAK, STRONG, PUBLISHED], ids=lambda a: type(a).__name__)
+
+
+@EACH
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_batch_is_a_loop_over_images(shape: tuple[int, ...]) -> None:
-    strong = Strong(n_ops=4, padding=0.125, flip=0.5, cutout=0.5)
+def test_a_batch_is_a_loop_over_images(shape: tuple[int, ...], augment: Augmentation) -> None:
     images_B = pictures(shape).repeat(12, 1, 1, 1)
-    assert torch.equal(strong(images_B, rng(5)), slowly(strong, images_B, rng(5)))
+    assert torch.equal(augment(images_B, rng(5)), slowly(augment, images_B, rng(5)))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_published_cutout_is_that_of_its_code(shape: tuple[int, ...]) -> None:
+    x_B = torch.randn(200, *shape, generator=rng(1))
+    out_B = PUBLISHED.after(x_B.clone(), rng(2))
+    assert torch.equal(out_B, cut_slowly(x_B, 0.5, rng(2)))
+    assert torch.equal(PUBLISHED.after(x_B.to(memory_format=torch.channels_last), rng(2)), out_B)
+    assert torch.equal(Published(n_ops=4, flip=0.5, cutout=0.0).after(x_B.clone(), rng(2)), x_B)
+
+
+def test_published_squares_have_every_even_side_and_clip_at_the_border() -> None:
+    holes_B = PUBLISHED.after(torch.ones(4000, 1, 8, 8), rng())[:, 0] == 0
+    sizes = {(int(h.any(1).sum()), int(h.any(0).sum())) for h in holes_B}
+    # Sides 0, 2, 2, 4 for lengths 1 to 4; at a border 1 to 4 rows or columns are left.
+    assert sizes == {
+        (0, 0),
+        *((a, b) for a in (1, 2) for b in (1, 2)),
+        *((a, b) for a in (2, 3, 4) for b in (2, 3, 4)),
+    }
+    # A quarter has none; standard deviation 27.
+    assert abs(int((~holes_B.flatten(1).any(1)).sum()) - 1000) < 137
+
+
+def test_weak_and_strong_leave_standardised_images_as_they_are() -> None:
+    x_B = torch.randn(4, 1, 8, 8, generator=rng())
+    for augment in (WEAK, STRONG):
+        assert torch.equal(augment.after(x_B.clone(), rng()), x_B)
 
 
 @settings(max_examples=40, deadline=None)
@@ -279,72 +361,75 @@ def test_whatever_the_hyperparameters(
     cutout: float,
     seed: int,
 ) -> None:
-    strong = Strong(n_ops, padding, flip, cutout)
     images_B = torch.randint(256, (n, channels, *sides), generator=rng(seed)).to(torch.uint8)
     before_B = images_B.clone()
-    out_B = strong(images_B, rng(seed))
-    assert out_B.dtype == torch.uint8
-    assert out_B.shape == images_B.shape
-    assert torch.equal(images_B, before_B)
-    assert out_B.untyped_storage().data_ptr() != images_B.untyped_storage().data_ptr() or n == 0
-    if n:
-        assert torch.equal(out_B, slowly(strong, images_B, rng(seed)))
+    published = Published(n_ops, flip, cutout)
+    for augment in (Weak(padding, flip), Strong(n_ops, padding, flip, cutout), published):
+        out_B = augment(images_B, rng(seed))
+        assert out_B.dtype == torch.uint8
+        assert out_B.shape == images_B.shape
+        assert torch.equal(images_B, before_B)
+        assert out_B.untyped_storage().data_ptr() != images_B.untyped_storage().data_ptr() or n == 0
+        if n:
+            assert torch.equal(out_B, slowly(augment, images_B, rng(seed)))
+    x_B = images_B.float() - 100.5
+    assert torch.equal(published.after(x_B.clone(), rng(seed)), cut_slowly(x_B, cutout, rng(seed)))
 
 
-def test_the_generator_alone_decides() -> None:
-    strong = Strong(n_ops=4, padding=0.125, flip=0.5, cutout=0.5)
+@EACH
+def test_the_generator_alone_decides(augment: Augmentation) -> None:
     images_B = torch.randint(256, (32, 3, 32, 32), generator=rng()).to(torch.uint8)
     shared = rng(1)
-    first_B, second_B = strong(images_B, shared), strong(images_B, shared)
+    first_B, second_B = augment(images_B, shared), augment(images_B, shared)
     torch.manual_seed(9)
-    assert torch.equal(first_B, strong(images_B, rng(1)))
+    assert torch.equal(first_B, augment(images_B, rng(1)))
     assert not torch.equal(first_B, second_B)
     channels_last = images_B.to(memory_format=torch.channels_last)
-    assert torch.equal(first_B, strong(channels_last, rng(1)))
+    assert torch.equal(first_B, augment(channels_last, rng(1)))
 
 
-def test_images_of_a_batch_are_independent() -> None:
-    strong = Strong(n_ops=4, padding=0.125, flip=0.5, cutout=0.5)
+@EACH
+def test_images_of_a_batch_are_independent(augment: Augmentation) -> None:
     image = torch.randint(256, (1, 3, 32, 32), generator=rng()).to(torch.uint8)
     same_B = image.repeat(64, 1, 1, 1)
-    out_B = strong(same_B, rng(1))
-    assert len(out_B.flatten(1).unique(dim=0)) == 64
+    out_B = augment(same_B, rng(1))
+    assert len(out_B.flatten(1).unique(dim=0)) > 40  # of 64, at random; weak augmentation has 162
     other_B = same_B.clone()
     other_B[10] = 255 - other_B[10]
-    unlike = (strong(other_B, rng(1)) != out_B).flatten(1).any(1)
+    unlike = (augment(other_B, rng(1)) != out_B).flatten(1).any(1)
     assert unlike.nonzero().flatten().tolist() in ([10], [])
 
 
 def test_every_crop_and_half_the_flips_occur() -> None:
     image_B = torch.zeros(4000, 1, 8, 8, dtype=torch.uint8)
     image_B[:, :, 4, 4] = 1
-    out_B = Strong(n_ops=0, padding=0.125, flip=0.0, cutout=0.0)(image_B, rng())
+    out_B = Weak(padding=0.125, flip=0.0)(image_B, rng())
     where = out_B.squeeze(1).nonzero()[:, 1:]
     counts = where.unique(dim=0, return_counts=True)
     assert counts[0].tolist() == [[y, x] for y in (3, 4, 5) for x in (3, 4, 5)]
     # 4000 / 9 = 444, standard deviation 20.
     assert int(counts[1].min()) > 344
     assert int(counts[1].max()) < 544
-    flipped = Strong(n_ops=0, padding=0.0, flip=0.5, cutout=0.0)(image_B, rng())[:, 0, 4, 3].sum()
-    # Standard deviation 32.
-    assert abs(int(flipped) - 2000) < 160
+    for augment in (Weak(padding=0.0, flip=0.5), Published(n_ops=0, flip=0.5, cutout=0.0)):
+        flipped = augment(image_B, rng())[:, 0, 4, 3].sum()
+        # Standard deviation 32.
+        assert abs(int(flipped) - 2000) < 160
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
     images_B = pictures((3, 32, 32))
-    assert torch.equal(Strong(n_ops=0, padding=0.0, flip=0.0, cutout=0.0)(images_B, rng()), images_B)
-    assert torch.equal(Strong(n_ops=0, padding=0.0, flip=1.0, cutout=0.0)(images_B, rng()), images_B.flip(3))
+    for flip, expected_B in ((0.0, images_B), (1.0, images_B.flip(3))):
+        assert torch.equal(Strong(n_ops=0, padding=0.0, flip=flip, cutout=0.0)(images_B, rng()), expected_B)
+        assert torch.equal(Published(n_ops=0, flip=flip, cutout=0.0)(images_B, rng()), expected_B)
+        assert torch.equal(Weak(padding=0.0, flip=flip)(images_B, rng()), expected_B)
 
 
-def test_the_ranges_are_the_papers() -> None:
-    assert len(NAMES) == len(set(NAMES)) == 14
-    assert {op.__name__: (low, high) for op, low, high in PIXEL_OPS if high} == {
-        **dict.fromkeys(("brightness", "contrast", "colour", "sharpness"), (0.05, 0.95)),
-        "posterize": (4, 8),
-        "solarize": (0, 1),
-    }
+def test_there_are_fourteen_operations() -> None:
+    assert len(NAMES) == 14
+    assert set(NAMES) == set(FIXMATCH)
 
 
+@EACH
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
@@ -357,12 +442,11 @@ def test_the_ranges_are_the_papers() -> None:
     ],
     ids=str,
 )
-def test_only_uint8_images(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    strong = Strong(n_ops=4, padding=0.125, flip=0.5, cutout=0.5)
-    with pytest.raises(BadInput, match=r"finetune\.augment=null"):
-        strong.check(shape[1:], dtype)
-    with pytest.raises(BadInput, match=r"finetune\.augment=null"):
-        strong(torch.zeros(shape, dtype=dtype), rng())
+def test_only_uint8_images(shape: tuple[int, ...], dtype: torch.dtype, augment: Augmentation) -> None:
+    with pytest.raises(BadInput, match=r"^train\.augment: .*; set train\.augment=null"):
+        augment.check(shape[1:], dtype, "train.augment")
+    with pytest.raises(BadInput, match=r"^augment: augmentation takes uint8 images"):
+        augment(torch.zeros(shape, dtype=dtype), rng())
 
 
 @pytest.mark.parametrize(
@@ -370,6 +454,40 @@ def test_only_uint8_images(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     [("n_ops", -1), ("n_ops", 1.5), ("padding", 4), ("padding", -0.1), ("flip", 1.1), ("cutout", math.nan)],
 )
 def test_a_bad_hyperparameter_is_named(name: str, value: float) -> None:
-    good: dict[str, Any] = {"n_ops": 4, "padding": 0.125, "flip": 0.5, "cutout": 0.5}
-    with pytest.raises(BadInput, match=rf"finetune\.augment\.{name}={value}"):
-        Strong(**{**good, name: value})
+    given_somewhere = False
+    for augment in (WEAK, STRONG, PUBLISHED):
+        if hasattr(augment, name):
+            given_somewhere = True
+            with pytest.raises(BadInput, match=rf"^finetune\.augment\.{name}={value}: must be"):
+                dataclasses.replace(augment, **{name: value}).check(
+                    (1, 8, 8), torch.uint8, "finetune.augment"
+                )
+    assert given_somewhere
+
+
+def test_a_network_is_trained_on_what_comes_after_standardising() -> None:
+    seen = []
+
+    class Marked(Augmentation):
+        def __call__(self, images_B: Tensor, rng: torch.Generator) -> Tensor:
+            return 255 - images_B
+
+        def after(self, x_B: Tensor, rng: torch.Generator) -> Tensor:
+            return x_B + 1000
+
+    class Seeing(MLP):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            if self.training:
+                seen.append(x.clone())
+            return super().forward(x)
+
+    labels = torch.arange(8) % 2
+    images = torch.arange(8).repeat_interleave(4).view(8, 1, 2, 2).to(torch.uint8)
+    examples = Examples(images, labels)
+    task = Task(examples, examples, 2, mean=(100.0,), std=(2.0,))
+    learner = make_learner(
+        task, network=lambda shape, n: Seeing(shape, n, [4], 0.0), augment=Marked(), max_epochs=1
+    )
+    learner.fit(labelled_pool(task, 8), rng())
+    trained_on = torch.cat(seen).flatten(1)
+    assert trained_on.sort(0).values.tolist() == [[(255 - v - 100) / 2 + 1000] * 4 for v in range(7, -1, -1)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hetal.errors import BadInput
-from tests.command_line import TOY, only, options, records, run_here
+from tests.command_line import TOY, composed, only, options, records, run_here
 
 
 def toy(root, *overrides):
@@ -48,6 +48,41 @@ def test_finetune(finetune, alg, tmp_path):
         rows += ["finetune.min_rows=1", "finetune.confidence=0"]
     rounds = toy(tmp_path, *rows)
     assert all((r["n_pseudo"] is not None) == (finetune != "none") for r in rounds)
+
+
+@pytest.mark.parametrize("augment", ["weak", "strong", "published"])
+def test_augmentation_in_training(augment, tmp_path):
+    assert toy(tmp_path / "with", f"train.augment={augment}") != toy(tmp_path / "without")
+
+
+@pytest.mark.parametrize("loss", ["gce", "sce", "small_loss"])
+def test_losses_for_noisy_labels(loss, tmp_path):
+    assert toy(tmp_path / "it", f"train.loss={loss}") != toy(tmp_path / "cross_entropy")
+
+
+@pytest.mark.parametrize(
+    ("typed", "target"),
+    [
+        ("finetune=pseudo_label", "Strong"),
+        ("finetune=published", "Published"),
+        ("finetune=published finetune.augment=strong", "Strong"),
+        ("finetune=pseudo_label finetune.augment=weak", "Weak"),
+        ("finetune=published finetune.augment=null", None),
+        ("+experiment=paper", "Published"),
+        ("+experiment=paper finetune.augment=weak", "Weak"),
+    ],
+)
+def test_what_augments_fine_tuning(typed, target, tmp_path):
+    chosen = composed(*typed.split(), root=tmp_path)
+    assert chosen.train.augment is None
+    augment = chosen.finetune.augment
+    if target is None:
+        assert augment is None
+    else:
+        # All as the same option of train.augment has it.
+        in_training = composed(f"train.augment={target.lower()}", root=tmp_path).train.augment
+        assert augment == in_training
+        assert augment._target_ == f"hetal.augment.{target}"
 
 
 @pytest.mark.parametrize("tracker", options("tracker"))
@@ -132,6 +167,14 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
         (["noise.noisy_class=10"], "noisy_class=10"),
         (["data.n_train=3"], "data.n_train=3"),
         (["finetune=pseudo_label", "data=four_moons"], "finetune.augment=null"),
+        (["train.augment=weak", "data=four_moons"], r"train\.augment: .*; set train\.augment=null"),
+        (
+            ["train.augment=weak", "train.augment.padding=0.7"],
+            r"train\.augment\.padding=0\.7: must be in 0\.\.0\.5",
+        ),
+        (["finetune=published", "finetune.augment.n_ops=-1"], r"finetune\.augment\.n_ops=-1: must be"),
+        (["train.augment=weak", "train.augment._target_=hetal.train.GCE"], r"train\.augment\._target_=hetal\.train\.GCE: must be a Augm"),
+        (["train.loss=gce", "train.loss.q=0"], r"train\.loss\.q=0: must be in 0\.001\.\.1"),
         (["alg._target_=hetal.algs.lost.Lost"], "hetal.algs.lost.Lost"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

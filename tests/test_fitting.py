@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from hetal.augment import Strong
+from hetal.augment import Published, Weak
 from hetal.errors import Stopped
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
@@ -85,11 +85,12 @@ def test_continued_convolutions_and_augmentation_too():
     task = images()
     tune = PseudoLabel(
         confidence=0.0, lr_factor=2.0, min_rows=1, replace_labels=False,
-        augment=Strong(n_ops=2, padding=0.1, flip=0.5, cutout=0.5),
+        augment=Published(n_ops=2, flip=0.5, cutout=0.5),
     )  # fmt: skip
     learner = make_learner(
         task,
         network=lambda shape, n: ResNet(shape, n, [4, 4, 4, 4], [1, 1, 1, 1]),
+        augment=Weak(padding=0.1, flip=0.5),
         finetune=tune,
         max_epochs=3,
     )

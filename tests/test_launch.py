@@ -191,6 +191,9 @@ MISTYPED = {
     "a b": "a b: must be KEY=VALUE",
     "root=${": "root=${: cannot be read (",
     "name=${nope}": "name: Interpolation key 'nope' not found",
+    "train.augment=wek": "train.augment=wek: no such choice; did you mean weak? there are none, published,",
+    "train.augment=5": "train.augment=5: must be one of the choices of train.augment",
+    "finetune.augment=weak": "finetune.augment: the finetune that is chosen has no augment; choose another",
     "+hydra.sweeper.params.seed=1": "+hydra.sweeper.params.seed=1: cannot be set (",
     "hydra.run.dir=null": "hydra.run.dir=null: field 'hydra.run.dir' is not Optional",
 }
@@ -210,7 +213,9 @@ def test_what_is_mistyped_is_answered_with_the_nearest_there_is(override, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("override", ["seed=1,2", "seed=range(3)", "alg=glob(*)"])
+@pytest.mark.parametrize(
+    "override", ["seed=1,2", "seed=range(3)", "alg=glob(*)", "train.augment=weak,strong"]
+)
 def test_several_values_are_for_sweeps(override, tmp_path):
     said = answer_of(override, *under(tmp_path))
     assert said == f"{override}: several values need -m, which runs each; a list is written KEY=[A,B]"
@@ -223,6 +228,11 @@ def test_a_sweep_that_cannot_be_composed_is_answered_alike(override, tmp_path):
     said = answer_of("-m", override, "seed=3,4", "dry_run=true", *under(tmp_path))
     assert said.startswith(MISTYPED[override])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_settings_of_a_choice_inside_a_group_are_known(tmp_path):
+    said = answer_of("train.augment=weak", "train.augment.paddin=0.2", *under(tmp_path))
+    assert said.startswith("train.augment.paddin: no such setting; did you mean train.augment.padding")
 
 
 def under(path: Path) -> list[str]:

@@ -112,7 +112,7 @@ def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | 
     elif isinstance(error, (TypeError, ValueError)) and (typed := _no_choice(arguments, conf)):
         group = typed.partition("=")[0].lstrip("+")
         numbers = ", or a number" * (group == GROUP)
-        message = f"{typed}: must be one of the choices of {group}{numbers}; --help lists them"
+        message = f"{_as_typed(typed)}: must be one of the choices of {_as_typed(group)}{numbers}; --help lists them"
     elif isinstance(error, ValueError) and "in defaults" in str(error):
         message = (
             f"a defaults list of the configs: {_first_line(error)}; an option is named by text, as mult: x4"
@@ -134,8 +134,10 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         mean = f"did you mean {' or '.join(near)}? " if near else ""
         numbers = ", and any number from 0" * (group == GROUP)
         there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
-        key = group.replace("/", ".") if group in nested_groups() else group
-        return f"{key}={name}: no such choice; {mean}{there}"
+        return f"{_as_typed(group)}={name}: no such choice; {mean}{there}"
+    if (match := re.match(r"Could not override '([^']+)'", text)) and match[1] in nested_groups():
+        above, name = match[1].split("/")
+        return f"{_as_typed(match[1])}: the {above} that is chosen has no {name}; choose another {above}"
     deleted = re.match(r"Could not delete from config. '([^']+)' does not exist", text)
     if match := deleted or re.match(r"Could not override '([^']+)'", text):
         known = _settings(arguments, conf)
@@ -147,7 +149,7 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if match := re.match(r"Multiple values for ([^.]+)\.", text):
         return f"{match[1]}: is chosen twice; choose it once, without +"
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
-        return f"{match[1]}: several values need -m, which runs each; a list is written KEY=[A,B]"
+        return f"{_as_typed(match[1])}: several values need -m, which runs each; a list is written KEY=[A,B]"
     if (match := re.search(r"\$\{.*\}", text)) and (
         typed := [word for word in arguments if match[0] in word]
     ):
@@ -157,6 +159,12 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         text = f"{match[1]}: {_first_line(cause) if cause else 'cannot be set'}"
         return " ".join(text.split())
     return " ".join(text.split("\n\n")[0].split())
+
+
+def _as_typed(word: str) -> str:
+    """Return a group inside another, alone or before what is chosen, as it is typed: with a dot."""
+    group, equals, value = word.partition("=")
+    return (group.replace("/", ".") if group in nested_groups() else group) + equals + value
 
 
 def _unreadable(error: OverrideParseException) -> str:
@@ -199,7 +207,7 @@ def _parsed(arguments: Sequence[str]) -> list[Override]:
 
 def _composed(arguments: Sequence[str], conf: Path) -> DictConfig:
     """Compose what can be composed of a command line: its choices, else the defaults."""
-    groups = {path.name for path in conf.iterdir() if path.is_dir()}
+    groups = {*(path.name for path in conf.iterdir() if path.is_dir()), *nested_groups()}
     chosen = []
     for one in _parsed(arguments):
         if one.key_or_group.split("@")[0] in groups and not one.is_delete():

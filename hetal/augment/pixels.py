@@ -102,15 +102,14 @@ def equalize(images_B: Tensor, _: Tensor) -> Tensor:
     return table.gather(2, value).view_as(images_B)
 
 
-# FixMatch (Sohn et al., 2020), table 12: the operation, its smallest and its largest magnitude.
-PIXEL_OPS: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float, float], ...] = (
-    (identity, 0, 0),
-    (autocontrast, 0, 0),
-    (equalize, 0, 0),
-    (brightness, 0.05, 0.95),
-    (contrast, 0.05, 0.95),
-    (colour, 0.05, 0.95),
-    (sharpness, 0.05, 0.95),
-    (posterize, 4, 8),
-    (solarize, 0, 1),
+PIXEL_OPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    identity,
+    autocontrast,
+    equalize,
+    brightness,
+    contrast,
+    colour,
+    sharpness,
+    posterize,
+    solarize,
 )

@@ -1,8 +1,7 @@
-"""Geometric operations: the warps of RandAugment (Cubuk et al., 2020), crop, flip and cutout.
+"""Warps of RandAugment (Cubuk et al., 2020), with one magnitude per image.
 
 A warp sets pixel (x, y) to the input's pixel (floor(ax + by + c), floor(dx + ey + f)), like Pillow's affine transform,
 with coefficients in 16.16 fixed point, so that every device reads the same pixel. Pixels from outside an image are 0.
-Cutout is that of DeVries, Taylor (2017), arXiv:1708.04552, filled with FixMatch's grey.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ONE = 1 << 16  # 1.0 in 16.16 fixed point
-GREY = 127
 
-# FixMatch (Sohn et al., 2020), table 12: the largest magnitude in either direction, in degrees, slope, share of the
-# side.
-WARPS = {"rotate": 30.0, "shear_x": 0.3, "shear_y": 0.3, "translate_x": 0.3, "translate_y": 0.3}
+# Their magnitudes are in degrees, in slope, and in shares of the side.
+WARPS = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
 
 def warp_matrices(op_B: Tensor, magnitude_B: Tensor, height: int, width: int) -> Tensor:
@@ -63,30 +60,12 @@ def warp(images_B: Tensor, matrix_B6: Tensor) -> Tensor:
         images_B: (B, C, H, W) uint8, sides under 8192.
         matrix_B6: (B, 6) int32, a..f in 16.16 fixed point.
     """
-    y, x = _axes(images_B)
+    y, x = axes(images_B)
     a, b, c, d, e, f = matrix_B6.view(-1, 6, 1, 1).unbind(1)
     return pick(images_B, (d * x + (e * y + f)) >> 16, (a * x + (b * y + c)) >> 16)
 
 
-def crop_flip_cut(images_B: Tensor, plan_B5: Tensor, hole: tuple[int, int]) -> Tensor:
-    """Return images shifted with zero padding, then flipped, then with a grey rectangle, clipped at the border.
-
-    Args:
-        images_B: (B, C, H, W) uint8.
-        plan_B5: (B, 5) int32: rows and columns to shift up and left, 1 to flip or 0, row and column of the rectangle's
-            first pixel.
-        hole: height and width of the rectangle.
-    """
-    y, x = _axes(images_B)
-    up, left, flip, top, start = plan_B5.view(-1, 5, 1, 1).unbind(1)
-    picked_B = pick(images_B, y + up, torch.where(flip == 1, x.flip(0), x) + left)
-    rows, cols = (y >= top) & (y < top + hole[0]), (x >= start) & (x < start + hole[1])
-    # Products of uint8 are many times faster than a masked fill.
-    hole_B = (rows.to(torch.uint8) * cols.to(torch.uint8)).unsqueeze(1)
-    return picked_B.mul_(1 - hole_B).add_(hole_B * GREY)
-
-
-def _axes(images_B: Tensor) -> tuple[Tensor, Tensor]:
+def axes(images_B: Tensor) -> tuple[Tensor, Tensor]:
     """Return the row numbers (H, 1) and column numbers (W,) of images, int32."""
     height, width = images_B.shape[-2:]
     y = torch.arange(height, dtype=torch.int32, device=images_B.device)

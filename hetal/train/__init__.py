@@ -3,8 +3,21 @@
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Fitted
 from hetal.train.learner import Learner
+from hetal.train.losses import GCE, SCE, SmallLoss
 from hetal.train.optim import Adam, AdamW
 from hetal.train.schedule import warm_up_cosine
 from hetal.train.stopping import Plateau, Threshold
 
-__all__ = ["Adam", "AdamW", "Fitted", "Learner", "Plateau", "PseudoLabel", "Threshold", "warm_up_cosine"]
+__all__ = [
+    "GCE",
+    "SCE",
+    "Adam",
+    "AdamW",
+    "Fitted",
+    "Learner",
+    "Plateau",
+    "PseudoLabel",
+    "SmallLoss",
+    "Threshold",
+    "warm_up_cosine",
+]

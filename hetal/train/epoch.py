@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from hetal.augment import Augmentation
 from hetal.errors import Diverged
 from hetal.record.checkpoint import State
 from hetal.train.ema import EMA
@@ -16,8 +16,6 @@ from hetal.train.fitted import Pair, split
 from hetal.train.optim import make_optimizer
 from hetal.train.recipe import Recipe
 from hetal.train.schedule import MakeSchedule, Schedule
-
-Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 # Numbers gathered, augmented and standardised at once: several small batches together, since every operation has a
 # fixed cost, but no more than fits into caches.
@@ -40,7 +38,7 @@ class Training:
         rng: CPU generator of permutations and augmentation.
         schedule: of the learning rate; None keeps it constant.
         lr_factor: of the optimizer's learning rate.
-        augment: applied to stored images before they are standardised.
+        augment: applied to stored images before they are standardised, and to what comes of that; None for neither.
     """
 
     def __init__(
@@ -55,7 +53,7 @@ class Training:
         *,
         schedule: MakeSchedule | None = None,
         lr_factor: float = 1.0,
-        augment: Augment | None = None,
+        augment: Augmentation | None = None,
     ) -> None:
         self.network = network
         self.ema = ema
@@ -182,7 +180,7 @@ class Training:
         if self._augment is None:
             return self._as_stored(rows)
         images = self._images_M.index_select(0, self._source_L[rows])
-        return self._prepare(self._augment(images, self._rng))
+        return self._augment.after(self._prepare(self._augment(images, self._rng)), self._rng)
 
     def _as_stored(self, rows: Tensor) -> Tensor:
         if self._ready_L is not None:

@@ -1,8 +1,8 @@
 """Fine-tuning on pseudo-labels: confident predictions for unlabelled rows (LHD paper, semi-supervised fine-tuning).
 
 After training, unlabelled rows whose largest class probability exceeds a threshold get the predicted label and are
-added to the labelled rows; training continues with strong augmentation and a larger learning rate. The paper's code
-also replaces the labels that were *bought* by predictions; `replace_labels=True` reproduces that.
+added to the labelled rows; training continues with augmentation and a larger learning rate. The paper's code also
+replaces the labels that were *bought* by predictions; `replace_labels=True` reproduces that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hetal.augment import Strong
+from hetal.augment import Augmentation
 from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
@@ -35,14 +35,14 @@ class PseudoLabel:
         lr_factor: learning rate of fine-tuning divided by that of training.
         min_rows: fine-tuning is skipped with fewer rows than this (bought and pseudo-labelled together).
         replace_labels: also train on predictions for bought rows, as the paper's code does.
-        augment: strong augmentation, or None.
+        augment: of the images of fine-tuning, or None.
     """
 
     confidence: float
     lr_factor: float
     min_rows: int
     replace_labels: bool
-    augment: Strong | None
+    augment: Augmentation | None
 
     def __post_init__(self) -> None:
         if not 0 <= self.confidence <= 1:

@@ -203,6 +203,7 @@ class Fitting:
             self._pool.labels(ids),
             self._rng,
             schedule=recipe.schedule,
+            augment=recipe.augment,
         )
 
     def _tune(self, source_L: Tensor, labels_L: Tensor) -> None:

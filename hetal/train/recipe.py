@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from hetal.augment import Augmentation
 from hetal.errors import BadInput, make_part
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
@@ -58,6 +59,7 @@ class Recipe:
         label_smoothing: share of a label that is spread over all classes, in [0, 1); `loss` has it already, it is here
             to be refused beside a loss without it.
         clip_norm: gradients are scaled to at most this norm over all parameters; None does not. Not both clips.
+        augment: of the images in training; fine-tuning has its own. None for none.
     """
 
     network: Network
@@ -82,6 +84,7 @@ class Recipe:
     loss: Loss = field(default_factory=nn.CrossEntropyLoss)
     label_smoothing: float = 0.0
     clip_norm: float | None = None
+    augment: Augmentation | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip", "clip_norm"):
@@ -112,8 +115,11 @@ class Recipe:
             raise BadInput(f"train.compile=true: only on device=cuda, not on {self.device.type}")
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
             raise BadInput(f"train.checkpoint_minutes={self.checkpoint_minutes}: must be at least 0, or null")
+        image_shape, dtype = self.task.image_shape, self.task.train.images.dtype
+        if self.augment is not None:
+            self.augment.check(image_shape, dtype, "train.augment")
         if self.finetune is not None and self.finetune.augment is not None:
-            self.finetune.augment.check(self.task.image_shape, self.task.train.images.dtype)
+            self.finetune.augment.check(image_shape, dtype, "finetune.augment")
 
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights, drawn on the CPU so that they are the same on every device."""
