@@ -6,5 +6,17 @@ from hetal.train.learner import Learner
 from hetal.train.optim import Adam, AdamW
 from hetal.train.schedule import warm_up_cosine
 from hetal.train.stopping import Plateau, Threshold
+from hetal.train.warm_start import LastWeights, ShrinkPerturb
 
-__all__ = ["Adam", "AdamW", "Fitted", "Learner", "Plateau", "PseudoLabel", "Threshold", "warm_up_cosine"]
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Fitted",
+    "LastWeights",
+    "Learner",
+    "Plateau",
+    "PseudoLabel",
+    "ShrinkPerturb",
+    "Threshold",
+    "warm_up_cosine",
+]

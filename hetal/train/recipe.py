@@ -21,6 +21,7 @@ from hetal.train.optim import MakeOptimizer
 from hetal.train.precision import InBfloat16, arrange, takes_channels_last
 from hetal.train.schedule import MakeSchedule
 from hetal.train.stopping import Threshold
+from hetal.train.warm_start import WarmStart
 
 Network = Callable[[Sequence[int], int], nn.Module]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -58,6 +59,8 @@ class Recipe:
         label_smoothing: share of a label that is spread over all classes, in [0, 1); `loss` has it already, it is here
             to be refused beside a loss without it.
         clip_norm: gradients are scaled to at most this norm over all parameters; None does not. Not both clips.
+        warm_start: makes the network that a round starts from out of a fresh one and the weights that the last round
+            ended with, see `hetal.train.warm_start`; None for the fresh one.
     """
 
     network: Network
@@ -82,6 +85,7 @@ class Recipe:
     loss: Loss = field(default_factory=nn.CrossEntropyLoss)
     label_smoothing: float = 0.0
     clip_norm: float | None = None
+    warm_start: WarmStart | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip", "clip_norm"):
