@@ -67,6 +67,8 @@ MIX = [
     f"alg=lhd_published finetune=published finetune.confidence=0.3 finetune.min_rows=1 train.max_epochs=5 {KEEP}",
     f"alg=badge train/warm_start=last {TUNE}",
     f"alg=lhd {WARM} train=published {KEEP}",
+    f"alg=badge optimizer=sgd optimizer.lr=0.05 optimizer.momentum=0.9 schedule=cosine {WARM} {KEEP}",
+    f"alg=random optimizer=adamw schedule=warm_up_cosine train.label_smoothing=0.1 {KEEP}",
 ]
 
 counts: Counter[str] = Counter()

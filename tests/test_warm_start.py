@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hetal.algs import Random
 from hetal.budget import Budget
 from hetal.errors import BadInput
 from hetal.experiment import Setup
+from hetal.guard.training import check_training
 from hetal.loop import run
 from hetal.noise import NoisyPool
 from hetal.pool import Oracle, Pool
@@ -24,6 +26,7 @@ from hetal.record.writer import Record
 from hetal.rng import stream
 from hetal.train import LastWeights, ShrinkPerturb
 from hetal.train.fit import Fitting
+from hetal.watch.watcher import Watcher, Watchers
 from tests.command_line import only
 from tests.test_record import CHOICES, CPU, config
 from tests.toy import blobs, labelled_pool, make_learner
@@ -117,6 +120,19 @@ def test_a_warm_start_leaves_the_streams_as_they_are():
     assert plain.hand_on(one) is None
 
 
+def test_a_warm_start_that_fails_is_refused_before_training():
+    def fails(fresh, old):
+        fresh.load_state_dict({"lost": old["body.0.weight"]})
+
+    network = nn.Linear(2, 3)
+    with pytest.raises(BadInput, match=r"train\.warm_start: fails fails: KeyError") as caught:
+        check_training(network, make_learner(blobs(), warm_start=fails))
+    assert "\n" not in str(caught.value)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    check_training(network, make_learner(blobs(), warm_start=SHRINK))
+    assert same(network.state_dict(), before)
+
+
 def test_a_restart_begins_with_a_fresh_network():
     task = blobs()
     started = []
@@ -130,14 +146,14 @@ def test_a_restart_begins_with_a_fresh_network():
 # The record.
 
 
-def run_of(n_end: int, history: History, warm_start=SHRINK) -> History:
+def run_of(n_end: int, history: History, watchers=None, warm_start=SHRINK, **changes) -> History:
     task = blobs()
     n, source = len(task.train), torch.arange(len(task.train))
     oracle = Oracle(NoisyPool(task.train.images, source, task.train.labels, torch.zeros(n, dtype=torch.bool)))
-    learner = make_learner(task, max_epochs=2, warm_start=warm_start)
+    learner = make_learner(task, **{"max_epochs": 2, "warm_start": warm_start, **changes})
     pool, budget = Pool(task.train.images, source), Budget(8, 4, n_end)
     setup = Setup(task, pool, oracle, budget, learner, Random(), 0, torch.arange(8), "random")
-    summary = run(setup, history)
+    summary = run(setup, history, watchers)
     if isinstance(history, Record):
         history.finish(summary)
     return history
@@ -149,10 +165,10 @@ def no_git(monkeypatch):
     monkeypatch.setattr("hetal.record.writer.source", dict)
 
 
-def recorded(root: Path, n_end: int = 16) -> Record:
+def recorded(root: Path, n_end: int = 16, *args, **changes) -> Record:
     record = Record(config(root), CHOICES)
     with record.hold(CPU, "data", budget=Budget(8, 4, n_end)):
-        run_of(n_end, record)
+        run_of(n_end, record, *args, **changes)
     return record
 
 
@@ -215,6 +231,36 @@ def test_killed_before_any_write_and_run_again_it_leaves_the_same(tmp_path, monk
     # At the least, two files of weights, three each of purchases and rounds, and the weights that are removed.
     assert k > 2 + 3 + 3 + 1
     assert "weights-0.pt" in said
+
+
+class KilledAfter(Watcher):
+    """Kills the run in an epoch, before its state is on disk."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def epoch(self, epoch: int, accuracy: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def test_killed_within_a_round_momentum_and_schedule_go_on_too(tmp_path):
+    settings = {
+        "optimizer": partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        "schedule": partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=6),
+        "loss": nn.CrossEntropyLoss(label_smoothing=0.1),
+        "max_epochs": 6,
+        "checkpoint_minutes": 0,
+    }
+    whole = left(recorded(tmp_path / "whole", **settings))
+    root = tmp_path / "killed"
+    for epochs in (4, 5, 6, 3):  # in rounds 0, 1 and 2, each beginning after the epochs on disk
+        with pytest.raises(Killed):
+            recorded(root, 16, Watchers([KilledAfter(epochs)]), **settings)
+    killed = Record(config(root), CHOICES)
+    assert (len(killed.rounds), (killed.dir / "round.ckpt").exists()) == (2, True)
+    assert left(recorded(root, **settings)) == whole
 
 
 @pytest.mark.parametrize("first", [8, 16, 18])  # one round; whole queries; a short one
