@@ -105,3 +105,12 @@ class Budget:
             f"at {self.n_end}; n_end={' or '.join(map(str, sorted(ends)))} shows a part of it, name=OTHER runs this "
             "apart"
         )
+
+
+def first_to_repeat(rounds: Sequence[Round]) -> int:
+    """Return the first of `rounds`, at least one, that may have to be run again.
+
+    It is the last round, whose line a crash may have torn; or the round before, where its query was cut short by
+    `n_end`: a larger one makes that query in full.
+    """
+    return next(i for i, row in enumerate(rounds) if row.n_asked != rounds[0].n_asked or row is rounds[-1])

@@ -1,4 +1,4 @@
-"""The active-learning loop: train from scratch on all labelled rows, test, query, buy; until the budget is spent."""
+"""The active-learning loop: train on all labelled rows, test, query, buy; until the budget is spent."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
     for purchase in history.purchases:
         pool.reveal(purchase.ids, purchase.labels)
     strategy.resume(history.strategy_state)
+    weights = history.weights() if learner.warm_start else None
 
     while not budget.is_spent(history.rounds):
         t, n = len(history.rounds), budget.n_to_ask(history.rounds)
@@ -50,6 +51,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
                 fit = learner.fit(
                     pool,
                     stream(seed, "fit", t),
+                    previous=weights,
                     past_steps=sum(row.steps for row in history.rounds),
                     snapshot=setup.strategy.reads_snapshot,
                     on_epoch=watchers.epoch,
@@ -60,10 +62,10 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
             if n:
                 with clock("query"), watchers.query():
                     ids = strategy.query(fit.fitted, pool, n, seed, t)
-        purchase, state = buy(setup, ids), strategy.state()
+        purchase, state, weights = buy(setup, ids), strategy.state(), learner.hand_on(fit)
         row = measure(t, setup, fit, metrics, n, purchase, clock.seconds)
         watchers.purchase(purchase, fit)
-        history.append(row, purchase, state)
+        history.append(row, purchase, state, weights)
         pool.reveal(purchase.ids, purchase.labels)
         watchers.round(row)
     return summarise(history.rounds, history.purchases, oracle.clean_share)

@@ -47,6 +47,7 @@ SMALL = [
 ]  # fmt: skip
 KEEP = "train.checkpoint_minutes=0"
 TUNE = "finetune=pseudo_label finetune.confidence=0.3 finetune.min_rows=1 train.max_epochs=6"
+WARM = "train/warm_start=shrink_perturb"
 RESNET = "model=resnet model.widths=[4,4,4,4] train.max_epochs=3"
 MIX = [
     "alg=random noise=blank",
@@ -64,6 +65,10 @@ MIX = [
     f"alg=lhd_hidden noise=clean mult=0 {KEEP}",
     f"alg=random alg._target_=tests.test_acquire.Keeps {KEEP}",
     f"alg=lhd_published finetune=published finetune.confidence=0.3 finetune.min_rows=1 train.max_epochs=5 {KEEP}",
+    f"alg=badge train/warm_start=last {TUNE}",
+    f"alg=lhd {WARM} train=published {KEEP}",
+    f"alg=badge optimizer=sgd optimizer.lr=0.05 optimizer.momentum=0.9 schedule=cosine {WARM} {KEEP}",
+    f"alg=random optimizer=adamw schedule=warm_up_cosine train.label_smoothing=0.1 {KEEP}",
 ]
 
 counts: Counter[str] = Counter()
@@ -132,6 +137,7 @@ def left(root: Path) -> dict[str, object]:
         "summary": json.dumps(summary),
         "queries": {name: queries[name].tobytes() for name in queries.files},
         "pictures": (folder / "pictures.npz").read_bytes(),
+        "weights": {path.name: path.read_bytes() for path in folder.glob("weights-*.pt")},
         "config": config,
         "files": scraps,
     }
@@ -268,7 +274,7 @@ class _Torn:
 
 def operations(n: int | None, rng: random.Random) -> None:
     """Fail at each single file operation of a run, in every way; or at `n` of them."""
-    line = f"alg=lhd {KEEP} train.max_epochs=2 n_end=60"
+    line = f"alg=lhd {KEEP} {WARM} train.max_epochs=2 n_end=60"
     expected, _ = reference(line)
     cases = [(k, way) for k in range(1, 200) for way in Operation.WAYS]
     if n is not None:
@@ -325,7 +331,7 @@ def stop_and_finish(line: str, stopped: Path, finished: Path, n_rounds: int, rng
 
 def damages(n: int | None, rng: random.Random) -> None:
     """Damage each file that a stopped or finished run has left, in every way; or `n` of them."""
-    line = f"alg=lhd {KEEP}"
+    line = f"alg=lhd {KEEP} {WARM}"
     expected, _ = reference(line)
     with folder() as stopped, folder() as finished:
         stop_and_finish(line, stopped, finished, 1, rng)
@@ -354,6 +360,8 @@ def damages(n: int | None, rng: random.Random) -> None:
                         del expected_now["config"]  # for people; a finished run is not written to
                     if before == finished and path.name == "pictures.npz":
                         del expected_now["pictures"]  # for the report, which says that it is damaged
+                    if before == finished and path.name.startswith("weights-"):
+                        del expected_now["weights"]  # for a larger budget, which refuses it
                 else:
                     raise AssertionError(f"{what}: ended with {code}:\n{said}")
                 must_equal(root, expected_now, what)

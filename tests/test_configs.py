@@ -40,6 +40,12 @@ def test_train(train, tmp_path):
     toy(tmp_path, f"train={train}")
 
 
+@pytest.mark.parametrize("warm_start", options("train/warm_start"))
+def test_warm_start(warm_start, tmp_path):
+    toy(tmp_path, f"train/warm_start={warm_start}")
+    assert bool([*only(tmp_path).glob("weights-*.pt")]) == (warm_start != "none")
+
+
 @pytest.mark.parametrize("finetune", options("finetune"))
 @pytest.mark.parametrize("alg", ["badge", "lhd", "lhd_published"])
 def test_finetune(finetune, alg, tmp_path):

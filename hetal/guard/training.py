@@ -1,4 +1,4 @@
-"""Check of the optimizer, schedule and loss that a run will train with; each may be the user's own."""
+"""Check of the optimizer, schedule, loss and warm start that a run will train with; each may be the user's own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from hetal.errors import BadInput, describe_error
+from hetal.record.checkpoint import weights_of
 from hetal.train.optim import AnyOptimizer, make_optimizer
 from hetal.train.recipe import Recipe
 from hetal.train.schedule import Schedule
 
 
 def check_training(network: nn.Module, recipe: Recipe) -> None:
-    """Take a step on a copy of `network` and go through all epochs of the schedule, before any training.
+    """Take a step on a copy of `network`, go through the schedule and try the warm start, before any training.
 
     Args:
         network: new; not changed.
@@ -37,6 +38,9 @@ def check_training(network: nn.Module, recipe: Recipe) -> None:
     check_schedule(recipe, optimizer)
     with _one_line("optimizer", recipe.optimizer):
         optimizer.step([torch.zeros_like(p) for p in parameters])
+    if recipe.warm_start is not None:
+        with _one_line("train.warm_start", recipe.warm_start):
+            recipe.warm_start(copy.deepcopy(network), weights_of(network))
 
 
 def check_loss(recipe: Recipe) -> None:

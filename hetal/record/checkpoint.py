@@ -1,4 +1,4 @@
-"""State files: tensors and plain values with a checksum, for a round in progress and for a strategy."""
+"""State files: tensors and plain values with a checksum, for a round in progress and between rounds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from hetal.machine.files import write_atomically
 
 State = dict[str, Any]
+
+
+def weights_of(network: nn.Module) -> State:
+    """Return copies of all parameters and buffers of a network by name, on the CPU."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()}
 
 
 def packed(state: State) -> bytes:

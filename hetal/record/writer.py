@@ -3,9 +3,10 @@
 A run's folder holds `.hydra/` (the resolved config and the overrides), `rounds.jsonl` (one `Round` a line, the public
 record), `queries.npz` (every row bought), `summary.json` once finished, `provenance.json`, `curve.png`, and
 `pictures.npz` (for the report's pictures of purchases); with `keep_network=true` also `network.pt`, the state_dict of
-the last round's network; for a strategy that keeps state, `strategy-<round>.pt`, its state after each query.
+the last round's network; for a strategy that keeps state, `strategy-<round>.pt`, its state after each query; with warm
+starts `weights-<round>.pt`, what the next round starts from, of the rounds that may be run again.
 
-`rounds.jsonl` is the commit point: `queries.npz` is written first, and rows in it beyond `rounds.jsonl` are dropped.
+`rounds.jsonl` is the commit point: `queries.npz` and states are written first, and what they hold beyond it is dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from hetal.budget import Budget
-from hetal.errors import BadInput, RecordLocked, Unreadable
+from hetal.budget import Budget, first_to_repeat
+from hetal.errors import BadInput, RecordLocked
 from hetal.machine.files import (
     leftovers,
     make_folder,
@@ -35,7 +35,7 @@ from hetal.machine.files import (
     write_atomically,
     write_text,
 )
-from hetal.record.checkpoint import Checkpoint, State, read_state, write_state
+from hetal.record.checkpoint import Checkpoint, State, weights_of
 from hetal.record.history import History
 from hetal.record.holder import Holder
 from hetal.record.identity import (
@@ -45,8 +45,9 @@ from hetal.record.identity import (
     identifying_settings,
     with_content_digests,
 )
+from hetal.record.kept import Kept
 from hetal.record.provenance import environment_change, made_by, session, source
-from hetal.record.reader import REPAIR_HINT, RESTART_HINT, read_contents
+from hetal.record.reader import RESTART_HINT, read_contents
 from hetal.record.schema import START, Provenance, Purchase, Round
 from hetal.record.seal import queries_digests, seal
 
@@ -103,6 +104,8 @@ class Record(History):
         self._overrides = list(overrides)
         self._about: Provenance | None = None
         self._holder = Holder(self.dir)
+        self._states = Kept(self.dir, "strategy", "the next query")
+        self._weights_kept = Kept(self.dir, "weights", "the next round")
         if not force:
             self._load()
 
@@ -206,28 +209,30 @@ class Record(History):
         """
         if not self.rounds:
             return None
-        path = self._state_path(len(self.rounds) - 1)
-        try:
-            saved = read_state(path)
-        except FileNotFoundError:
-            raise BadInput(f"{path} is missing, which the next query depends on; {REPAIR_HINT}") from None
-        except (OSError, MemoryError) as error:
-            reason = getattr(error, "strerror", None) or "not enough memory"
-            raise Unreadable(f"cannot read {path}: {reason}; nothing was changed") from None
-        except Exception as error:  # torch's exception depends on which byte is wrong
-            raise BadInput(f"{path} is damaged ({type(error).__name__}); {REPAIR_HINT}") from None
-        if saved.get("after") != self.rounds[-1].queries_digest:
-            raise BadInput(f"{path} is damaged (it is of other queries); {REPAIR_HINT}")
-        state: State = saved["state"]
-        return state
+        return self._states.read(len(self.rounds) - 1, self.rounds[-1].queries_digest)
 
-    def append(self, row: Round, purchase: Purchase, state: State | None = None) -> None:
-        """Add a finished round, its purchase, and the state of its strategy after the query, if it keeps one."""
+    def weights(self) -> State | None:
+        """Return the weights that the last round ended with, for a warm start; None before the first round.
+
+        Raises:
+            BadInput: the file is missing or damaged.
+        """
+        t = len(self.rounds) - 1
+        # A last round hands nothing on, and nothing follows it.
+        needed = self.rounds and self.rounds[t].n_bought
+        return self._weights_kept.read(t, self.rounds[t].queries_digest) if needed else None
+
+    def append(
+        self, row: Round, purchase: Purchase, state: State | None = None, weights: State | None = None
+    ) -> None:
+        """Add a finished round, see `hetal.record.history.History.append`."""
         self._holder.check()
         self.purchases.append(purchase)
         *_, digest = queries_digests(self.purchases)
         if state is not None:
-            write_state(self._state_path(row.round), {"after": digest, "state": state})
+            self._states.write(row.round, digest, state)
+        if weights is not None and row.n_bought:
+            self._weights_kept.write(row.round, digest, weights)
         values = dataclasses.asdict(dataclasses.replace(row, queries_digest=digest))
         del values["digest"]
         previous = self.rounds[-1].digest if self.rounds else self.hash
@@ -236,13 +241,12 @@ class Record(History):
         self.rounds.append(Round(**json.loads(line)))
         self._write_queries()
         self._write_rounds()
-        remove(self.dir / "round.ckpt")
+        self._tidy()
 
     def keep_network(self, network: nn.Module) -> None:
         """Write the weights of the last round's network; called before the round is added, so none lacks them."""
         self._holder.check()
-        weights = {name: value.cpu() for name, value in network.state_dict().items()}
-        write_atomically(self.dir / "network.pt", lambda file: torch.save(weights, file))
+        write_atomically(self.dir / "network.pt", lambda file: torch.save(weights_of(network), file))
 
     def kept_network(self) -> dict[str, torch.Tensor] | None:
         """Return the weights that `keep_network` wrote; None if there are none or they cannot be read."""
@@ -262,7 +266,7 @@ class Record(History):
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         self._holder.check()
-        remove(self.dir / "round.ckpt")
+        self._tidy()
         self._write_sealed("summary.json", summary, self.rounds[-1].digest)
         self.summary = dict(summary)
 
@@ -329,13 +333,17 @@ class Record(History):
         text = json.dumps(values, indent=2, allow_nan=False)
         write_text(self.dir / name, seal(text, previous))
 
-    def _state_path(self, t: int) -> Path:
-        return self.dir / f"strategy-{t}.pt"
+    def _tidy(self) -> None:
+        """Remove what the rounds on record have made needless."""
+        remove(self.dir / "round.ckpt")
+        first = first_to_repeat(self.rounds)
+        self._weights_kept.remove(but=[row.round for row in self.rounds[max(first - 1, 0) :] if row.n_bought])
 
     def _forget(self) -> None:
-        states = self.dir.glob("strategy-[0-9]*.pt")
-        for old in [*states, *(self.dir / name for name in OUTPUTS)]:
-            remove(old)
+        self._states.remove()
+        self._weights_kept.remove()
+        for name in OUTPUTS:
+            remove(self.dir / name)
         remove_folders(self.dir / "wandb", f"offline-run-*-{glob.escape(self.hash)}-*")
 
     def _load(self) -> None:

@@ -7,6 +7,7 @@ from hetal.train.losses import GCE, SCE, SmallLoss
 from hetal.train.optim import Adam, AdamW
 from hetal.train.schedule import warm_up_cosine
 from hetal.train.stopping import Plateau, Threshold
+from hetal.train.warm_start import LastWeights, ShrinkPerturb
 
 __all__ = [
     "GCE",
@@ -14,9 +15,11 @@ __all__ = [
     "Adam",
     "AdamW",
     "Fitted",
+    "LastWeights",
     "Learner",
     "Plateau",
     "PseudoLabel",
+    "ShrinkPerturb",
     "SmallLoss",
     "Threshold",
     "warm_up_cosine",

@@ -21,6 +21,7 @@ from hetal.train.finetune import PseudoLabels
 from hetal.train.fitted import Fitted
 from hetal.train.recipe import Recipe
 from hetal.train.snapshot import SnapshotWatch
+from hetal.train.warm_start import Weights
 
 # Attributes of a `Fitting` that are plain numbers; keys of the state on disk.
 PLAIN = ("epochs", "accuracy", "_steps", "_restarts", "_trained")
@@ -58,6 +59,7 @@ class Fitting:
         rng: CPU generator of permutations and augmentation; the caller has seeded the global generators.
         past_steps: optimiser steps of all earlier rounds.
         snapshot: keep the pair of networks that LHD compares.
+        previous: weights that the last round ended with, for a warm start of the first attempt; None in round 0.
 
     Attributes:
         epochs: finished so far, restarts and fine-tuning included.
@@ -65,13 +67,20 @@ class Fitting:
     """
 
     def __init__(
-        self, recipe: Recipe, pool: Pool, rng: torch.Generator, past_steps: int, snapshot: bool
+        self,
+        recipe: Recipe,
+        pool: Pool,
+        rng: torch.Generator,
+        past_steps: int,
+        snapshot: bool,
+        previous: Weights | None = None,
     ) -> None:
         self._recipe = recipe
         self._pool = pool
         self._rng = rng
         self._past_steps = past_steps
         self._wants_snapshot = snapshot
+        self._previous = previous
         self.epochs = 0
         self.accuracy = 0.0
         self._steps = 0  # of abandoned attempts, and of training once fine-tuning has begun
@@ -180,9 +189,11 @@ class Fitting:
             self._fitted = fitted
 
     def _begin(self) -> None:
-        """Start an attempt with a fresh network."""
+        """Start an attempt with a fresh network; the first, of a warm start, from the last round's weights."""
         recipe, steps = self._recipe, self._past_steps + self._steps
         network, start = recipe.new_network(), None
+        if recipe.warm_start is not None and self._previous is not None and self._restarts == 0:
+            recipe.warm_start(network, self._previous)
         if recipe.own_ema:
             # Drawn from a forked generator, so that dropout and restarts are the same as without `own_ema`.
             device = recipe.device

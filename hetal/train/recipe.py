@@ -22,6 +22,7 @@ from hetal.train.optim import MakeOptimizer
 from hetal.train.precision import InBfloat16, arrange, takes_channels_last
 from hetal.train.schedule import MakeSchedule
 from hetal.train.stopping import Threshold
+from hetal.train.warm_start import WarmStart
 
 Network = Callable[[Sequence[int], int], nn.Module]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -60,6 +61,8 @@ class Recipe:
             to be refused beside a loss without it.
         clip_norm: gradients are scaled to at most this norm over all parameters; None does not. Not both clips.
         augment: of the images in training; fine-tuning has its own. None for none.
+        warm_start: makes the network that a round starts from out of a fresh one and the weights that the last round
+            ended with, see `hetal.train.warm_start`; None for the fresh one.
     """
 
     network: Network
@@ -85,6 +88,7 @@ class Recipe:
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     augment: Augmentation | None = None
+    warm_start: WarmStart | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip", "clip_norm"):
