@@ -127,7 +127,7 @@ class Fitting:
         return Fit(
             fitted=self._fitted,
             epochs=self.epochs,
-            steps=self._steps + self._training.steps,
+            steps=self._steps + self._training.steps + (self._paused.steps if self._paused else 0),
             restarts=self._restarts,
             accuracy=self._train_accuracy,
             snapshot_epoch=self._watch.epoch if self._watch else None,
