@@ -201,7 +201,7 @@ def test_lhd_reads_losses_after_and_features_before_fine_tuning():
     pool = make_pool()
     before, after = fitted_on(pool, seed=0), fitted_on(pool, seed=5)
     tuned = fitted_on(pool, seed=5)
-    tuned._snapshot, tuned.fine_tuned = before.snapshot, True
+    tuned._snapshot, tuned.tuned = before.snapshot, tuned.networks
     images = pool.images_M
     dl, dh = LHD(lhd_embedding, None)._gaps(tuned, images)
     torch.testing.assert_close(dl, LHD(lhd_embedding, None)._gaps(after, images)[0])

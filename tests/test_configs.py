@@ -179,7 +179,10 @@ def test_clean_is_one_run_whatever_mult_is(tmp_path):
             r"train\.augment\.padding=0\.7: must be in 0\.\.0\.5",
         ),
         (["finetune=published", "finetune.augment.n_ops=-1"], r"finetune\.augment\.n_ops=-1: must be"),
-        (["train.augment=weak", "train.augment._target_=hetal.train.GCE"], r"train\.augment\._target_=hetal\.train\.GCE: must be a Augm"),
+        (
+            ["train.augment=weak", "train.augment._target_=hetal.train.GCE"],
+            r"train\.augment\._target_=hetal\.train\.GCE: must be a Augm",
+        ),
         (["train.loss=gce", "train.loss.q=0"], r"train\.loss\.q=0: must be in 0\.001\.\.1"),
         (["alg._target_=hetal.algs.lost.Lost"], "hetal.algs.lost.Lost"),
     ],

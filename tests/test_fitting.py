@@ -17,6 +17,12 @@ from hetal.train.fit import Fitting
 from tests.toy import blobs, labelled_pool, make_learner
 
 TUNE = PseudoLabel(confidence=0.4, lr_factor=10.0, min_rows=1, replace_labels=True, augment=None)
+PUBLISHED = {
+    "own_ema": True,
+    "ema_on_batches": True,
+    "falls_over_restarts": True,
+    "finetune_at_snapshot": True,
+}
 
 
 def images(n=24) -> Task:
@@ -36,12 +42,16 @@ SETTINGS = {
     },
     "fine-tuning": {"finetune": TUNE, "max_epochs": 4},
     "an early snapshot": {"falling_epochs": 1, "lr": 0.1, "max_epochs": 12},
+    "fine-tuning in the middle": {**PUBLISHED, "finetune": TUNE, "max_epochs": 4, "falling_epochs": 1},
+    "published, restarts": {
+        **PUBLISHED, "finetune": TUNE, "restart_every": 4, "restart_below": 1.1, "max_epochs": 6, "falling_epochs": 1,
+    },
 }  # fmt: skip
 
 
 def bits(fit) -> list:
     fitted = fit.fitted
-    pairs = [fitted.networks, fitted.snapshot]
+    pairs = [pair for pair in (fitted.networks, fitted.snapshot, fitted.tuned) if pair]
     tensors = [t for pair in pairs for net in (pair.online, pair.ema) for t in net.state_dict().values()]
     numbers = [fit.epochs, fit.steps, fit.restarts, fit.accuracy, fit.snapshot_epoch]
     return [*numbers, *(t.tolist() for t in [*tensors, *(fit.pseudo or ())])]
@@ -81,7 +91,8 @@ def test_continued_after_any_epoch_gives_the_same_bits(name):
     assert n_epochs >= 6
 
 
-def test_continued_convolutions_and_augmentation_too():
+@pytest.mark.parametrize("changes", [{}, {**PUBLISHED, "falling_epochs": 1}], ids=["sound", "published"])
+def test_continued_convolutions_and_augmentation_too(changes):
     task = images()
     tune = PseudoLabel(
         confidence=0.0, lr_factor=2.0, min_rows=1, replace_labels=False,
@@ -93,6 +104,7 @@ def test_continued_convolutions_and_augmentation_too():
         augment=Weak(padding=0.1, flip=0.5),
         finetune=tune,
         max_epochs=3,
+        **changes,
     )
     assert check_every_epoch(learner, labelled_pool(task, 12)) == 6
 

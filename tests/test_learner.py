@@ -196,10 +196,13 @@ class FakeTraining:
 )
 def test_snapshot_is_taken_after_five_falls_in_a_row(gaps, at):
     watch, training = SnapshotWatch(5), FakeTraining()
+    moments = []
     for gap in gaps:
         training.epoch(0.5 + gap, 0.5)
-        watch.look(training)
-    pair = watch.keep(training)
+        moments.append(watch.look(training))
+    moments[-1] |= watch.keep(training)
+    assert moments == [epoch == at for epoch in range(1, len(gaps) + 1)]
+    pair = watch.pair
     assert watch.epoch == at
     assert pair.weight.item() == at
     training.pair.weight.data.fill_(-1)

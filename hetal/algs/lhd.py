@@ -5,8 +5,11 @@ Distributions (ECAI 2023, arXiv 2211.00928). With the online network f and its m
 
     dl(x) = |CE(f'(x), y) - CE(f(x), y)|,   dh(x) = h'(x) - h(x),   g(x) = dl(x) dh(x)
 
-then k-means++ seeding on g. Both networks are those of the moment T, see `hetal.train.snapshot`; after fine-tuning, dl
-is computed with the fine-tuned networks and dh with the snapshot.
+then k-means++ seeding on g. Both networks are those of the moment T, see `hetal.train.snapshot`; with fine-tuning, dl
+is read from the fine-tuned networks and dh from the snapshot before it.
+
+The paper's code reads h' in train mode, in passes over the pool that overwrite the running statistics of batch norm,
+and then l' in evaluation mode, with what is left of these. `batch_statistics` reproduces both.
 """
 
 from __future__ import annotations
@@ -43,8 +46,9 @@ class LHD(QueryStrategy):
             an ablation of it.
         batch_statistics: compute h' with the moving average in train mode, on batches of this many rows of the pool in
             order of id, as the paper's code does (64); there noisy rows come last, here ids are in random order.
-            Outputs then depend on rows, not only on images, so that every row is passed through the network. None
-            computes h' in evaluation mode, like all other outputs.
+            Outputs then depend on rows, not only on images, so that every row is passed through the network. Without
+            fine-tuning, which renews them, the losses of the moving average are then read with the running statistics
+            that this leaves. None computes h' in evaluation mode, like all other outputs.
 
     Raises:
         BadInput: `batch_statistics` is below 2.
@@ -70,14 +74,17 @@ class LHD(QueryStrategy):
         """Return the gaps dl (P,) and dh (P, D) of P images."""
         pair = fitted.snapshot
         online = fitted.outputs(pair.online, images)
-        ema = fitted.outputs(pair.ema, images)
-        hidden = ema.features
-        if self.batch_statistics is not None:
-            hidden = fitted.outputs(pair.ema, images, self.batch_statistics).features
+        if self.batch_statistics is None:
+            ema = fitted.outputs(pair.ema, images)
+            hidden = ema.features
+        else:
+            in_train_mode, overwritten = fitted.train_mode_outputs(pair.ema, images, self.batch_statistics)
+            hidden = in_train_mode.features
+            ema = fitted.outputs(overwritten, images)
         hidden_gap = hidden - online.features
-        if fitted.fine_tuned:
-            online = fitted.outputs(fitted.networks.online, images)
-            ema = fitted.outputs(fitted.networks.ema, images)
+        if fitted.tuned is not None:
+            online = fitted.outputs(fitted.tuned.online, images)
+            ema = fitted.outputs(fitted.tuned.ema, images)
         label = ema.probs.argmax(1)
         return (_cross_entropy(ema.probs, label) - _cross_entropy(online.probs, label)).abs(), hidden_gap
 

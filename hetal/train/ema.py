@@ -6,7 +6,9 @@ Started from a copy of the network, it is the plain mean of all weights so far u
 exponentially weighted mean from then on. Floating-point buffers (batch-norm statistics) are averaged like weights.
 
 The LHD paper's code starts the average from *separate* random weights and never resets k, so from the second round on
-it begins, at a = decay, at an unrelated network. `Learner(own_ema=True)` reproduces that.
+it begins, at a = decay, at an unrelated network. `Learner(own_ema=True)` reproduces that. It also runs the average on
+every batch of training, in train mode and before its update: its batch-norm statistics are then those of its own
+passes, not averages, and its train accuracy is the mean over these outputs. `Learner(ema_on_batches=True)` does so.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hetal.record.checkpoint import State
 
@@ -27,17 +29,25 @@ class EMA:
         decay: the largest a.
         start: network of the same architecture to start from, instead of a copy of `network`.
         past_steps: k before the first update.
+        on_batches: run the average on every batch, see `see`; only weights are averaged then, and no statistics.
     """
 
     def __init__(
-        self, network: nn.Module, decay: float, start: nn.Module | None = None, past_steps: int = 0
+        self,
+        network: nn.Module,
+        decay: float,
+        start: nn.Module | None = None,
+        past_steps: int = 0,
+        on_batches: bool = False,
     ) -> None:
         self.network = copy.deepcopy(network) if start is None else start
         self.network.requires_grad_(False)
         self._decay = decay
         self._k = past_steps
-        self._of = _floats(network)
-        self._averaged = _floats(self.network)
+        self._on_batches = on_batches
+        self._seen: list[Tensor] = []
+        self._of = _floats(network, buffers=not on_batches)
+        self._averaged = _floats(self.network, buffers=not on_batches)
 
     def state_dict(self) -> State:
         """Return the averaged weights and the number of updates."""
@@ -49,6 +59,17 @@ class EMA:
         self._k = state["k"]
 
     @torch.no_grad()
+    def see(self, x_B: Tensor, y_B: Tensor) -> None:
+        """Run the average on a batch in train mode, where `on_batches` asks for it; to be called before `update`."""
+        if self._on_batches:
+            self._seen.append((self.network.train()(x_B)[0].argmax(1) == y_B).sum())
+
+    def seen_accuracy(self, n: int) -> float | None:
+        """Return the accuracy on the n rows seen since the last call; None if the average does not run on batches."""
+        seen, self._seen = self._seen, []
+        return int(torch.stack(seen).sum()) / n if seen else None
+
+    @torch.no_grad()
     def update(self) -> None:
         """Average in the current weights of the network."""
         self._k += 1
@@ -56,6 +77,6 @@ class EMA:
         torch._foreach_lerp_(self._averaged, self._of, 1 - a)
 
 
-def _floats(network: nn.Module) -> list[torch.Tensor]:
-    tensors = [*network.parameters(), *network.buffers()]
+def _floats(network: nn.Module, buffers: bool) -> list[Tensor]:
+    tensors = [*network.parameters(), *(network.buffers() if buffers else ())]
     return [t.data for t in tensors if t.is_floating_point()]

@@ -123,7 +123,6 @@ class Training:
         self.network.train()
         if begin_epoch := getattr(self._loss, "begin_epoch", None):
             begin_epoch(len(self.losses) + 1)
-        self._ema_accuracy = None
         n = len(self._labels_L)
         order = torch.randperm(n, generator=self._rng).to(self._labels_L.device)
         n_right = torch.zeros((), dtype=torch.long, device=order.device)
@@ -139,6 +138,7 @@ class Training:
                 )
                 self._clip(gradients)
                 self._optimizer.step(gradients)
+                self.ema.see(x_B, y_B)
                 self.ema.update()
                 self.steps += 1
                 outputs.append(logits.detach())
@@ -149,13 +149,14 @@ class Training:
         accuracy, loss_mean = sums[0] / n, sums[1] / n
         self.accuracies.append(accuracy)
         self.losses.append(loss_mean)
+        self._ema_accuracy = self.ema.seen_accuracy(n)
         if not math.isfinite(loss_mean):
             raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self.lr:g}")
         self._schedule.step(loss_mean)
         return accuracy
 
     def ema_accuracy(self) -> float:
-        """Return the accuracy of the moving average on the training rows."""
+        """Return the accuracy of the moving average on the training rows; over the epoch, if it runs on batches."""
         if self._ema_accuracy is None:
             self._ema_accuracy = self._measure(self.ema.network)
         return self._ema_accuracy

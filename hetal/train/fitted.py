@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from hetal.errors import Diverged
+from hetal.record.checkpoint import State
 from hetal.rng import seeded
 
 
 class Outputs(NamedTuple):
-    """Class probabilities (n, C) and penultimate features (n, D) of n images, float32."""
+    """Logits (n, C), their softmax (n, C) and penultimate features (n, D) of n images, float32."""
 
+    logits: Tensor
     probs: Tensor
     features: Tensor
 
@@ -29,6 +31,15 @@ class Pair:
 
     online: nn.Module
     ema: nn.Module
+
+    def state_dict(self) -> State:
+        """Return the weights and buffers of both."""
+        return {"online": self.online.state_dict(), "ema": self.ema.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what `state_dict` returned, into networks of the same architecture."""
+        self.online.load_state_dict(state["online"])
+        self.ema.load_state_dict(state["ema"])
 
 
 class Standardise:
@@ -68,12 +79,12 @@ class Fitted:
     """The networks of one round and their outputs on the M distinct images of the pool, computed on demand.
 
     Args:
-        networks: the trained network and its moving average, after fine-tuning if there was any.
+        networks: the trained network and its moving average, of which the former is tested.
         images_M: distinct images of the pool.
         prepare: maps stored images to network input.
         batch_size: images per forward pass.
         snapshot: the pair that LHD compares, from before fine-tuning; None if training kept none.
-        fine_tuned: whether `networks` were fine-tuned on pseudo-labels after `snapshot`.
+        tuned: the pair just after fine-tuning, which is `networks` where nothing followed; None without fine-tuning.
     """
 
     def __init__(
@@ -83,10 +94,10 @@ class Fitted:
         prepare: Standardise,
         batch_size: int,
         snapshot: Pair | None = None,
-        fine_tuned: bool = False,
+        tuned: Pair | None = None,
     ) -> None:
         self.networks = networks
-        self.fine_tuned = fine_tuned
+        self.tuned = tuned
         self.seconds = 0.0
         self._snapshot = snapshot
         self._images_M = images_M
@@ -130,15 +141,21 @@ class Fitted:
         return parts
 
     def _all_networks(self) -> dict[str, nn.Module]:
-        networks = {"fitted.networks.online": self.networks.online, "fitted.networks.ema": self.networks.ema}
-        if self._snapshot is not None:
-            pair = self._snapshot
-            networks |= {"fitted.snapshot.online": pair.online, "fitted.snapshot.ema": pair.ema}
+        pairs = {"networks": self.networks, "snapshot": self._snapshot, "tuned": self.tuned}
+        networks: dict[str, nn.Module] = {}
+        for name, pair in pairs.items():
+            if pair is not None:
+                networks |= {f"fitted.{name}.online": pair.online, f"fitted.{name}.ema": pair.ema}
         return networks
 
     @cached_property
     def _outputs_M(self) -> Outputs:
         return self.outputs(self.networks.online, self._images_M)
+
+    @property
+    def logits_MC(self) -> Tensor:
+        """Logits of every distinct image, (M, C): what `probs_MC` is the softmax of."""
+        return self._outputs_M.logits
 
     @property
     def probs_MC(self) -> Tensor:
@@ -154,25 +171,40 @@ class Fitted:
         """Return the stored images of these image numbers."""
         return self._images_M.index_select(0, numbers)
 
-    def outputs(self, network: nn.Module, images: Tensor, batch_statistics: int | None = None) -> Outputs:
+    def outputs(self, network: nn.Module, images: Tensor) -> Outputs:
         """Run `network` on stored images.
 
         Args:
             network: one of the pair's networks; its mode and its batch-norm statistics stay as they are.
             images: (n, *image_shape) as stored.
-            batch_statistics: run a copy in train mode on batches of this size, as the LHD paper's code does: batch norm
-                then uses the statistics of each batch, so outputs depend on the order of `images`.
 
         Raises:
             Diverged: an output is not finite.
         """
-        if batch_statistics is not None:
-            return self._run(copy.deepcopy(network).train(), images, batch_statistics)
         was_training = network.training
         network.eval()
         result = self._run(network, images)
         network.train(was_training)
         return result
+
+    def train_mode_outputs(
+        self, network: nn.Module, images: Tensor, batch_size: int
+    ) -> tuple[Outputs, nn.Module]:
+        """Run a copy of `network` in train mode, as the LHD paper's code does; return its outputs and the copy.
+
+        Batch norm then uses the statistics of each batch, so that outputs depend on the order of `images`, and the
+        running statistics of the copy are overwritten by those of the last batches.
+
+        Args:
+            network: one of the pair's networks; it stays as it is.
+            images: (n, *image_shape) as stored.
+            batch_size: images per batch.
+
+        Raises:
+            Diverged: an output is not finite.
+        """
+        network = copy.deepcopy(network).train()
+        return self._run(network, images, batch_size), network
 
     def passes(self, k: int, images: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         """Yield the probabilities (k, b, C) of `k` dropout passes, for each batch of b images in turn.
@@ -193,12 +225,13 @@ class Fitted:
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
         began = time.perf_counter()
-        probs, features = [], []
+        logits, features = [], []
         for batch in split(images, batch_size or self._batch_size):
-            logits, h = network(self._prepare(batch))
-            probs.append(logits.softmax(1))
+            f, h = network(self._prepare(batch))
+            logits.append(f)
             features.append(h)
-        result = Outputs(torch.cat(probs), torch.cat(features))
+        logits_nC = torch.cat(logits)
+        result = Outputs(logits_nC, logits_nC.softmax(1), torch.cat(features))
         if not bool(result.probs.isfinite().all() & result.features.isfinite().all()):
             bad = ~(result.probs.isfinite().all(1) & result.features.isfinite().all(1))
             raise Diverged(

@@ -2,7 +2,8 @@
 
 The published protocol (LHD paper, section on experiments): a fresh network every round; Adam; gradients
 clipped by value; stop when the online and the moving-average network have learnt the labels, or at the maximum number
-of epochs. Where the paper's code departs from sound practice, `own_ema` reproduces the code.
+of epochs. Where the paper's code departs from sound practice, `own_ema`, `ema_on_batches`, `falls_over_restarts` and
+`finetune_at_snapshot` reproduce the code.
 """
 
 from __future__ import annotations
@@ -47,8 +48,12 @@ class Recipe:
             the epoch's accuracy is below `restart_below`.
         ema_decay: largest decay of the moving average.
         own_ema: start the moving average from separate random weights and count steps over all rounds.
+        ema_on_batches: run the moving average on every batch, which gives it its own batch-norm statistics, and its
+            train accuracy; see `hetal.train.ema`.
         falling_epochs: the snapshot pair is taken after this many consecutive epochs in which the online accuracy minus
             the moving average's fell; else after the last epoch.
+        falls_over_restarts: count them from the first epoch on and over restarts; see `hetal.train.snapshot`.
+        finetune_at_snapshot: where a snapshot pair is taken, fine-tune at once, then train on; see `hetal.train.fit`.
         precision: "fp32"; or "bf16", where matrix products and convolutions are computed in bfloat16 and all that is
             stored is float32.
         compile: train with torch.compile; on CUDA only.
@@ -79,7 +84,10 @@ class Recipe:
     restart_below: float
     ema_decay: float
     own_ema: bool
+    ema_on_batches: bool
     falling_epochs: int
+    falls_over_restarts: bool
+    finetune_at_snapshot: bool
     precision: str
     compile: bool
     checkpoint_minutes: float | None

@@ -2,6 +2,9 @@
 
 T is the end of the fifth consecutive epoch in which the gap between the online train accuracy and the moving
 average's train accuracy fell, the first such epoch of a round. If there is none, T is the last epoch.
+
+The LHD paper's code compares the first gap with 0, so that the first epoch can count as a fall, and a restart from a
+fresh network changes neither the count nor a pair already taken. `Learner(falls_over_restarts=True)` reproduces that.
 """
 
 from __future__ import annotations
@@ -18,35 +21,36 @@ class SnapshotWatch:
 
     Args:
         falling_epochs: consecutive epochs in which the gap has to fall.
+        first_gap: what the first gap is compared with; None if it cannot count as a fall.
     """
 
-    def __init__(self, falling_epochs: int) -> None:
+    def __init__(self, falling_epochs: int, first_gap: float | None = None) -> None:
         self.epoch: int | None = None
         self.pair: Pair | None = None
         self._falling_epochs = falling_epochs
         self._falls = 0
-        self._gap: float | None = None
+        self._gap = first_gap
 
-    def look(self, training: Training) -> None:
-        """Update with the epoch that has just ended."""
+    def look(self, training: Training) -> bool:
+        """Update with the epoch that has just ended; return whether it ended at T."""
         if self.pair is not None:
-            return
+            return False
         gap = training.accuracies[-1] - training.ema_accuracy()
         self._falls = self._falls + 1 if self._gap is not None and gap < self._gap else 0
         self._gap = gap
-        if self._falls == self._falling_epochs:
-            self.keep(training)
+        return self._falls == self._falling_epochs and self.keep(training)
 
-    def keep(self, training: Training) -> Pair:
-        """Return the pair of moment T; if T has not been reached yet, take the pair now."""
-        if self.pair is None:
-            self.pair = copy.deepcopy(training.pair)
-            self.epoch = len(training.accuracies)
-        return self.pair
+    def keep(self, training: Training) -> bool:
+        """Take the pair now unless T has been reached before; return whether it was taken."""
+        if self.pair is not None:
+            return False
+        self.pair = copy.deepcopy(training.pair)
+        self.epoch = len(training.accuracies)
+        return True
 
     def state_dict(self) -> State:
         """Return the state of the detection, and the pair if it was taken."""
-        pair = self.pair and [self.pair.online.state_dict(), self.pair.ema.state_dict()]
+        pair = self.pair and self.pair.state_dict()
         return {"epoch": self.epoch, "falls": self._falls, "gap": self._gap, "pair": pair}
 
     def load_state_dict(self, state: State, like: Pair) -> None:
@@ -54,5 +58,4 @@ class SnapshotWatch:
         self.epoch, self._falls, self._gap = state["epoch"], state["falls"], state["gap"]
         if state["pair"] is not None:
             self.pair = copy.deepcopy(like)
-            self.pair.online.load_state_dict(state["pair"][0])
-            self.pair.ema.load_state_dict(state["pair"][1])
+            self.pair.load_state_dict(state["pair"])

@@ -23,6 +23,9 @@ GROUPS = ("alg", "data", "noise", "model", "optimizer", "schedule", "train", "fi
 GROUPS_WITH_VALUES = ("alg", "noise", "model", "optimizer", "schedule", "train", "finetune")
 PLAIN_SETTINGS = ("seed", "n_start", "n_query", "n_end")
 
+# Settings of `train` that come with a strategy: the YAML of lhd_published sets them.
+OF_STRATEGY = ("own_ema", "ema_on_batches", "falls_over_restarts", "finetune_at_snapshot")
+
 CLEAN, NOISY = (0, 114, 178), (213, 94, 0)  # blue and orange, distinct for colour-blind readers too
 SIDE, FRAME = 64, 4  # pixels: side that small images are enlarged to, and width of their frames
 
@@ -80,8 +83,8 @@ def summary_values(record: Record, summary: Mapping[str, Any]) -> dict[str, Any]
 def labels_to_reach_random(record: Record) -> int | None:
     """Return the fewest labels with which this run reaches the final accuracy of random choice.
 
-    Random choice is the run of `alg=random` in the same study, with the same seed and settings; `train.own_ema`, which
-    comes with the strategy, may differ.
+    Random choice is the run of `alg=random` in the same study, with the same seed and settings, save those of
+    `train` that come with the strategy.
 
     Returns:
         None if that run is absent or not finished, or if its accuracy is not reached.
@@ -152,11 +155,11 @@ def _random_final_accuracy(record: Record) -> float | None:
             if _without_strategy(contents.about.settings, config) == settings:
                 choices = contents.about.choices
                 if all(choices.get(group) == record.choices.get(group) for group in GROUPS[1:]):
-                    other_ema, own_ema = (
-                        run_settings["train"].get("own_ema")
+                    theirs, ours = (
+                        [run_settings["train"].get(key) for key in OF_STRATEGY]
                         for run_settings in (contents.about.settings, record.settings)
                     )
-                    accuracies[other_ema == own_ema] = float(contents.summary["final_accuracy"])
+                    accuracies[theirs == ours] = float(contents.summary["final_accuracy"])
     return accuracies.get(True, accuracies.get(False))
 
 
@@ -164,7 +167,7 @@ def _without_strategy(settings: Mapping[str, Any], config: Mapping[str, Any]) ->
     return {
         **{key: value for key, value in settings.items() if key != "alg"},
         "n_end": config["n_end"],
-        "train": {key: value for key, value in settings["train"].items() if key != "own_ema"},
+        "train": {key: value for key, value in settings["train"].items() if key not in OF_STRATEGY},
     }
 
 
