@@ -17,8 +17,9 @@ from hetal.rng import seeded
 
 
 class Outputs(NamedTuple):
-    """Class probabilities (n, C) and penultimate features (n, D) of n images, float32."""
+    """Logits (n, C), their softmax (n, C) and penultimate features (n, D) of n images, float32."""
 
+    logits: Tensor
     probs: Tensor
     features: Tensor
 
@@ -141,6 +142,11 @@ class Fitted:
         return self.outputs(self.networks.online, self._images_M)
 
     @property
+    def logits_MC(self) -> Tensor:
+        """Logits of every distinct image, (M, C): what `probs_MC` is the softmax of."""
+        return self._outputs_M.logits
+
+    @property
     def probs_MC(self) -> Tensor:
         """Class probabilities of every distinct image, (M, C)."""
         return self._outputs_M.probs
@@ -193,12 +199,13 @@ class Fitted:
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
         began = time.perf_counter()
-        probs, features = [], []
+        logits, features = [], []
         for batch in split(images, batch_size or self._batch_size):
-            logits, h = network(self._prepare(batch))
-            probs.append(logits.softmax(1))
+            f, h = network(self._prepare(batch))
+            logits.append(f)
             features.append(h)
-        result = Outputs(torch.cat(probs), torch.cat(features))
+        logits_nC = torch.cat(logits)
+        result = Outputs(logits_nC, logits_nC.softmax(1), torch.cat(features))
         if not bool(result.probs.isfinite().all() & result.features.isfinite().all()):
             bad = ~(result.probs.isfinite().all(1) & result.features.isfinite().all(1))
             raise Diverged(
