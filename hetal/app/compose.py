@@ -54,6 +54,7 @@ GROUPS = {
     "model": Group(called=Call(positions=2)),
     "train": Group(called=Call(names=("network", "task", "finetune", "device"))),
     "finetune": Group(makes=PseudoLabel, optional=True),
+    "start": Group(makes=QueryStrategy),
     "alg": Group(makes=QueryStrategy),
     "tracker": Group(makes=Tracker),
 }

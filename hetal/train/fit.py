@@ -7,7 +7,7 @@ the same bits as an uninterrupted one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,19 @@ from hetal.train.snapshot import SnapshotWatch
 
 # Attributes of a `Fitting` that are plain numbers; keys of the state on disk.
 PLAIN = ("epochs", "accuracy", "_steps", "_restarts", "_trained")
+
+
+class AfterEpoch(Protocol):
+    """Looks at the networks at the end of every epoch; its state is saved with that of training."""
+
+    def __call__(self, epoch: int, fitted: Fitted) -> None:
+        """Look at the networks of an epoch of this round, counted from 1."""
+
+    def state_dict(self) -> State | None:
+        """Return what the next call depends on."""
+
+    def load_state_dict(self, state: State | None) -> None:
+        """Restore what `state_dict` returned."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,8 @@ class Fitting:
         rng: CPU generator of permutations and augmentation; the caller has seeded the global generators.
         past_steps: optimiser steps of all earlier rounds.
         snapshot: keep the pair of networks that LHD compares.
+        targets: images of the test set, for a strategy that reads them.
+        after_epoch: looks at the networks after every epoch; training goes on as if it had not.
 
     Attributes:
         epochs: finished so far, restarts and fine-tuning included.
@@ -65,13 +80,22 @@ class Fitting:
     """
 
     def __init__(
-        self, recipe: Recipe, pool: Pool, rng: torch.Generator, past_steps: int, snapshot: bool
+        self,
+        recipe: Recipe,
+        pool: Pool,
+        rng: torch.Generator,
+        past_steps: int,
+        snapshot: bool,
+        targets: Tensor | None = None,
+        after_epoch: AfterEpoch | None = None,
     ) -> None:
         self._recipe = recipe
         self._pool = pool
         self._rng = rng
         self._past_steps = past_steps
         self._wants_snapshot = snapshot
+        self._targets = targets
+        self._after_epoch = after_epoch
         self.epochs = 0
         self.accuracy = 0.0
         self._steps = 0  # of abandoned attempts, and of training once fine-tuning has begun
@@ -89,6 +113,8 @@ class Fitting:
         self.epochs += 1
         if self._watch and self._trained is None:
             self._watch.look(self._training)
+        if self._after_epoch is not None:
+            self._show(self._after_epoch)
         if self._restart_is_due():
             self._steps += self._training.steps
             self._restarts += 1
@@ -123,6 +149,7 @@ class Fitting:
             "training": self._training.state_dict(),
             "watch": self._watch and self._watch.state_dict(),
             "over": self._fitted is not None,
+            "after_epoch": self._after_epoch and self._after_epoch.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -135,6 +162,8 @@ class Fitting:
         self._training.load_state_dict(state["training"])
         if self._watch:
             self._watch.load_state_dict(state["watch"], self._training.pair)
+        if self._after_epoch is not None:
+            self._after_epoch.load_state_dict(state["after_epoch"])
         if state["over"]:
             self._fitted = self.read()
         self._rng.set_state(state["rng"])
@@ -146,6 +175,15 @@ class Fitting:
     def _device_rng(self) -> Any:
         device = self._recipe.device
         return None if device.type == "cpu" else torch.get_device_module(device)
+
+    def _show(self, after_epoch: AfterEpoch) -> None:
+        """Show the networks to who looks on; what it draws is not missing from training."""
+        before = self._rng.get_state(), global_state(), self._device_rng and self._device_rng.get_rng_state()
+        after_epoch(self.epochs, self.read())
+        self._rng.set_state(before[0])
+        set_global_state(before[1])
+        if self._device_rng:
+            self._device_rng.set_rng_state(before[2])
 
     def _restart_is_due(self) -> bool:
         """Return whether to restart: at every `restart_every` epochs of an attempt with too low an accuracy."""
@@ -235,4 +273,6 @@ class Fitting:
             self._recipe.score_batch_size,
             self._watch.pair if self._watch else None,
             fine_tuned=self._pseudo is not None,
+            targets=self._targets,
+            attempt=self._restarts + 1,
         )
