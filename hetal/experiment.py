@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from hetal.algs import QueryStrategy
+from hetal.algs import Bound, QueryStrategy, Random
 from hetal.budget import Budget
 from hetal.errors import BadInput, make_part
 from hetal.guard.changes import Checksums
 from hetal.guard.network import check_network
-from hetal.guard.query import keeps_state
+from hetal.guard.query import acquire
+from hetal.guard.state import keeps_state
 from hetal.guard.training import check_training
 from hetal.machine.process import unchanged
 from hetal.noise import NoisyPool
@@ -24,6 +25,7 @@ from hetal.pool import Oracle, Pool
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
+from hetal.train.fitted import Fitted, Pair
 from hetal.train.learner import Learner
 from hetal.train.optim import MakeOptimizer
 from hetal.train.recipe import Network
@@ -47,6 +49,7 @@ class Experiment:
         seed: of every random stream.
         schedule: makes the schedule of an optimizer; None keeps the learning rate constant.
         finetune: settings of fine-tuning, or None.
+        start: chooses the start set, before any training; at random unless given.
         name: of the strategy, for messages; the name of its class unless given.
     """
 
@@ -62,10 +65,11 @@ class Experiment:
     seed: int
     schedule: MakeSchedule | None = None
     finetune: PseudoLabel | None = None
+    start: QueryStrategy = field(default_factory=Random)
     name: str = ""
 
     def prepare(self, device: torch.device) -> Setup:
-        """Load the data, corrupt the pool, draw the start set, and check that all parts fit together.
+        """Load the data, corrupt the pool, choose the start set, and check that all parts fit together.
 
         The rows and images of the pool are put in an order drawn from the seed.
 
@@ -76,6 +80,8 @@ class Experiment:
             BadInput: a part fails, or the parts do not fit together.
         """
         seed, name = self.seed, self.name or type(self.alg).__name__
+        keeps_state(self.alg, f"alg={name}")
+        _check_start(self.start)
         with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
             task = make_part("data", self.data, Task, rng=stream(seed, "data"))
         noisy = shuffled(_corrupted(task, self.noise, seed, device), stream(seed, "order"))
@@ -98,10 +104,25 @@ class Experiment:
             self.alg.check(network)
             check_network(network, learner, self.n_start)
             check_training(network, learner)
-        keeps_state(self.alg, name)
-        pool = Pool(noisy.images_M.to(device), noisy.source_N)
-        start_ids = torch.randperm(len(pool), generator=stream(seed, "start"))[: self.n_start]
-        return Setup(task, pool, Oracle(noisy), budget, learner, self.alg, seed, start_ids, name)
+            standardise, some = learner.prepare(network), task.train.images[:2].to(device)
+            if self.alg.reads_head:
+                _ = Fitted(Pair(network, network), some, standardise, learner.score_batch_size).head
+        pool, oracle = Pool(noisy.images_M.to(device), noisy.source_N), Oracle(noisy)
+        for strategy in (self.start, self.alg):
+            if isinstance(strategy, Bound):
+                strategy.see(*oracle.everything())
+        targets = task.test.images if self.start.reads_targets else None
+        given = Fitted(None, pool.images_M, standardise, learner.score_batch_size, targets=targets)
+        start_ids = acquire(
+            self.start,
+            given,
+            pool,
+            self.n_start,
+            stream(seed, "start"),
+            stream(seed, "start globals"),
+            _who(self.start),
+        )
+        return Setup(task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start)
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,7 @@ class Setup:
         seed: of every random stream.
         start_ids: (n_start,) int64, the start set.
         name: of the strategy, as the user chose it.
+        start: chose the start set.
     """
 
     task: Task
@@ -129,6 +151,25 @@ class Setup:
     seed: int
     start_ids: Tensor
     name: str
+    start: QueryStrategy
+
+    @property
+    def start_is_random(self) -> bool:
+        """Whether the start set is drawn from the seed alone, and so is the same on every machine."""
+        return type(self.start) is Random
+
+    @property
+    def sees(self) -> list[str]:
+        """What the choices of rows see besides the pool, for people to know: hidden labels, test inputs."""
+        return [
+            f"{who} sees {what}"
+            for who, strategy in (("start", self.start), (f"alg={self.name}", self.strategy))
+            for what, is_seen in (
+                ("hidden labels: a bound", strategy.cheats),
+                ("test inputs", strategy.reads_targets),
+            )
+            if is_seen
+        ]
 
     @property
     def fingerprint(self) -> str:
@@ -165,3 +206,20 @@ def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> N
     noisy.check(task.n_classes)
     noisy.check_images(task.train)
     return noisy
+
+
+def _who(start: QueryStrategy) -> str:
+    return f"start: {type(start).__name__}"
+
+
+def _check_start(start: QueryStrategy) -> None:
+    """Refuse what cannot choose a start set.
+
+    Raises:
+        BadInput: it needs a network.
+    """
+    keeps_state(start, _who(start))
+    if start.needs_network:
+        raise BadInput(
+            f"{_who(start)} needs a trained network (needs_network is True), and before the first labels there is none"
+        )

@@ -34,9 +34,11 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
     """
     pool, oracle, budget, learner, seed = setup.pool, setup.oracle, setup.budget, setup.learner, setup.seed
     watchers = watchers or Watchers()
-    strategy = CheckedStrategy(setup.strategy, setup.name)
+    strategy = CheckedStrategy(setup.strategy, f"alg={setup.name}")
     history.start(buy(setup, setup.start_ids))
-    check_purchases(history.purchases, oracle, pool.source_N, setup.start_ids, history.source)
+    check_purchases(
+        history.purchases, oracle, pool.source_N, setup.start_ids, history.source, setup.start_is_random
+    )
     for purchase in history.purchases:
         pool.reveal(purchase.ids, purchase.labels)
     strategy.resume(history.strategy_state)
@@ -54,6 +56,8 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
                     previous=weights,
                     past_steps=sum(row.steps for row in history.rounds),
                     snapshot=setup.strategy.reads_snapshot,
+                    targets=setup.task.test.images if setup.strategy.reads_targets else None,
+                    after_epoch=strategy.after_epoch(pool, seed, t),
                     on_epoch=watchers.epoch,
                     checkpoint=history.checkpoint(t, learner.checkpoint_minutes),
                 )

@@ -153,6 +153,10 @@ class Oracle:
         """Share of clean rows in the whole pool, the expected share of a random query."""
         return 1.0 - float(self._is_noisy_N.double().mean())
 
+    def everything(self) -> tuple[Tensor, Tensor]:
+        """Return all hidden labels (N,) int64 and noise flags (N,) bool as copies, for bounds only; on the CPU."""
+        return self._labels_N.clone(), self._is_noisy_N.clone()
+
     def label(self, ids: Tensor) -> Tensor:
         """Return the hidden labels of ids (n,): (n,) int64 on the CPU."""
         return self._labels_N[ids.cpu()]

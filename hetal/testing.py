@@ -8,20 +8,25 @@ from __future__ import annotations
 import copy
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hetal.algs import QueryStrategy
-from hetal.errors import BadInput
-from hetal.guard.query import acquire, copy_or_none, keeps_state, state_of
+from hetal.algs import Bound, QueryStrategy
+from hetal.errors import BadInput, Stopped
+from hetal.guard.query import EpochHook, acquire
+from hetal.guard.state import copy_or_none, keeps_state, state_of
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
-from hetal.record.checkpoint import packed, unpacked
+from hetal.record.checkpoint import State, packed, unpacked
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
+from hetal.train.fit import Fit
+from hetal.train.fitted import Fitted
 from hetal.train.learner import Learner
 from hetal.train.optim import Adam
 from hetal.train.recipe import Network
@@ -67,7 +72,10 @@ def check_strategy(
     - every query returns valid ids, see `hetal.guard.query.check_ids`;
     - no query changes the pool or the networks;
     - the same query returns the same ids, whatever the state of the global generators of torch, numpy and Python;
-    - all state is in the strategy's `state_dict()`: a fresh copy that has loaded it makes the same queries.
+    - all state is in the strategy's `state_dict()`: a fresh copy that has loaded it makes the same queries;
+    - with `after_epoch`: training gives the same networks as without, and a fresh copy that has loaded the state after
+      some epoch of a round makes the same queries;
+    - with `needs_network = False`: it chooses a start set too, before there are labels and networks.
 
     Args:
         strategy: newly constructed; it is copied, and not used itself.
@@ -79,7 +87,7 @@ def check_strategy(
     Raises:
         AssertionError: lists all violations, one per line, with the pool and the seed.
     """
-    name = name or type(strategy).__name__
+    name = f"alg={name or type(strategy).__name__}"
     violations: list[str] = []
     for title, make in POOLS.items():
         for seed in seeds:
@@ -87,7 +95,9 @@ def check_strategy(
             violation = _violation(strategy, small, network or _perceptron, name, seed, tied=title == "ties")
             violations += [f"{title}, seed {seed}: {violation}"] if violation else []
     if violations:
-        raise AssertionError("\n".join([f"{name} breaks the contract of a query strategy:", *violations]))
+        raise AssertionError(
+            "\n".join([f"{name.removeprefix('alg=')} breaks the contract of a query strategy:", *violations])
+        )
 
 
 def _violation(
@@ -109,9 +119,14 @@ def _check_on(
 ) -> None:
     """Query a pool several times in ways that must all buy the same rows, and raise if they do not."""
     keeps = keeps_state(strategy, name)
+    if isinstance(strategy, Bound):
+        strategy = copy.deepcopy(strategy)
+        strategy.see(small.labels_N, torch.arange(len(small.labels_N)) % 2 == 0)
     learner = _learner(small, network)
     with seeded(stream(seed, "check"), CPU):
         strategy.check(learner.new_network())
+    if not strategy.needs_network:
+        _choose_start(strategy, small, learner, name, seed)
     spend = partial(_run_queries, strategy, small, learner, name=name, seed=seed, tied=tied)
     bought = spend()
     if spend(globals_seed=1) != bought:
@@ -123,6 +138,17 @@ def _check_on(
         raise AssertionError(
             "a fresh strategy that has loaded its state_dict() buys other rows than the one it is of"
         )
+
+
+def _choose_start(strategy: QueryStrategy, small: SmallPool, learner: Learner, name: str, seed: int) -> None:
+    """Let a strategy that needs no network choose the start set."""
+    pool = Pool(small.images_M.clone(), small.source_N.clone())
+    with seeded(stream(seed, "check"), CPU):
+        prepare = learner.prepare(learner.new_network())
+    targets = small.images_M if strategy.reads_targets else None
+    given = Fitted(None, pool.images_M, prepare, learner.score_batch_size, targets=targets)
+    rng, globals_rng = stream(seed, "start"), stream(seed, "start globals")
+    acquire(copy.deepcopy(strategy), given, pool, small.n_start, rng, globals_rng, name)
 
 
 def _run_queries(
@@ -142,11 +168,11 @@ def _run_queries(
         strategy: a copy of it is queried.
         small: the pool.
         learner: trains a network for every query.
-        name: of the strategy.
+        name: of the strategy in messages.
         seed: of all streams.
         tied: set all weights to zero, so that outputs are equal for all images.
         globals_seed: seed of the global generators.
-        reloaded: load the state into a fresh copy after every query.
+        reloaded: load the state into a fresh copy after every query, and after some epoch of every training.
     """
     copied = copy.deepcopy(strategy)
     pool = Pool(small.images_M.clone(), small.source_N.clone())
@@ -154,7 +180,7 @@ def _run_queries(
     pool.reveal(start, small.labels_N[start])
     bought = []
     for t, n in enumerate(small.queries):
-        fit = learner.fit(pool, stream(seed, "fit", t), snapshot=copied.reads_snapshot)
+        fit, copied = _trained(strategy, copied, pool, learner, name, seed, t, stopped=reloaded)
         if tied:
             for tensor in fit.fitted.tensors().values():
                 tensor.data.zero_()
@@ -170,6 +196,75 @@ def _run_queries(
             copied = copy.deepcopy(strategy)
             copied.load_state_dict(unpacked(packed(state)))
     return bought
+
+
+class _Kept:
+    """A checkpoint in memory, of the state after the second epoch."""
+
+    def __init__(self) -> None:
+        self._saved: bytes | None = None
+
+    def load(self) -> State | None:
+        return None if self._saved is None else unpacked(self._saved)
+
+    def keep(self, state: Callable[[], State], now: bool = False) -> None:
+        if now:
+            self._saved = packed(state())
+
+
+def _stop_after_two(epoch: int, accuracy: float) -> None:
+    if epoch == 2:
+        raise Stopped(None)
+
+
+def _trained(
+    fresh: QueryStrategy,
+    strategy: QueryStrategy,
+    pool: Pool,
+    learner: Learner,
+    name: str,
+    seed: int,
+    t: int,
+    stopped: bool,
+) -> tuple[Fit, QueryStrategy]:
+    """Train the network of a round, with the strategy looking on, and return it and the strategy to query.
+
+    Args:
+        fresh: the strategy before its first call.
+        strategy: as the last round left it.
+        pool: with the rows bought so far.
+        learner: trains the network.
+        name: of the strategy in messages.
+        seed: of all streams.
+        t: the round.
+        stopped: stop within training, and go on from a checkpoint with a fresh strategy.
+    """
+
+    def fit(strategy: QueryStrategy | None, **more: Any) -> Fit:
+        return learner.fit(
+            pool,
+            stream(seed, "fit", t),
+            snapshot=fresh.reads_snapshot,
+            targets=pool.images_M.clone() if fresh.reads_targets else None,
+            after_epoch=None
+            if strategy is None
+            else EpochHook(strategy, name, copy_or_none(fresh), pool, seed, t),
+            **more,
+        )
+
+    if type(fresh).after_epoch is QueryStrategy.after_epoch:
+        return fit(None), strategy
+    if stopped:
+        kept = _Kept()
+        with suppress(Stopped):
+            fit(strategy, checkpoint=kept, on_epoch=_stop_after_two)
+        strategy = copy.deepcopy(fresh)
+        return fit(strategy, checkpoint=kept), strategy
+    plain, watched = fit(None), fit(strategy)
+    for key, tensor in plain.fitted.tensors().items():
+        if not torch.equal(tensor, watched.fitted.tensors()[key]):
+            raise AssertionError(f"after_epoch changes training: {key} is not what it is without it")
+    return watched, strategy
 
 
 def _learner(small: SmallPool, network: Network) -> Learner:

@@ -3,8 +3,10 @@
 from hetal.algs.badge import BADGE
 from hetal.algs.bald import BALD
 from hetal.algs.base import QueryStrategy
+from hetal.algs.bound import Balanced, Bound
 from hetal.algs.coreset import CoreSet
 from hetal.algs.fisher import Fisher, unweighted
+from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.random import Random
 from hetal.algs.score import Score
@@ -13,8 +15,11 @@ __all__ = [
     "BADGE",
     "BALD",
     "LHD",
+    "Balanced",
+    "Bound",
     "CoreSet",
     "Fisher",
+    "KMeans",
     "QueryStrategy",
     "Random",
     "Score",

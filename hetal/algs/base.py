@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
@@ -18,12 +19,25 @@ class QueryStrategy(ABC):
     The constructor takes hyperparameters only. The arguments of `query` contain no hidden labels and no noise flags.
     Every query is checked, see `hetal.guard.query`; `hetal.testing.check_strategy` tests a strategy on small pools.
 
-    A strategy that keeps state between queries defines `state_dict` and `load_state_dict`: the state is saved with
-    every round, so that a killed run continues as if it had not been interrupted.
+    A strategy that remembers anything from one call to the next defines `state_dict` and `load_state_dict`: the state
+    is saved with every round, and with every checkpoint within a round, so that a killed run continues as if it had
+    not been interrupted.
     """
+
+    needs_network: bool = True
+    """Whether `query` reads a trained network. One that does not may choose the start set too (`start`)."""
 
     reads_snapshot: bool = False
     """Whether training must keep the pair of networks that `Fitted.snapshot` returns."""
+
+    reads_head: bool = False
+    """Whether `Fitted.head` is read: a network without a linear head is then refused before any training."""
+
+    reads_targets: bool = False
+    """Whether `Fitted.targets`, the images of the test set, are read; the record then says so."""
+
+    cheats: bool = False
+    """Whether it sees hidden labels, as a `hetal.algs.Bound` does; the record then says so."""
 
     may_stop: bool = False
     """Whether `query` may return fewer rows than asked for, even none; the run then ends after training on them."""
@@ -41,14 +55,30 @@ class QueryStrategy(ABC):
         """Return (n,) int64 distinct unlabelled ids; with `may_stop`, n or fewer.
 
         Args:
-            fitted: outputs of this round's networks on the distinct images of `pool`.
+            fitted: outputs of this round's networks on the distinct images of `pool`; where the start set is chosen,
+                only what the data give.
             pool: with at least n unlabelled rows; read-only.
             n: number of rows to buy.
             rng: CPU generator, the only source of randomness to use.
         """
 
+    def after_epoch(self, epoch: int, fitted: Fitted, pool: Pool) -> None:
+        """Look at the networks after an epoch of training; never called, and without any cost, unless overridden.
+
+        Training goes on with the same bits as if nothing had been looked at. Outputs are computed on demand, with the
+        network in evaluation mode. Draws come from the global generators, seeded for each epoch anew. What is
+        remembered must be in `state_dict`.
+
+        Args:
+            epoch: of this round, from 1 on; it counts on over restarts and into fine-tuning.
+            fitted: the networks as they are at the end of the epoch, gone once the next begins. `attempt` is 1, and one
+                more after each restart of training from a fresh network; `fine_tuned` tells an epoch of fine-tuning.
+            pool: whose labelled rows are trained on; read-only.
+        """
+        return
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the state that the next query depends on, besides its arguments; {} unless overridden.
+        """Return the state that the next call depends on, besides its arguments; {} unless overridden.
 
         It may consist of tensors, numbers, strings, and lists and dicts of these.
         """
@@ -69,3 +99,36 @@ def fill_up(ids: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
     left = left[~torch.isin(left, ids)]
     left = left[torch.randperm(len(left), generator=rng).to(left.device)]
     return torch.cat([ids, left[: n - len(ids)]])
+
+
+Features = Literal["given", "trained", "both"]
+
+
+def features_of(fitted: Fitted, kind: Features) -> Tensor:
+    """Return features of every distinct image, (M, D) float32.
+
+    Args:
+        fitted: its `features_MD` are not computed for "given".
+        kind: "given", those of the data; "trained", the network's; "both", side by side, each centred and scaled to
+            mean squared norm 1, so that they weigh the same.
+    """
+    if kind == "given":
+        return fitted.given_MD
+    if kind == "trained":
+        return fitted.features_MD
+    return torch.cat([_scaled(fitted.given_MD), _scaled(fitted.features_MD)], dim=1)
+
+
+def _scaled(x_MD: Tensor) -> Tensor:
+    centred = x_MD - x_MD.mean(0)
+    return centred / centred.square().sum(1).mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def check_features(kind: str) -> None:
+    """Refuse a kind of features that is none of `Features`.
+
+    Raises:
+        BadInput: names what is allowed.
+    """
+    if kind not in get_args(Features):
+        raise BadInput(f"features={kind}: must be one of {', '.join(get_args(Features))}")

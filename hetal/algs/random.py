@@ -13,6 +13,8 @@ from hetal.train.fitted import Fitted
 class Random(QueryStrategy):
     """Buys rows uniformly at random."""
 
+    needs_network = False
+
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids drawn without replacement."""
         ids = pool.unlabelled_ids()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -153,6 +153,8 @@ def in_words(hint: Any) -> str:
     if hint in WORDS:
         return WORDS[hint]
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
     if origin in (Union, UnionType):
         return ", or ".join(in_words(one) for one in arguments)
     if hasattr(hint, "__metadata__"):

@@ -40,4 +40,11 @@ def check_data(config: Mapping[str, Any], record: Record) -> None:
     setup = build_experiment(config, record.choices["alg"]).prepare(pick_device("cpu", config["threads"]))
     if setup.fingerprint != record.data:
         raise BadInput(f"{record.dir} is finished, and was made of other data than these; {RESTART_HINT}")
-    check_purchases(record.purchases, setup.oracle, setup.pool.source_N, setup.start_ids, record.source)
+    check_purchases(
+        record.purchases,
+        setup.oracle,
+        setup.pool.source_N,
+        setup.start_ids,
+        record.source,
+        setup.start_is_random,
+    )

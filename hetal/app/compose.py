@@ -56,6 +56,7 @@ GROUPS = {
     "schedule": Group(called=Call(positions=1), optional=True),
     "train": Group(called=Call(names=("network", "task", "optimizer", "schedule", "finetune", "device"))),
     "finetune": Group(makes=PseudoLabel, optional=True),
+    "start": Group(makes=QueryStrategy),
     "alg": Group(makes=QueryStrategy),
     "tracker": Group(makes=Tracker),
 }

@@ -52,7 +52,8 @@ def run_on_record(
     """
     config = record.config
     setup = experiment.prepare(device)
-    with SafeStop(should_stop) as stop, record.hold(device, setup.fingerprint, config["force"], setup.budget):
+    held = record.hold(device, setup.fingerprint, config["force"], setup.budget, setup.sees)
+    with SafeStop(should_stop) as stop, held:
         if record.finished(setup.budget) is not None:
             return None
         following: list[Watcher] = [
@@ -76,6 +77,7 @@ def run_on_record(
 
 def notes_on(setup: Setup, device: torch.device) -> Iterator[str]:
     """Yield warnings to show before a run starts."""
+    yield from setup.sees
     if setup.learner.precision == "bf16" and lacks_bfloat16(device):
         yield "train.precision=bf16 is slow here: this device computes it in software"
     if absent := setup.absent_classes:

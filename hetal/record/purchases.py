@@ -19,6 +19,7 @@ def check_purchases(
     source_N: Tensor,
     start_ids: Tensor,
     where: str = "queries.npz",
+    same_start: bool = True,
 ) -> None:
     """Compare the purchases of a record with the labels of the oracle.
 
@@ -26,8 +27,10 @@ def check_purchases(
         purchases: the start set, then the purchase of each round.
         oracle: knows every label.
         source_N: (N,) int64, the image that each row of the pool shows.
-        start_ids: (n_start,) int64, the start set as it is drawn.
+        start_ids: (n_start,) int64, the start set as it is chosen.
         where: where the purchases are stored, for messages.
+        same_start: whether every machine chooses the same start set, as where it is drawn; where it is computed from
+            features, another kind of processor may choose another, and only its number of rows is compared.
 
     Raises:
         BadInput: names the file, the round, and what is wrong.
@@ -36,12 +39,16 @@ def check_purchases(
     seen = torch.zeros(len(source_N), dtype=torch.bool)
     for t, purchase in enumerate(purchases, START):
         problem = _problem(purchase, oracle, source_N, seen)
-        if problem is None and t == START and not torch.equal(purchase.ids, start_ids.cpu()):
+        if problem is None and t == START and not _agree(purchase.ids, start_ids.cpu(), same_start):
             problem = f"holds other rows than the {len(start_ids)} that the seed draws"
         if problem is not None:
             part = "the start set" if t == START else f"round {t}"
             raise BadInput(f"{where}: {part} {problem}; {REPAIR_HINT}")
         seen[purchase.ids] = True
+
+
+def _agree(ids: Tensor, start_ids: Tensor, same_start: bool) -> bool:
+    return torch.equal(ids, start_ids) if same_start else len(ids) == len(start_ids)
 
 
 def _problem(purchase: Purchase, oracle: Oracle, source_N: Tensor, seen_N: Tensor) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -165,6 +165,7 @@ class Provenance:
         sessions: every start, see `hetal.record.provenance.session`.
         settings: all settings that can change the result, see `hetal.record.identity`.
         files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
+        sees: what its choices of rows saw besides the pool, see `hetal.experiment.Setup`: hidden labels, test inputs.
     """
 
     id: str
@@ -175,3 +176,4 @@ class Provenance:
     sessions: list[Session]
     settings: dict[str, Any]
     files: dict[str, str]
+    sees: list[str] = field(default_factory=list)

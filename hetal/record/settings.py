@@ -38,6 +38,7 @@ SETTINGS = (
     Setting("schedule", None, "the learning rate over epochs", True),
     Setting("train", None, "how it is trained", True),
     Setting("finetune", None, "fine-tuning on pseudo-labels", True),
+    Setting("start", None, "how the first labels are chosen", True),
     Setting("alg", None, "the query strategy", True),
     Setting("tracker", None, "where learning curves are shown: wandb, none", False),
     Setting("n_start", int, "labels to start with; each data set brings its own", True),

@@ -130,7 +130,12 @@ class Record(History):
 
     @contextmanager
     def hold(
-        self, device: torch.device, data: str, force: bool = False, budget: Budget | None = None
+        self,
+        device: torch.device,
+        data: str,
+        force: bool = False,
+        budget: Budget | None = None,
+        sees: Sequence[str] = (),
     ) -> Iterator[Record]:
         """Lock the record for writing inside a `with` block, check that this run may continue it, and start a session.
 
@@ -142,6 +147,7 @@ class Record(History):
             data: `Setup.fingerprint` of the run's data.
             force: delete what the folder holds and start again.
             budget: of the run.
+            sees: `Setup.sees` of the run.
 
         Raises:
             RecordLocked: another process holds the record.
@@ -162,7 +168,7 @@ class Record(History):
             if budget is None or self.finished(budget) is None:
                 if budget is not None:
                     self.cut(budget.n_shared(self.rounds))
-                self._begin(device, data, made)
+                self._begin(device, data, made, sees)
             yield self
 
     def wait(self, check: Callable[[], None]) -> None:
@@ -301,7 +307,7 @@ class Record(History):
             raise BadInput(f"{self.dir} {changed}; {RESTART_HINT}")
         return versions
 
-    def _begin(self, device: torch.device, data: str, versions: dict[str, str]) -> None:
+    def _begin(self, device: torch.device, data: str, versions: dict[str, str], sees: Sequence[str]) -> None:
         about = self._about or Provenance(
             id=uuid.uuid4().hex[:8],
             data=data,
@@ -311,6 +317,7 @@ class Record(History):
             sessions=[],
             settings=dict(self.settings),
             files=data_files(self.config),
+            sees=list(sees),
         )
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -32,6 +32,19 @@ from hetal.train.warm_start import Weights
 
 # Attributes of a `Fitting` that are plain numbers; keys of the state on disk.
 PLAIN = ("epochs", "accuracy", "_steps", "_restarts", "_trained_epochs", "_train_accuracy", "_is_tuning")
+
+
+class AfterEpoch(Protocol):
+    """Looks at the networks at the end of every epoch; its state is saved with that of training."""
+
+    def __call__(self, epoch: int, fitted: Fitted) -> None:
+        """Look at the networks of an epoch of this round, counted from 1."""
+
+    def state_dict(self) -> State | None:
+        """Return what the next call depends on."""
+
+    def load_state_dict(self, state: State | None) -> None:
+        """Restore what `state_dict` returned."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,8 @@ class Fitting:
         past_steps: optimiser steps of all earlier rounds.
         snapshot: keep the pair of networks that LHD compares.
         previous: weights that the last round ended with, for a warm start of the first attempt; None in round 0.
+        targets: images of the test set, for a strategy that reads them.
+        after_epoch: looks at the networks after every epoch; training goes on as if it had not.
 
     Attributes:
         epochs: finished so far, restarts and fine-tuning included.
@@ -81,6 +96,8 @@ class Fitting:
         past_steps: int,
         snapshot: bool,
         previous: Weights | None = None,
+        targets: Tensor | None = None,
+        after_epoch: AfterEpoch | None = None,
     ) -> None:
         self._recipe = recipe
         self._pool = pool
@@ -88,6 +105,8 @@ class Fitting:
         self._past_steps = past_steps
         self._wants_snapshot = snapshot
         self._previous = previous
+        self._targets = targets
+        self._after_epoch = after_epoch
         self.epochs = 0
         self.accuracy = 0.0
         self._steps = 0  # of what has ended: abandoned attempts, training, fine-tuning
@@ -109,6 +128,8 @@ class Fitting:
             return False
         self.accuracy = self._training.epoch()
         self.epochs += 1
+        if self._after_epoch is not None:
+            self._show(self._after_epoch)
         if self._is_tuning:
             if self._is_over(len(self._training.accuracies)):
                 self._end_tuning()
@@ -156,6 +177,7 @@ class Fitting:
             "tuned": self._tuned and self._tuned.state_dict(),
             "watch": self._watch and self._watch.state_dict(),
             "over": self._fitted is not None,
+            "after_epoch": self._after_epoch and self._after_epoch.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -175,6 +197,8 @@ class Fitting:
         self._training.load_state_dict(state["training"])
         if self._watch:
             self._watch.load_state_dict(state["watch"], self._training.pair)
+        if self._after_epoch is not None:
+            self._after_epoch.load_state_dict(state["after_epoch"])
         if state["over"]:
             self._fitted = self.read()
         self._rng.set_state(state["rng"])
@@ -194,6 +218,15 @@ class Fitting:
     @property
     def _is_at_cap(self) -> bool:
         return self._trained_epochs >= self._recipe.max_epochs
+
+    def _show(self, after_epoch: AfterEpoch) -> None:
+        """Show the networks to who looks on; what it draws is not missing from training."""
+        before = self._rng.get_state(), global_state(), self._device_rng and self._device_rng.get_rng_state()
+        after_epoch(self.epochs, self.read())
+        self._rng.set_state(before[0])
+        set_global_state(before[1])
+        if self._device_rng:
+            self._device_rng.set_rng_state(before[2])
 
     def _restart_is_due(self) -> bool:
         """Return whether to restart: at every `restart_every` epochs of an attempt with too low an accuracy."""
@@ -302,4 +335,6 @@ class Fitting:
             self._recipe.score_batch_size,
             snapshot,
             tuned,
+            targets=self._targets,
+            attempt=self._restarts + 1,
         )

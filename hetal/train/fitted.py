@@ -12,9 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hetal.errors import Diverged
+from hetal.errors import BadInput, Diverged
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
+from hetal.train.given import given_features
+from hetal.train.head import Head, find_head
 
 
 class Outputs(NamedTuple):
@@ -79,58 +81,93 @@ class Fitted:
     """The networks of one round and their outputs on the M distinct images of the pool, computed on demand.
 
     Args:
-        networks: the trained network and its moving average, of which the former is tested.
+        networks: the trained network and its moving average, of which the former is tested; None before any training,
+            where only what the data give can be read.
         images_M: distinct images of the pool.
         prepare: maps stored images to network input.
         batch_size: images per forward pass.
         snapshot: the pair that LHD compares, from before fine-tuning; None if training kept none.
         tuned: the pair just after fine-tuning, which is `networks` where nothing followed; None without fine-tuning.
+        targets: (T, *image_shape) images of the test set, as stored; None unless the strategy declared that it reads
+            them.
+        attempt: 1 for the first network of a round, one more after each restart of its training.
     """
 
     def __init__(
         self,
-        networks: Pair,
+        networks: Pair | None,
         images_M: Tensor,
         prepare: Standardise,
         batch_size: int,
         snapshot: Pair | None = None,
         tuned: Pair | None = None,
+        targets: Tensor | None = None,
+        attempt: int = 1,
     ) -> None:
-        self.networks = networks
         self.tuned = tuned
+        self.attempt = attempt
         self.seconds = 0.0
+        self._networks = networks
         self._snapshot = snapshot
+        self._targets = targets
         self._images_M = images_M
         self._prepare = prepare
         self._batch_size = batch_size
+
+    @property
+    def networks(self) -> Pair:
+        """The trained network and its moving average.
+
+        Raises:
+            BadInput: there are none yet, since this is the choice of the start set.
+        """
+        if self._networks is None:
+            raise BadInput(
+                "start: it reads a network, and before the first labels there is none; there are given_MD and the pool"
+            )
+        return self._networks
 
     @property
     def snapshot(self) -> Pair:
         """The pair of networks at LHD's moment T, from before any fine-tuning.
 
         Raises:
-            RuntimeError: training kept none, since no strategy declared `reads_snapshot`.
+            RuntimeError: training has kept none: no strategy declared `reads_snapshot`, or T has not come yet.
         """
         if self._snapshot is None:
             raise RuntimeError(
-                "this strategy reads the snapshot pair but does not declare reads_snapshot = True"
+                "this strategy reads the snapshot pair but does not declare reads_snapshot = True, "
+                "or reads it after an epoch before LHD's moment T"
             )
         return self._snapshot
 
+    @property
+    def targets(self) -> Tensor:
+        """Images of the test set as stored, without labels: (T, *image_shape); for `outputs` and `passes`.
+
+        Raises:
+            BadInput: the strategy did not declare `reads_targets`.
+        """
+        if self._targets is None:
+            raise BadInput("this strategy reads test inputs but does not declare reads_targets = True")
+        return self._targets
+
     def tensors(self) -> dict[str, Tensor]:
-        """Return all weights and buffers of the networks, by names for messages."""
-        return {
+        """Return all weights and buffers of the networks and the target inputs, by names for messages."""
+        weights = {
             f"{name}'s {key}": tensor
             for name, network in self._all_networks().items()
             for key, tensor in network.state_dict(keep_vars=True).items()
         }
+        return weights if self._targets is None else {**weights, "fitted.targets": self._targets}
 
     def structure(self) -> dict[str, object]:
         """Return what else determines the outputs (modules, forward methods, hooks), by names for messages."""
         parts: dict[str, object] = {
             f"fitted.{key}": id(value)
             for key, value in vars(self).items()
-            if key not in ("seconds", "_outputs_M")  # which change when outputs are computed
+            # What changes when outputs are computed is left out.
+            if key != "seconds" and not isinstance(getattr(type(self), key, None), cached_property)
         }
         for name, network in self._all_networks().items():
             for path, module in network.named_modules():
@@ -141,7 +178,7 @@ class Fitted:
         return parts
 
     def _all_networks(self) -> dict[str, nn.Module]:
-        pairs = {"networks": self.networks, "snapshot": self._snapshot, "tuned": self.tuned}
+        pairs = {"networks": self._networks, "snapshot": self._snapshot, "tuned": self.tuned}
         networks: dict[str, nn.Module] = {}
         for name, pair in pairs.items():
             if pair is not None:
@@ -166,6 +203,21 @@ class Fitted:
     def features_MD(self) -> Tensor:
         """Penultimate features of every distinct image, (M, D)."""
         return self._outputs_M.features
+
+    @cached_property
+    def head(self) -> Head:
+        """The network's last layer as a function of features, with its weights: head(features_MD) = logits_MC.
+
+        Raises:
+            BadInput: the network has no linear layer that maps its features to its logits.
+        """
+        some = self.outputs(self.networks.online, self._images_M[:2])
+        return find_head(self.networks.online, some.logits, some.features)
+
+    @cached_property
+    def given_MD(self) -> Tensor:
+        """Features that the data bring along, of every distinct image, (M, D); see `hetal.train.given`."""
+        return given_features(self._images_M, self._prepare)
 
     def images(self, numbers: Tensor) -> Tensor:
         """Return the stored images of these image numbers."""

@@ -84,6 +84,9 @@ def _not_comparable(members: Sequence[Run]) -> list[str]:
         for run in members
         if any(row.get("n_asked", 0) > row.get("n_bought", 0) for row in run.rounds)
     ]
+    for label in dict.fromkeys(run.label for run in members):
+        sees = dict.fromkeys(what for run in members if run.label == label for what in run.sees)
+        sentences += [f"{label}: {what}" for what in sees]
     pools: dict[int, set[str]] = defaultdict(set)
     for run in members:
         pools[run.seed].add(run.data)

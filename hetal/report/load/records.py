@@ -40,6 +40,7 @@ class Run:
         setting: name of its setting: data, noise, factor and model.
         data: fingerprint of its pool and test set.
         root, name: the folder of studies and the study, as the config has them.
+        sees: what its choices of rows saw besides the pool, such as hidden labels.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Run:
     data: str = ""
     root: str = ""
     name: str = ""
+    sees: Sequence[str] = ()
 
 
 def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
@@ -103,6 +105,7 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
         data=plain(provenance.get("data", ""), None),
         root=root,
         name=name,
+        sees=tuple(plain(what) for what in provenance.get("sees", [])),
     )
 
 

@@ -44,6 +44,7 @@ class Provenance(TypedDict):
     source: NotRequired[dict[str, Any]]
     sessions: NotRequired[list[Session]]
     settings: NotRequired[dict[str, Any]]
+    sees: NotRequired[list[str]]
 
 
 def part_of(kind: type[Any], needed: Collection[str], optional: Collection[str]) -> Any:

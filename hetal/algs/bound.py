@@ -1,0 +1,54 @@
+"""Bounds: choices made with hidden labels, which no strategy sees; they show what could be reached."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from hetal.algs.base import QueryStrategy
+from hetal.pool import Pool
+from hetal.train.fitted import Fitted
+
+
+class Bound(QueryStrategy):
+    """A choice that sees hidden labels; marked as such in the console, the record and the report."""
+
+    cheats = True
+
+    @abstractmethod
+    def see(self, labels_N: Tensor, is_noisy_N: Tensor) -> None:
+        """Take what is hidden from strategies; called once, before anything is queried.
+
+        Args:
+            labels_N: (N,) int64, the label that every row of the pool sells.
+            is_noisy_N: (N,) bool, which of them are noise.
+        """
+
+
+class Balanced(Bound):
+    """Buys equally many rows of each label, by the labels that the rows sell, noise or not; within a label at random.
+
+    Where the number asked for is no multiple of the number of labels, random labels get one more; where a label has too
+    few rows, the others share what is missing.
+    """
+
+    needs_network = False
+
+    def see(self, labels_N: Tensor, is_noisy_N: Tensor) -> None:
+        """Take the labels of all rows."""
+        self._labels_N = labels_N
+
+    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
+        """Return n ids."""
+        ids = pool.unlabelled_ids().cpu()
+        ids = ids[torch.randperm(len(ids), generator=rng)]
+        classes = self._labels_N.unique()
+        classes = classes[torch.randperm(len(classes), generator=rng)]
+        # The labels take turns: a first row of each, then a second, and so on.
+        labels, turn = self._labels_N[ids], torch.empty_like(ids)
+        for place, label in enumerate(classes.tolist()):
+            rows = torch.nonzero(labels == label).flatten()
+            turn[rows] = torch.arange(len(rows)) * len(classes) + place
+        return ids[turn.argsort()[:n]].to(pool.device)

@@ -1,0 +1,23 @@
+"""Features that the data bring along, beside those that a network learns: readable before any training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from hetal.train.fitted import Standardise
+
+
+def given_features(images_M: Tensor, prepare: Standardise) -> Tensor:
+    """Return the given features of stored images: standardised as networks get them, and flattened.
+
+    Args:
+        images_M: (M, *image_shape) as stored.
+        prepare: standardises them.
+
+    Returns:
+        (M, D) float32, where D is the number of values of an image.
+    """
+    return prepare(images_M).flatten(1).contiguous()
