@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hetal.errors import Diverged
 from hetal.rng import seeded
+from hetal.train.members import ensemble_in, logits_of_members
 
 
 class Outputs(NamedTuple):
@@ -119,7 +120,7 @@ class Fitted:
         parts: dict[str, object] = {
             f"fitted.{key}": id(value)
             for key, value in vars(self).items()
-            if key not in ("seconds", "_outputs_M")  # which change when outputs are computed
+            if key not in ("seconds", "_outputs_M", "members_KMC")  # which change when outputs are computed
         }
         for name, network in self._all_networks().items():
             for path, module in network.named_modules():
@@ -149,6 +150,38 @@ class Fitted:
     def features_MD(self) -> Tensor:
         """Penultimate features of every distinct image, (M, D)."""
         return self._outputs_M.features
+
+    @property
+    def n_members(self) -> int:
+        """K, the number of networks in the ensemble, `model.members`; 1 of a single network."""
+        ensemble = ensemble_in(self.networks.online)
+        return 1 if ensemble is None else ensemble.n_members
+
+    @cached_property
+    def members_KMC(self) -> Tensor:
+        """Class probabilities of every distinct image by each member of an ensemble, (K, M, C)."""
+        return torch.cat([*self.members(self._images_M)], 1)
+
+    def members(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the probabilities (K, b, C) by each member of an ensemble, for each batch of b images in turn.
+
+        Args:
+            images: (n, *image_shape) as stored.
+
+        Raises:
+            Diverged: an output is not finite.
+        """
+        network = copy.deepcopy(self.networks.online).eval()
+        for batch in images.split(self._batch_size):
+            began = time.perf_counter()
+            with torch.inference_mode():
+                probs_KbC = logits_of_members(network, self._prepare(batch)).softmax(-1)
+            if not bool(probs_KbC.isfinite().all()):
+                raise Diverged(
+                    "a member of the ensemble gives NaN or infinity; a smaller optimizer.lr may help"
+                )
+            self.seconds += time.perf_counter() - began
+            yield probs_KbC
 
     def images(self, numbers: Tensor) -> Tensor:
         """Return the stored images of these image numbers."""
