@@ -55,11 +55,11 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     if not bool(logits.isfinite().all() & features.isfinite().all()):
         raise BadInput(f"{name} gives NaN or infinity before any training")
     logits, _ = _outputs(network.train(), x, classes, name)
-    if ensemble is not None:
-        logits = logits_of_members(network, x)
     if not logits.requires_grad:
         raise BadInput(f"{name} gives logits without a gradient; forward must not detach them")
     try:
+        if ensemble is not None:
+            logits = logits_of_members(network, x)
         loss = loss_of(nn.CrossEntropyLoss(), logits, learner.task.train.labels[:2].to(learner.device))
         torch.autograd.grad(loss, weights, allow_unused=True)
     except Exception as error:

@@ -52,7 +52,7 @@ def joined(outputs: Sequence[Tensor]) -> Tensor:
 def clip_members_by_norm(tensors: Sequence[Tensor], limit: float) -> None:
     """Scale the tensors of every member, along their first dimension, to a joint norm of at most `limit`, in place."""
     norm_K = torch.linalg.vector_norm(
-        torch.stack([torch.linalg.vector_norm(t.flatten(1), dim=1) for t in tensors]), dim=0
+        torch.stack([torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1) for t in tensors]), dim=0
     )
     scale_K = limit / norm_K.clamp(min=limit)
     for tensor in tensors:
