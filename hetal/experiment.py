@@ -27,6 +27,7 @@ from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Fitted, Pair
 from hetal.train.learner import Learner
+from hetal.train.members import ensemble_in
 from hetal.train.optim import MakeOptimizer
 from hetal.train.recipe import Network
 from hetal.train.schedule import MakeSchedule
@@ -101,6 +102,8 @@ class Experiment:
                 device=device,
             )
             network = learner.new_network()
+            if self.alg.single_network and ensemble_in(network) is not None:
+                raise BadInput(f"alg={name}: needs one network; model.members must be 1")
             self.alg.check(network)
             check_network(network, learner, self.n_start)
             check_training(network, learner)

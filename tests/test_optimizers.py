@@ -97,6 +97,15 @@ def test_an_optimizer_gives_the_bits_of_torchs_loop(name):
     assert_equal(train(ours, clip=None)[0], reference(theirs))
 
 
+def test_a_gradient_may_lie_in_memory_as_it_likes():
+    rng = torch.Generator().manual_seed(0)
+    start, gradient = torch.randn(3, 4, generator=rng), torch.randn(4, 3, generator=rng).mT
+    one, other = start.clone(), start.clone()
+    Adam([one], lr=0.1).step([gradient])
+    Adam([other], lr=0.1).step([gradient.contiguous()])
+    assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 @pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "plateau"])
 def test_a_schedule_moves_once_an_epoch(name, schedule):

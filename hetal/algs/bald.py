@@ -1,7 +1,8 @@
-"""BALD: buy the rows on which dropout passes disagree most (Houlsby et al. 2011, arXiv 1112.5745; Gal et al. 2017).
+"""BALD: buy the rows on which networks disagree most (Houlsby et al. 2011, arXiv 1112.5745; Gal et al. 2017).
 
-The score is the mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), over K dropout passes. The
-LHD paper's code has no dropout in any model, so its BALD is always 0; here such a model is refused.
+The score is the mutual information of label and weights, H(mean_k p_k) - mean_k H(p_k), over the K members of an
+ensemble (Beluch et al., CVPR 2018) or, of a single network, K dropout passes. The LHD paper's code has no dropout in
+any model, so its BALD is always 0; here such a model is refused.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from hetal.algs.base import QueryStrategy
 from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted, has_dropout
+from hetal.train.members import ensemble_in
 
 
 class BALD(QueryStrategy):
     """Buys the rows with the highest mutual information.
 
     Args:
-        n_passes: K, stochastic forward passes per image, at least 2.
+        n_passes: K of a single network, stochastic forward passes per image, at least 2. An ensemble's members are run
+            without dropout, once each.
 
     Raises:
         BadInput: `n_passes` is below 2.
@@ -33,16 +36,20 @@ class BALD(QueryStrategy):
         self.n_passes = n_passes
 
     def check(self, network: nn.Module) -> None:
-        """Refuse a network without dropout, whose passes would all be equal."""
-        if not has_dropout(network):
+        """Refuse a single network without dropout, whose passes would all be equal."""
+        if ensemble_in(network) is None and not has_dropout(network):
             raise BadInput(
-                "alg=bald needs a model with dropout, such as model=mlp_dropout; this one has none"
+                "alg=bald needs a model with dropout, such as model=mlp_dropout, or an ensemble, such as "
+                "model.members=5; this one is neither"
             )
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return the n ids with the highest mutual information."""
         images, _ = pool.distinct()
-        passes = fitted.passes(self.n_passes, fitted.images(images), rng)
+        if fitted.n_members > 1:
+            passes = fitted.members(fitted.images(images))
+        else:
+            passes = fitted.passes(self.n_passes, fitted.images(images), rng)
         score_M = torch.zeros(len(pool.images_M), device=pool.device)
         score_M[images] = torch.cat([mutual_information(probs_KMC) for probs_KMC in passes])
         ids = pool.unlabelled_ids()

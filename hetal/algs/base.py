@@ -42,6 +42,9 @@ class QueryStrategy(ABC):
     may_stop: bool = False
     """Whether `query` may return fewer rows than asked for, even none; the run then ends after training on them."""
 
+    single_network: bool = False
+    """Whether this strategy needs one network, and not an ensemble; it is then refused with `model.members` above 1."""
+
     def check(self, network: nn.Module) -> None:
         """Refuse, before any training, a network that this strategy cannot use.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from hydra.errors import InstantiationException
@@ -16,6 +16,7 @@ from hetal.app.annotations import (
     SPECIAL,
     Call,
     Target,
+    between,
     call_of,
     check_value,
     gives,
@@ -27,6 +28,7 @@ from hetal.app.messages import no_such
 from hetal.errors import CONTROL, BadInput, describe_error
 from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
+from hetal.models.ensemble import MOST_MEMBERS, ensemble_of
 from hetal.record.settings import PLAIN
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabel
@@ -62,6 +64,9 @@ GROUPS = {
 }
 
 
+# Values of `model.members`.
+MEMBERS = Annotated[int, between(1, MOST_MEMBERS)]
+
 # Plain settings that an experiment takes.
 NUMBERS = ("n_start", "n_query", "n_end", "seed")
 
@@ -86,7 +91,7 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
     Raises:
         BadInput: as `build_experiment`.
     """
-    value = config[group]
+    value, members = _members_of(group, config[group])
     try:
         rng = stream(config.get("seed", 0), f"build {group}")
         with unchanged(f"{group}: its constructor"), seeded(rng, torch.device("cpu")):
@@ -104,7 +109,14 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
             f"{group}: {_name(value)} gives a {type(part).__name__}; "
             f"it must give a {getattr(GROUPS[group].makes, '__name__', 'function')}"
         )
-    return part
+    return ensemble_of(part, members) if part is not None and members > 1 else part
+
+
+def _members_of(group: str, node: Any) -> tuple[Any, int]:
+    """Return a group's node without `members`, which is hetal's own setting of `model`, and its value."""
+    if group != "model" or not isinstance(node, Mapping) or "members" not in node:
+        return node, 1
+    return {key: value for key, value in node.items() if key != "members"}, node["members"]
 
 
 def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = None) -> None:
@@ -148,6 +160,11 @@ def _check_group(key: str, group: Group, node: Any) -> None:
         raise BadInput(f"{key}={shown(node)}: must be one of the choices of {key}; --help lists them")
     if "_target_" not in node:
         raise BadInput(f"{key}={shown(node)}: settings of {key}, but no {key} is chosen")
+    if key == "model":
+        if "members" not in node:
+            raise BadInput(f"model.members is not set; it must be {in_words(MEMBERS)}")
+        check_value(MEMBERS, node["members"], "model.members")
+        node, _ = _members_of(key, node)
     hint = group.makes or Callable[..., Any]
     _check_node(node, key, hint, group.called)
 

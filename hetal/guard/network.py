@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
 from hetal.errors import BadInput, describe_error
+from hetal.train.members import ensemble_in, logits_of_members, loss_of
 from hetal.train.precision import InBfloat16
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     """Run a fresh network forward and backward on two rows, and refuse one with which a run would fail.
 
+    Of an ensemble, its first member is checked alone, and then all of them together.
+
     Args:
         network: fresh, on its device; not to be used afterwards.
         learner: that will train such networks.
@@ -28,7 +30,12 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     Raises:
         BadInput: says what the network returned, and what it must return.
     """
-    name = f"model: {type(network.network if isinstance(network, InBfloat16) else network).__name__}"
+    inner = network.network if isinstance(network, InBfloat16) else network
+    name = f"model: {type(inner).__name__}"
+    if (ensemble := ensemble_in(network)) is not None:
+        alone = ensemble.member(0)
+        check_network(InBfloat16(alone) if inner is not network else alone, learner, n_start)
+        name = f"model.members={ensemble.n_members}: {type(ensemble.network).__name__}"
     weights = [p for p in network.parameters() if p.requires_grad]
     if any(is_lazy(p) for p in network.parameters()):
         raise BadInput(
@@ -51,7 +58,9 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     if not logits.requires_grad:
         raise BadInput(f"{name} gives logits without a gradient; forward must not detach them")
     try:
-        loss = cross_entropy(logits, learner.task.train.labels[:2].to(learner.device))
+        if ensemble is not None:
+            logits = logits_of_members(network, x)
+        loss = loss_of(nn.CrossEntropyLoss(), logits, learner.task.train.labels[:2].to(learner.device))
         torch.autograd.grad(loss, weights, allow_unused=True)
     except Exception as error:
         raise BadInput(f"{name} cannot be trained: {describe_error(error)}") from error

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hetal.errors import BadInput, describe_error
 from hetal.record.checkpoint import weights_of
+from hetal.train.members import ensemble_in
 from hetal.train.optim import AnyOptimizer, make_optimizer
 from hetal.train.recipe import Recipe
 from hetal.train.schedule import Schedule
@@ -35,12 +36,38 @@ def check_training(network: nn.Module, recipe: Recipe) -> None:
     for group in optimizer.param_groups:
         if not (isinstance(group["lr"], float | int) and 0 < group["lr"] < math.inf):
             raise BadInput(f"optimizer.lr={group['lr']}: must be a positive number")
+    if ensemble_in(network) is not None:
+        check_members_apart(recipe)
     check_schedule(recipe, optimizer)
     with _one_line("optimizer", recipe.optimizer):
         optimizer.step([torch.zeros_like(p) for p in parameters])
     if recipe.warm_start is not None:
         with _one_line("train.warm_start", recipe.warm_start):
             recipe.warm_start(copy.deepcopy(network), weights_of(network))
+
+
+def check_members_apart(recipe: Recipe) -> None:
+    """Check that the optimizer trains members of an ensemble, whose weights are stacked, as it does networks apart.
+
+    Raises:
+        BadInput: it does not, as one that scales steps by norms of whole tensors.
+    """
+    start_K = torch.tensor([[[1.0, -2.0], [3.0, 0.5]], [[5.0, 0.1], [-0.2, 2.0]]], dtype=torch.float64)
+
+    def changes(start: Tensor) -> Tensor:
+        weights = start.clone().requires_grad_()
+        optimizer = make_optimizer(recipe.optimizer, [weights])
+        for _ in range(2):
+            optimizer.step([weights.detach() ** 3])
+        return weights.detach() - start
+
+    with _one_line("optimizer", recipe.optimizer):
+        together, apart = changes(start_K), torch.stack([changes(start) for start in start_K])
+    if not torch.allclose(together, apart, rtol=1e-3):
+        raise BadInput(
+            f"optimizer: {_name(recipe.optimizer)} does not train members of an ensemble as it does networks apart; "
+            "model.members must be 1"
+        )
 
 
 def check_loss(recipe: Recipe) -> None:

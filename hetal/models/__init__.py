@@ -6,8 +6,9 @@ Both are float32; `hetal.guard.network` checks every network before any training
 linear layer, h in the papers.
 """
 
+from hetal.models.ensemble import Ensemble, ensemble_of
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.models.vgg import VGG
 
-__all__ = ["MLP", "VGG", "ResNet"]
+__all__ = ["MLP", "VGG", "Ensemble", "ResNet", "ensemble_of"]

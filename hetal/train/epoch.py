@@ -13,6 +13,7 @@ from hetal.errors import Diverged
 from hetal.record.checkpoint import State
 from hetal.train.ema import EMA
 from hetal.train.fitted import Pair, split
+from hetal.train.members import clip_members_by_norm, ensemble_in, joined, logits_of_members, loss_of
 from hetal.train.optim import make_optimizer
 from hetal.train.recipe import Recipe
 from hetal.train.schedule import MakeSchedule, Schedule
@@ -67,6 +68,7 @@ class Training:
         self._prepare = prepare = recipe.prepare(network)
         self._batch_size = batch_size = recipe.batch_size
         self._loss = recipe.loss
+        self._is_ensemble = ensemble_in(network) is not None
         self._rng = rng
         self._augment = augment
         self._parameters = [p for p in network.parameters() if p.requires_grad]
@@ -131,8 +133,8 @@ class Training:
             x, y = self._gather(rows), self._labels_L[rows]
             outputs = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
-                logits, _ = self.network(x_B)
-                loss = self._loss(logits, y_B)
+                logits = self._logits(x_B)
+                loss = loss_of(self._loss, logits, y_B)
                 gradients = list(
                     torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
                 )
@@ -142,7 +144,7 @@ class Training:
                 self.ema.update()
                 self.steps += 1
                 outputs.append(logits.detach())
-            logits_R = torch.cat(outputs)
+            logits_R = joined(outputs)
             n_right += (logits_R.argmax(1) == y).sum()
             loss_sum += cross_entropy(logits_R, y, reduction="sum")
         sums: list[float] = torch.stack([n_right.float(), loss_sum]).tolist()
@@ -171,11 +173,19 @@ class Training:
             n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
         return int(n_right) / len(rows)
 
+    def _logits(self, x_B: Tensor) -> Tensor:
+        """Return the logits (B, C) of the network, or those of all members of an ensemble, (K, B, C)."""
+        if self._is_ensemble:
+            return logits_of_members(self.network, x_B)
+        logits: Tensor = self.network(x_B)[0]
+        return logits
+
     def _clip(self, gradients: list[Tensor]) -> None:
         if self._recipe.clip is not None:
             clip_by_value(gradients, self._recipe.clip)
         elif self._recipe.clip_norm is not None:
-            clip_by_norm(gradients, self._recipe.clip_norm)
+            clip = clip_members_by_norm if self._is_ensemble else clip_by_norm
+            clip(gradients, self._recipe.clip_norm)
 
     def _gather(self, rows: Tensor) -> Tensor:
         if self._augment is None:

@@ -17,6 +17,7 @@ from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
 from hetal.train.head import Head, find_head
+from hetal.train.members import ensemble_in, logits_of_members
 
 
 class Outputs(NamedTuple):
@@ -218,6 +219,38 @@ class Fitted:
     def given_MD(self) -> Tensor:
         """Features that the data bring along, of every distinct image, (M, D); see `hetal.train.given`."""
         return given_features(self._images_M, self._prepare)
+
+    @property
+    def n_members(self) -> int:
+        """K, the number of networks in the ensemble, `model.members`; 1 of a single network."""
+        ensemble = ensemble_in(self.networks.online)
+        return 1 if ensemble is None else ensemble.n_members
+
+    @cached_property
+    def members_KMC(self) -> Tensor:
+        """Class probabilities of every distinct image by each member of an ensemble, (K, M, C)."""
+        return torch.cat([*self.members(self._images_M)], 1)
+
+    def members(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the probabilities (K, b, C) by each member of an ensemble, for each batch of b images in turn.
+
+        Args:
+            images: (n, *image_shape) as stored.
+
+        Raises:
+            Diverged: an output is not finite.
+        """
+        network = copy.deepcopy(self.networks.online).eval()
+        for batch in images.split(self._batch_size):
+            began = time.perf_counter()
+            with torch.inference_mode():
+                probs_KbC = logits_of_members(network, self._prepare(batch)).softmax(-1)
+            if not bool(probs_KbC.isfinite().all()):
+                raise Diverged(
+                    "a member of the ensemble gives NaN or infinity; a smaller optimizer.lr may help"
+                )
+            self.seconds += time.perf_counter() - began
+            yield probs_KbC
 
     def images(self, numbers: Tensor) -> Tensor:
         """Return the stored images of these image numbers."""

@@ -71,7 +71,7 @@ class Adam:
         beta1, beta2 = group["betas"]
         type(self)._function(
             self._parameters,
-            gradients,
+            [_laid_out_as(p, g) for p, g in zip(self._parameters, gradients, strict=True)],
             self._mean,
             self._square,
             [],
@@ -102,6 +102,13 @@ class Adam:
         for tensors, values in zip((self._mean, self._square, self._steps), state.values(), strict=True):
             for tensor, value in zip(tensors, values, strict=True):
                 tensor.copy_(value)
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient in the memory layout of its parameter, which the fused functions take for granted."""
+    return (
+        gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+    )
 
 
 class AdamW(Adam):

@@ -43,6 +43,8 @@ def takes_channels_last(network: nn.Module) -> bool:
 
 
 def _is_safe(convolution: nn.Conv2d) -> bool:
+    if convolution.weight.dim() == 5:  # stacked, as in an ensemble, where all members make one convolution
+        return False
     fewest = min(convolution.in_channels, convolution.out_channels)
     return convolution.weight.device.type == "cuda" or fewest >= MIN_CHANNELS
 

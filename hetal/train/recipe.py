@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hetal.augment import Augmentation
 from hetal.errors import BadInput, make_part
+from hetal.models.ensemble import Ensemble
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Standardise
@@ -136,6 +137,8 @@ class Recipe:
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights, drawn on the CPU so that they are the same on every device."""
         network = make_part("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
+        if self.compile and isinstance(network, Ensemble):
+            raise BadInput("train.compile=true: not with an ensemble; model.members must be 1")
         if self.precision == "bf16":
             network = InBfloat16(network)
         return arrange(network.to(self.device))
