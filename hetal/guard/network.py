@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
 from hetal.errors import BadInput, describe_error
+from hetal.models.features import WithFeatures
 from hetal.train.precision import InBfloat16
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
     Raises:
         BadInput: says what the network returned, and what it must return.
     """
-    name = f"model: {type(network.network if isinstance(network, InBfloat16) else network).__name__}"
+    inner = network.network if isinstance(network, InBfloat16) else network
+    name = f"model: {inner.name if isinstance(inner, WithFeatures) else type(inner).__name__}"
     weights = [p for p in network.parameters() if p.requires_grad]
     if any(is_lazy(p) for p in network.parameters()):
         raise BadInput(
@@ -81,7 +83,11 @@ def _outputs(network: nn.Module, x: Tensor, n_classes: int, name: str) -> tuple[
             if isinstance(outputs, (tuple, list))
             else f"one {type(outputs).__name__}"
         )
-        raise BadInput(f"{name} gives {returned}; forward must return two tensors, (logits, features)")
+        wrapper = "; hetal.models.with_features(network, image_shape) makes it so of a network that gives logits"
+        raise BadInput(
+            f"{name} gives {returned}; forward must return two tensors, (logits, features)"
+            + wrapper * isinstance(outputs, Tensor)
+        )
     n = len(x)
     for part, tensor, width in (("logits", outputs[0], str(n_classes)), ("features", outputs[1], "D")):
         if not isinstance(tensor, Tensor):
