@@ -83,7 +83,9 @@ def _outputs(network: nn.Module, x: Tensor, n_classes: int, name: str) -> tuple[
             if isinstance(outputs, (tuple, list))
             else f"one {type(outputs).__name__}"
         )
-        wrapper = "; hetal.models.with_features(network, image_shape) makes it so of a network that gives logits"
+        wrapper = (
+            "; hetal.models.with_features(network, image_shape) makes it so of a network that gives logits"
+        )
         raise BadInput(
             f"{name} gives {returned}; forward must return two tensors, (logits, features)"
             + wrapper * isinstance(outputs, Tensor)

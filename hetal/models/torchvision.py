@@ -36,4 +36,6 @@ class TorchVision(ByName):
 
     def renamed(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the weights of a file under today's names: published DenseNets have `norm.1` for `norm1`."""
-        return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", k): v for k, v in weights.items()}
+        return {
+            re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", k): v for k, v in weights.items()
+        }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ def read_weights(path: str) -> dict[str, Tensor]:
     """Read a state dict, names to tensors, onto the CPU; nothing in the file is ever run.
 
     Args:
-        path: of a file that ends in .safetensors, or one that `torch.save(network.state_dict(), path)` wrote; `~` is the
-            home folder.
+        path: of a file that ends in .safetensors, or one that `torch.save(network.state_dict(), path)` wrote; `~` is
+            the home folder.
 
     Raises:
         BadInput: names `model.weights` and what is wrong with the file.
@@ -55,16 +56,16 @@ def _safetensors(file: Path, setting: str) -> Any:
 
 def _saved(file: Path, setting: str) -> Any:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are then refused
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise BadInput(
             f"{setting}: is damaged, or holds more than tensors and plain values, which is never unpickled; "
             "save it with torch.save(network.state_dict(), FILE), or as .safetensors"
         ) from None
     except Exception as error:
-        raise BadInput(
-            f"{setting}: is no file of torch.save, or damaged: {describe_error(error)}"
-        ) from None
+        raise BadInput(f"{setting}: is no file of torch.save, or damaged: {describe_error(error)}") from None
 
 
 def load_body(
@@ -87,9 +88,7 @@ def load_body(
         BadInput: a name is missing, unexpected or of another shape.
     """
     own = {name: value for name, value in network.state_dict().items() if not name.startswith(f"{head}.")}
-    given = {
-        name: value for name, value in weights.items() if not name.startswith((f"{head}.", *ignored))
-    }
+    given = {name: value for name, value in weights.items() if not name.startswith((f"{head}.", *ignored))}
     # Older files have no counts of batches, which nothing here reads.
     missing = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in own]
