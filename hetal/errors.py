@@ -73,7 +73,8 @@ def make_part(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, 
         BadInput: it raised an exception, or returned another type; names the part, and the line of code.
     """
     called = getattr(make, "func", make)  # of a partial
-    name = f"{part}: {getattr(called, '__module__', '')}.{getattr(called, '__qualname__', called)}"
+    called = called if hasattr(called, "__qualname__") else type(called)
+    name = f"{part}: {getattr(called, '__module__', '')}.{called.__qualname__}"
     try:
         thing = make(*args, **kwargs)
     except BadInput:

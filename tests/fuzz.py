@@ -10,6 +10,7 @@ import copy
 import functools
 import pickle
 import random
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from hetal.app.launch import launch
 from hetal.app.messages import answer
 from hetal.errors import BadInput
 from hetal.sweep.overrides import as_options
+from tests import mock_timm
 from tests.command_line import CONF, options
 
 GROUPS = ("alg", "data", "noise", "mult", "model", "train", "finetune", "tracker")
@@ -37,6 +39,13 @@ BESIDE = {
     "alg": ["model=mlp_dropout"],
     "model": ["data=svhn"],
     "noise": ["data=digits"],
+}
+
+# The deepest networks at a size that is built in no time.
+THIN = {
+    "model=wide_resnet": ["model.depth=10", "model.width=1"],
+    "model=wide_resnet_16_4": ["model.depth=10", "model.width=1"],
+    "model=torchvision": ["model.name=shufflenet_v2_x0_5"],
 }
 
 SHORT = ["device=cpu", "n_start=40", "n_query=20", "n_end=80", "train.max_epochs=2"]
@@ -95,7 +104,8 @@ def all_pairs(npz: str) -> list[Pair]:
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for group in GROUPS:
         for option in options(group):
-            beside = [*BESIDE.get(group, []), *SHORT, f"{group}={option}"]
+            chosen = f"{group}={option}"
+            beside = [*BESIDE.get(group, []), *SHORT, *THIN.get(chosen, []), chosen]
             if option == "npz":
                 beside.append(f"data.path={npz}")
             cfg = base(tuple(beside))
@@ -214,4 +224,5 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hetal.experiment.Experiment, "prepare", checked)
     monkeypatch.setattr("hetal.app.messages._settings", composed_once)
     monkeypatch.setattr("hetal.data.vision.Store.open", opened)
+    monkeypatch.setitem(sys.modules, "timm", mock_timm)
     monkeypatch.setattr(sklearn.datasets, "load_digits", functools.cache(sklearn.datasets.load_digits))

@@ -1,9 +1,12 @@
 """Every YAML of every group composes, instantiates and runs two queries on a toy budget."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from hetal.errors import BadInput
+from tests import mock_timm
 from tests.command_line import TOY, composed, only, options, records, run_here
 
 
@@ -26,12 +29,20 @@ def test_noise(noise, tmp_path):
 
 
 @pytest.mark.parametrize("model", options("model"))
-def test_model(model, tmp_path):
+def test_model(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", mock_timm)
     rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 256, (250, 2, 16, 16), dtype=np.uint8), np.arange(250) % 4
+    channels = 1 if model in ("timm", "torchvision") else 2
+    x, y = rng.integers(0, 256, (250, channels, 16, 16), dtype=np.uint8), np.arange(250) % 4
     np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
     # The deepest networks at a width that two cores can train.
-    thin = {"vgg": ["model.widths=[8,8,8,8,8]"], "resnet18": ["model.widths=[8,8,8,8]"]}.get(model, [])
+    thin = {
+        "vgg": ["model.widths=[8,8,8,8,8]"],
+        "resnet18": ["model.widths=[8,8,8,8]"],
+        "wide_resnet": ["model.depth=10", "model.width=1"],
+        "wide_resnet_16_4": ["model.depth=10", "model.width=1"],
+        "torchvision": ["model.name=shufflenet_v2_x0_5"],
+    }.get(model, [])
     toy(tmp_path, f"model={model}", *thin, "data=npz", f"data.path={tmp_path / 'data.npz'}", "noise=blank")
 
 

@@ -86,12 +86,13 @@ def test_paths_count_by_content_wherever_they_stand(tmp_path):
     file.write_bytes(b"content")
     given = {
         "path": str(file), "name": str(file), "parts": [{"mask_path": [str(file), "none"]}],
-        "a": {"b": {"path": str(file)}},
+        "a": {"b": {"path": str(file)}}, "model": {"weights": str(file)}, "loss": {"weights": [1.0, 2.0]},
     }  # fmt: skip
     (digest,) = {with_content_digests(given)["path"]}
     assert digest.startswith("content ")
     assert with_content_digests(given) == {
-        "path": digest, "name": str(file), "parts": [{"mask_path": [digest, "none"]}], "a": {"b": {"path": digest}}
+        "path": digest, "name": str(file), "parts": [{"mask_path": [digest, "none"]}], "a": {"b": {"path": digest}},
+        "model": {"weights": digest}, "loss": {"weights": [1.0, 2.0]},
     }  # fmt: skip
 
 

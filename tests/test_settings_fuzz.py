@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from hetal.errors import CONTROL, BadInput
 from hetal.evaluate import area_under_curve
-from tests.command_line import records, run_here
+from tests.command_line import options, records, run_here
 from tests.fuzz import SHORT, Pair, all_pairs, base, no_training, sample, tried  # noqa: F401
 
 N = 2_080
@@ -21,7 +21,8 @@ SHARDS = 8
 
 # What may be null.
 NULLABLE = (
-    "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment", "tracker.entity",
+    "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment", "model.resize",
+    "model.weights", "tracker.entity",
     "tracker.group", "tracker.job_type", "tracker.run_name", "train.checkpoint_minutes",
 )  # fmt: skip
 
@@ -108,6 +109,7 @@ def refusal(run: Callable[[], object]) -> str | None:
     return None
 
 
+CONVOLUTIONAL = [f"model={name}" for name in options("model") if name != "linear" and "mlp" not in name]
 KEYS = ("train.", "model.", "alg.", "noise.", "finetune.", "mult", "n_", "seed")
 NUMBERS = ("0", "-1", "1", "2.5", "3e38", "1e-40", "-0.0", "9223372036854775807", "null")
 
@@ -121,7 +123,7 @@ def test_what_is_accepted_really_runs(shard, own_data, tmp_path):
         and "._" not in pair.key
         and pair.typed in [f"{pair.key}={number}" for number in NUMBERS]
         and makes_sense(pair)
-        and pair.beside[-1] not in ("model=vgg", "model=resnet", "model=resnet18")
+        and pair.beside[-1] not in CONVOLUTIONAL
         and pair.typed not in ("train.max_epochs=9223372036854775807", "mult=9223372036854775807")
     ]
     ended = 0

@@ -105,6 +105,11 @@ def test_only_safe_convolutions_are_laid_out_anew():
             assert module.weight.is_contiguous(memory_format=torch.channels_last) != few
     assert not takes_channels_last(network)
     assert not takes_channels_last(MLP((2,), 3, [4], 0.0))
+    # A grouped convolution has the channels of a group, and takes the layout of what comes before it.
+    grouped = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3, groups=16))
+    assert not takes_channels_last(grouped)
+    assert all(layer.weight.is_contiguous() for layer in arrange(grouped))
+    assert takes_channels_last(nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3, groups=2)))
     assert takes_channels_last(InBfloat16(nn.Conv2d(8, 8, 3)))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from hetal.errors import BadInput, describe_error
+from hetal.models.features import WithFeatures
 from hetal.train.members import ensemble_in, logits_of_members, loss_of
 from hetal.train.precision import InBfloat16
 
@@ -31,11 +32,11 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
         BadInput: says what the network returned, and what it must return.
     """
     inner = network.network if isinstance(network, InBfloat16) else network
-    name = f"model: {type(inner).__name__}"
+    name = f"model: {_name(inner)}"
     if (ensemble := ensemble_in(network)) is not None:
         alone = ensemble.member(0)
         check_network(InBfloat16(alone) if inner is not network else alone, learner, n_start)
-        name = f"model.members={ensemble.n_members}: {type(ensemble.network).__name__}"
+        name = f"model.members={ensemble.n_members}: {_name(ensemble.network)}"
     weights = [p for p in network.parameters() if p.requires_grad]
     if any(is_lazy(p) for p in network.parameters()):
         raise BadInput(
@@ -76,6 +77,10 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
                 ) from error
 
 
+def _name(network: nn.Module) -> str:
+    return network.name if isinstance(network, WithFeatures) else type(network).__name__
+
+
 def _outputs(network: nn.Module, x: Tensor, n_classes: int, name: str) -> tuple[Tensor, Tensor]:
     """Run a network, and check types, shapes, dtypes and devices of its outputs."""
     inner = network.network if isinstance(network, InBfloat16) else network
@@ -90,7 +95,13 @@ def _outputs(network: nn.Module, x: Tensor, n_classes: int, name: str) -> tuple[
             if isinstance(outputs, (tuple, list))
             else f"one {type(outputs).__name__}"
         )
-        raise BadInput(f"{name} gives {returned}; forward must return two tensors, (logits, features)")
+        wrapper = (
+            "; hetal.models.with_features(network, image_shape) makes it so of a network that gives logits"
+        )
+        raise BadInput(
+            f"{name} gives {returned}; forward must return two tensors, (logits, features)"
+            + wrapper * isinstance(outputs, Tensor)
+        )
     n = len(x)
     for part, tensor, width in (("logits", outputs[0], str(n_classes)), ("features", outputs[1], "D")):
         if not isinstance(tensor, Tensor):

@@ -1,7 +1,7 @@
 """Identity of a run: a hash of all settings that can change its result, and readable names.
 
-Files and folders count by their content, not by their name: a setting called `path`, or whose name ends in `_path`, is
-replaced by a digest of what the path leads to.
+Files and folders count by their content, not by their name: a setting called `path` or `weights`, or whose name ends in
+`_path`, is replaced by a digest of what the path leads to.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def _with_content_digests(key: str, value: Any, where: str) -> Any:
         }
     if isinstance(value, list):
         return [_with_content_digests(key, item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if not isinstance(value, str) or not value or not (key == "path" or key.endswith("_path")):
+    names_file = key in ("path", "weights") or key.endswith("_path")
+    if not isinstance(value, str) or not value or not names_file:
         return value
     try:
         digest = digest_of(Path(os.path.expanduser(value)))

@@ -23,6 +23,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omeg
 # Packages that compute the numbers of a result.
 ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
+# Packages that compute them as well where a target of hetal's uses them.
+BY_TARGET = {"hetal.models.Timm": "timm"}
+
 # hetal's folders and files that compute a result; the others show it, store it or start it.
 COMPUTES = (
     "acquisition",
@@ -88,7 +91,8 @@ def made_by(config: Mapping[str, Any]) -> dict[str, str]:
     Returns:
         hetal's version and code digest, the versions of numerical packages, and `hetal.record.code.code_versions`.
     """
-    versions = {name: _version(name) or "unknown" for name in ARITHMETIC}
+    used = [BY_TARGET[name] for name in targets(config) if name in BY_TARGET]
+    versions = {name: _version(name) or "unknown" for name in (*ARITHMETIC, *used)}
     return {
         "hetal": f"{hetal.__version__} ({own_code_digest(COMPUTES)})",
         **versions,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 # On the CPU with one thread, torch 2.14.1's channels-last convolutions of fewer channels write past their buffers in
-# the backward pass.
+# the backward pass. The channels of a grouped convolution are counted within a group.
 MIN_CHANNELS = 8
 
 
@@ -30,22 +30,31 @@ class InBfloat16(nn.Module):
 
 def arrange(network: nn.Module) -> nn.Module:
     """Convert convolution weights to channels last where that is safe, in place, and return the network."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and _is_safe(module):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    for convolution, is_safe in _convolutions(network):
+        if is_safe:
+            convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
     return network
 
 
 def takes_channels_last(network: nn.Module) -> bool:
     """Return whether batches for `network` should be channels last, as decided by its first convolution."""
-    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
-    return first is not None and _is_safe(first)
+    return any(is_safe for _, is_safe in _convolutions(network)[:1])
+
+
+def _convolutions(network: nn.Module) -> list[tuple[nn.Conv2d, bool]]:
+    """Return the convolutions of a network, and whether each may be channels last.
+
+    Where a grouped one may not, none may: it takes the layout of what comes before it.
+    """
+    found = [(module, _is_safe(module)) for module in network.modules() if isinstance(module, nn.Conv2d)]
+    all_groups_are_safe = all(is_safe for module, is_safe in found if module.groups > 1)
+    return [(module, is_safe and all_groups_are_safe) for module, is_safe in found]
 
 
 def _is_safe(convolution: nn.Conv2d) -> bool:
     if convolution.weight.dim() == 5:  # stacked, as in an ensemble, where all members make one convolution
         return False
-    fewest = min(convolution.in_channels, convolution.out_channels)
+    fewest = min(convolution.in_channels, convolution.out_channels) // convolution.groups
     return convolution.weight.device.type == "cuda" or fewest >= MIN_CHANNELS
 
 
