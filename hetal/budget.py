@@ -30,6 +30,28 @@ class Budget:
         if self.n_end < self.n_start:
             raise BadInput(f"n_end={self.n_end}: must be at least n_start, {self.n_start}")
 
+    @classmethod
+    def fitting(
+        cls, n_rows: int, n_classes: int, n_start: int | None, n_query: int | None, n_end: int | None
+    ) -> Budget:
+        """Return a budget for data of this size, where the user has set none.
+
+        It ends with half of the clean rows, at most 1,000; begins with a tenth of that, at least one label a class; and
+        buys as many each round as it begins with.
+
+        Args:
+            n_rows: clean training rows.
+            n_classes: number of classes.
+            n_start, n_query, n_end: as the user set them, or None.
+
+        Raises:
+            BadInput: a number is too small.
+        """
+        half = min(n_rows // 2, 1000)
+        start = n_start if n_start is not None else min(max(n_classes, (n_end or half) // 10, 1), n_rows)
+        query = n_query if n_query is not None else start
+        return cls(start, query, n_end if n_end is not None else max(half, start))
+
     def check(self, n_rows: int) -> None:
         """Refuse a budget larger than a pool of `n_rows` rows.
 

@@ -83,8 +83,7 @@ class Experiment:
         seed, name = self.seed, self.name or type(self.alg).__name__
         keeps_state(self.alg, f"alg={name}")
         _check_start(self.start)
-        with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
-            task = make_part("data", self.data, Task, rng=stream(seed, "data"))
+        task = load(self.data, seed, device)
         noisy = shuffled(_corrupted(task, self.noise, seed, device), stream(seed, "order"))
         budget = Budget(self.n_start, self.n_query, self.n_end)
         budget.check(len(noisy))
@@ -126,6 +125,21 @@ class Experiment:
             _who(self.start),
         )
         return Setup(task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start)
+
+
+def load(data: Callable[..., Task], seed: int, device: torch.device) -> Task:
+    """Load the task that a run of this seed has.
+
+    Args:
+        data: loads it; called with `rng`.
+        seed: of the run.
+        device: whose global generators are restored, beside the CPU's.
+
+    Raises:
+        BadInput: the loader fails.
+    """
+    with unchanged("data: its loader"), seeded(stream(seed, "data globals"), device):
+        return make_part("data", data, Task, rng=stream(seed, "data"))
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Task:
         test: never corrupted and never queried.
         n_classes: number of classes, all present in `train`.
         mean, std: per channel (or per feature), in the units of the images; networks get (x - mean) / std.
+        class_names: of the classes, in order; () where they are numbers only.
+        notes: what a user should know of how the data were read, shown when a run starts.
     """
 
     train: Examples
@@ -51,6 +53,8 @@ class Task:
     n_classes: int
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (255.0,)
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     image_shape: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +80,8 @@ class Task:
                     f"data: {name} labels must be in 0..{self.n_classes - 1}, "
                     f"found {int(labels.min())}..{int(labels.max())}"
                 )
+        if self.class_names and len(self.class_names) != self.n_classes:
+            raise BadInput(f"data: {len(self.class_names)} names of classes for {self.n_classes} classes")
         count_C = torch.bincount(self.train.labels, minlength=self.n_classes)
         if bool((count_C == 0).any()):
             absent = torch.nonzero(count_C == 0).flatten().tolist()

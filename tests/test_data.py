@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from hetal.data.npz import mean_and_std
+from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.rng import stream
 from hetal.task import stratified
@@ -50,7 +50,7 @@ def test_digits_are_scikit_learns():
 
 def test_digits_constants_are_those_of_the_training_set():
     task = load("digits")
-    mean, std = mean_and_std(task.train.images)
+    mean, std = statistics(task.train.images, "feature")
     assert task.mean == pytest.approx(mean, abs=0.005)
     assert task.std == pytest.approx(std, abs=0.005)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetal.data import load_npz
-from hetal.data.npz import mean_and_std
+from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.rng import stream
 from hetal.task import Task
@@ -97,7 +97,7 @@ def test_npz_constants_may_be_given_and_a_constant_feature_has_std_1(tmp_path):
 
 def test_mean_and_std_add_up_over_slices():
     images = torch.randn(9000, 3, 2, 2, generator=stream(0, "x")) * 4 + 1000
-    mean, std = mean_and_std(images)
+    mean, std = statistics(images, "feature")
     torch.testing.assert_close(torch.tensor(mean), images.double().mean((0, 2, 3)).float())
     torch.testing.assert_close(torch.tensor(std), images.double().std((0, 2, 3), correction=0).float())
 

@@ -21,7 +21,7 @@ import torchvision
 from omegaconf import OmegaConf
 
 from hetal.data import load_torchvision, vision
-from hetal.data.npz import mean_and_std
+from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.rng import stream
 from hetal.task import Task
@@ -324,6 +324,6 @@ def test_the_real_fashion_mnist(tmp_path):
     task = load("fashion_mnist", f"data.root={tmp_path}", "data.download=false")
     assert (len(task.train), len(task.test), task.n_classes) == (60_000, 10_000, 10)
     assert task.image_shape == (1, 28, 28)
-    mean, std = mean_and_std(task.train.images)
+    mean, std = statistics(task.train.images, "feature")
     assert task.mean == pytest.approx(mean, abs=0.05)
     assert task.std == pytest.approx(std, abs=0.05)

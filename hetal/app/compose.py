@@ -67,6 +67,9 @@ GROUPS = {
 # Values of `model.members`.
 MEMBERS = Annotated[int, between(1, MOST_MEMBERS)]
 
+# Settings in groups that are hetal's own and not arguments of a target, with the annotations of their values.
+OWN: dict[str, dict[str, Any]] = {"model": {"members": MEMBERS}, "data": {"name": str | int | None}}
+
 # Plain settings that an experiment takes.
 NUMBERS = ("n_start", "n_query", "n_end", "seed")
 
@@ -91,7 +94,7 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
     Raises:
         BadInput: as `build_experiment`.
     """
-    value, members = _members_of(group, config[group])
+    value, own = _without_own(group, config[group])
     try:
         rng = stream(config.get("seed", 0), f"build {group}")
         with unchanged(f"{group}: its constructor"), seeded(rng, torch.device("cpu")):
@@ -109,14 +112,15 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
             f"{group}: {_name(value)} gives a {type(part).__name__}; "
             f"it must give a {getattr(GROUPS[group].makes, '__name__', 'function')}"
         )
+    members = own.get("members", 1)
     return ensemble_of(part, members) if part is not None and members > 1 else part
 
 
-def _members_of(group: str, node: Any) -> tuple[Any, int]:
-    """Return a group's node without `members`, which is hetal's own setting of `model`, and its value."""
-    if group != "model" or not isinstance(node, Mapping) or "members" not in node:
-        return node, 1
-    return {key: value for key, value in node.items() if key != "members"}, node["members"]
+def _without_own(group: str, node: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a group's node without hetal's own settings in it, which its target does not take, and these."""
+    if not isinstance(node, Mapping) or not (names := OWN.get(group)):
+        return node, {}
+    return {k: v for k, v in node.items() if k not in names}, {k: node[k] for k in names if k in node}
 
 
 def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = None) -> None:
@@ -160,11 +164,11 @@ def _check_group(key: str, group: Group, node: Any) -> None:
         raise BadInput(f"{key}={shown(node)}: must be one of the choices of {key}; --help lists them")
     if "_target_" not in node:
         raise BadInput(f"{key}={shown(node)}: settings of {key}, but no {key} is chosen")
-    if key == "model":
-        if "members" not in node:
-            raise BadInput(f"model.members is not set; it must be {in_words(MEMBERS)}")
-        check_value(MEMBERS, node["members"], "model.members")
-        node, _ = _members_of(key, node)
+    if key == "model" and "members" not in node:
+        raise BadInput(f"model.members is not set; it must be {in_words(MEMBERS)}")
+    node, own = _without_own(key, node)
+    for name, value in own.items():
+        check_value(OWN[key][name], value, f"{key}.{name}")
     hint = group.makes or Callable[..., Any]
     _check_node(node, key, hint, group.called)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -82,9 +83,11 @@ def launch(cfg: DictConfig) -> JobResult:
     check_settings(config)
     hydra = HydraConfig.get()
     check_config(config, hydra.runtime.choices)
+    config = with_budget(config)
     in_sweep = hydra.mode == RunMode.MULTIRUN
     chosen_in = (*GROUPS, *nested_groups())
     choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in chosen_in}
+    choices["data"] = data_name(config, choices["data"])
     record = Record(config, choices, raw_overrides(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     progress = f"{job_label(hydra)} checked  " if config["dry_run"] and in_sweep else ""
@@ -127,6 +130,33 @@ def launch(cfg: DictConfig) -> JobResult:
             record.wait(stop.check)
         if (rounds := record.finished(budget)) is not None:
             return _skip(record, rounds, console, brief=True, tell=True)
+
+
+def with_budget(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config whose budget is set; where it is null, it follows from the size of the data, which are loaded.
+
+    Raises:
+        BadInput: the data cannot be loaded.
+    """
+    names = ("n_start", "n_query", "n_end")
+    if all(config[name] is not None for name in names):
+        return config
+    import torch
+
+    from hetal.app.compose import build_part
+    from hetal.budget import Budget
+    from hetal.experiment import load
+
+    task = load(build_part(config, "data"), config["seed"], torch.device("cpu"))
+    budget = Budget.fitting(len(task.train), task.n_classes, *(config[name] for name in names))
+    return {**config, "n_start": budget.n_start, "n_query": budget.n_query, "n_end": budget.n_end}
+
+
+def data_name(config: Mapping[str, Any], option: str) -> str:
+    """Return the name of a data set: `data.name`, else that of its file or folder, else the option of the group."""
+    data = config["data"]
+    path = data.get("path")
+    return str(data.get("name") or (Path(str(path)).stem if path else option))
 
 
 def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> JobResult:

@@ -52,7 +52,9 @@ def run_on_record(
     """
     config = record.config
     setup = experiment.prepare(device)
-    held = record.hold(device, setup.fingerprint, config["force"], setup.budget, setup.sees)
+    held = record.hold(
+        device, setup.fingerprint, config["force"], setup.budget, setup.sees, setup.task.class_names
+    )
     with SafeStop(should_stop) as stop, held:
         if record.finished(setup.budget) is not None:
             return None
@@ -78,7 +80,9 @@ def run_on_record(
 def notes_on(setup: Setup, device: torch.device) -> Iterator[str]:
     """Yield warnings to show before a run starts."""
     yield from setup.sees
+    yield from setup.task.notes
     if setup.learner.precision == "bf16" and lacks_bfloat16(device):
         yield "train.precision=bf16 is slow here: this device computes it in software"
     if absent := setup.absent_classes:
-        yield f"the start set holds no label of class {', '.join(map(str, absent))}"
+        names = setup.task.class_names
+        yield f"the start set holds no label of class {', '.join(names[c] if names else str(c) for c in absent)}"

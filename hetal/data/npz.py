@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.machine.files import Array, read_npz
 from hetal.task import Examples, Task, per_channel, stratified
@@ -54,7 +55,7 @@ def load_npz(
         n_classes = _check(train, test)
     except BadInput as fault:
         raise BadInput(f"data.path={path}: {fault}") from fault.__cause__
-    computed_mean, computed_std = mean_and_std(train.images)
+    computed_mean, computed_std = statistics(train.images, "feature")
     return Task(
         train=train[stratified(train.labels, n_train, rng)],
         test=test,
@@ -62,22 +63,6 @@ def load_npz(
         mean=computed_mean if mean is None else per_channel("data.mean", mean),
         std=computed_std if std is None else per_channel("data.std", std),
     )
-
-
-def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel of (n, C, H, W) images, or per feature of (n, D) vectors.
-
-    A standard deviation of 0, or too small to divide by in float32, is returned as 1.
-    """
-    others = [axis for axis in range(images.dim()) if axis != 1]
-    count = images.numel() // images.shape[1]
-    # Slice by slice, since all images in float64 would take eight times the memory of uint8.
-    mean = sum(part.double().sum(others) for part in torch.split(images, 4096)) / torch.tensor(count).double()
-    centred = mean.reshape(-1, *[1] * (images.dim() - 2))
-    squares = sum((part.double() - centred).square().sum(others) for part in torch.split(images, 4096))
-    std = (squares / torch.tensor(count).double()).sqrt()
-    std = torch.where(std > 1e-30, std, 1.0)
-    return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def _images(key: str, arrays: dict[str, Array]) -> Tensor:

@@ -166,6 +166,7 @@ class Provenance:
         settings: all settings that can change the result, see `hetal.record.identity`.
         files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
         sees: what its choices of rows saw besides the pool, see `hetal.experiment.Setup`: hidden labels, test inputs.
+        classes: names of the classes, in order; empty where they are numbers only.
     """
 
     id: str
@@ -177,3 +178,4 @@ class Provenance:
     settings: dict[str, Any]
     files: dict[str, str]
     sees: list[str] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)

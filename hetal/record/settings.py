@@ -41,10 +41,12 @@ SETTINGS = (
     Setting("start", None, "how the first labels are chosen", True),
     Setting("alg", None, "the query strategy", True),
     Setting("tracker", None, "where learning curves are shown: wandb, none", False),
-    Setting("n_start", int, "labels to start with; each data set brings its own", True),
-    Setting("n_query", int, "labels to buy each round", True),
+    Setting(
+        "n_start", int | None, "labels to start with; each data set brings its own; null: from its size", True
+    ),
+    Setting("n_query", int | None, "labels to buy each round", True),
     # A run with a larger n_end is the same run up to the smaller one.
-    Setting("n_end", int, "labels to end with", False),
+    Setting("n_end", int | None, "labels to end with", False),
     Setting("seed", Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)], "of every random stream", True),
     Setting("device", str, "auto, cpu, cuda or mps", False),
     Setting("jobs_per_gpu", int, "how many runs may share one GPU; each takes the emptiest, or waits", False),
@@ -59,7 +61,7 @@ SETTINGS = (
 )
 
 # Settings inside groups that cannot change a result, of groups that otherwise can.
-CHANGES_NOTHING_INSIDE = ("data.root", "data.download", "train.checkpoint_minutes")
+CHANGES_NOTHING_INSIDE = ("data.root", "data.download", "data.name", "train.checkpoint_minutes")
 
 GROUPS = tuple(setting.name for setting in SETTINGS if setting.type is None)
 

@@ -136,6 +136,7 @@ class Record(History):
         force: bool = False,
         budget: Budget | None = None,
         sees: Sequence[str] = (),
+        classes: Sequence[str] = (),
     ) -> Iterator[Record]:
         """Lock the record for writing inside a `with` block, check that this run may continue it, and start a session.
 
@@ -148,6 +149,7 @@ class Record(History):
             force: delete what the folder holds and start again.
             budget: of the run.
             sees: `Setup.sees` of the run.
+            classes: names of the classes, if they have any.
 
         Raises:
             RecordLocked: another process holds the record.
@@ -168,7 +170,7 @@ class Record(History):
             if budget is None or self.finished(budget) is None:
                 if budget is not None:
                     self.cut(budget.n_shared(self.rounds))
-                self._begin(device, data, made, sees)
+                self._begin(device, data, made, sees, classes)
             yield self
 
     def wait(self, check: Callable[[], None]) -> None:
@@ -307,7 +309,14 @@ class Record(History):
             raise BadInput(f"{self.dir} {changed}; {RESTART_HINT}")
         return versions
 
-    def _begin(self, device: torch.device, data: str, versions: dict[str, str], sees: Sequence[str]) -> None:
+    def _begin(
+        self,
+        device: torch.device,
+        data: str,
+        versions: dict[str, str],
+        sees: Sequence[str],
+        classes: Sequence[str],
+    ) -> None:
         about = self._about or Provenance(
             id=uuid.uuid4().hex[:8],
             data=data,
@@ -318,6 +327,7 @@ class Record(History):
             settings=dict(self.settings),
             files=data_files(self.config),
             sees=list(sees),
+            classes=list(classes),
         )
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:

@@ -41,6 +41,7 @@ class Run:
         data: fingerprint of its pool and test set.
         root, name: the folder of studies and the study, as the config has them.
         sees: what its choices of rows saw besides the pool, such as hidden labels.
+        classes: names of the classes, in order; () where they are numbers only.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Run:
     root: str = ""
     name: str = ""
     sees: Sequence[str] = ()
+    classes: Sequence[str] = ()
 
 
 def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
@@ -106,6 +108,7 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
         root=root,
         name=name,
         sees=tuple(plain(what) for what in provenance.get("sees", [])),
+        classes=tuple(plain(name) for name in provenance.get("classes", [])),
     )
 
 

@@ -45,6 +45,7 @@ class Provenance(TypedDict):
     sessions: NotRequired[list[Session]]
     settings: NotRequired[dict[str, Any]]
     sees: NotRequired[list[str]]
+    classes: NotRequired[list[str]]
 
 
 def part_of(kind: type[Any], needed: Collection[str], optional: Collection[str]) -> Any:
