@@ -299,7 +299,18 @@ def test_the_version_is_told():
 
 def test_help_lists_every_group_and_its_options():
     said = command("--help").stdout
-    for group in ("alg", "data", "experiment", "finetune", "model", "mult", "noise", "start", "tracker", "train"):
+    for group in (
+        "alg",
+        "data",
+        "experiment",
+        "finetune",
+        "model",
+        "mult",
+        "noise",
+        "start",
+        "tracker",
+        "train",
+    ):
         assert f"\n{group}: {', '.join(options(group))}\n" in said
     assert "mult=2.5" in said
     assert "  python launch.py -m alg=badge,lhd" in said

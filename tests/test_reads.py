@@ -1,6 +1,7 @@
 """What a strategy may read: the head, given features, test inputs, and the networks after every epoch."""
 
 import io
+from functools import partial
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from hetal.testing import check_strategy
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fit import Fitting
 from hetal.train.fitted import Fitted, Pair
+from hetal.train.optim import Adam
 from hetal.train.precision import InBfloat16
 from tests.command_line import TOY, only, records, run_here
 from tests.forgetting import Dies, Forgetting
@@ -73,7 +75,8 @@ def experiment(**parts) -> Experiment:
             "data": lambda rng: task,
             "noise": no_noise,
             "model": lambda shape, n: MLP(shape, n, [16], 0.0),
-            "train": lambda task, network, finetune, device: make_learner(task, network=network),
+            "train": lambda task, network, **more: make_learner(task, network=network),
+            "optimizer": partial(Adam, lr=1e-2),
             "alg": Random(),
             "n_start": 6,
             "n_query": 3,

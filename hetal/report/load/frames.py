@@ -46,8 +46,9 @@ class Frames(NamedTuple):
         runs: one row a run. `folder`; `name` of the study; `label` of the strategy, as the report has it; the choices
             `alg`, `data`, `noise`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`; `mult`, noisy rows
             per clean row, 0 without noise; `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`,
-            `final_accuracy`, `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as `seconds.train`; and every
-            setting that can change a result by its dotted name, as `optimizer.lr`, a list as its text.
+            `final_accuracy`, `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as
+            `seconds.train`; and every setting that can change a result by its dotted name, as `optimizer.lr`, a list
+            as its text.
         rounds: one row a round. The same columns but for the outcome of the run; in its place the fields of
             `hetal.record.schema.Round`.
     """
