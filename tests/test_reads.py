@@ -12,6 +12,7 @@ from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.guard.query import CheckedStrategy
 from hetal.loop import run
+from hetal.models.ensemble import ensemble_of
 from hetal.models.mlp import MLP
 from hetal.models.resnet import ResNet
 from hetal.noise import no_noise
@@ -94,6 +95,8 @@ def prepared(**parts):
 def test_a_network_without_a_linear_head_is_refused_before_training():
     prepared(alg=ReadsHead())
     prepared(alg=Random(), model=Cosine)
+    with pytest.raises(BadInput, match=r"model: Ensemble has no torch\.nn\.Linear"):
+        prepared(alg=ReadsHead(), model=ensemble_of(lambda shape, n: MLP(shape, n, [4], 0.0), 2))
     with pytest.raises(
         BadInput, match=r"model: Cosine has no torch.nn.Linear that maps its features \(2 numb"
     ):
