@@ -106,10 +106,10 @@ class Experiment:
                 raise BadInput(f"alg={name}: needs one network; model.members must be 1")
             self.alg.check(network)
             check_network(network, learner, self.n_start)
-            check_training(network, learner)
             standardise, some = learner.prepare(network), task.train.images[:2].to(device)
             if self.alg.reads_head:
                 _ = Fitted(Pair(network, network), some, standardise, learner.score_batch_size).head
+            check_training(network, learner)
         pool, oracle = Pool(noisy.images_M.to(device), noisy.source_N), Oracle(noisy)
         for strategy in (self.start, self.alg):
             if isinstance(strategy, Bound):

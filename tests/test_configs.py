@@ -102,6 +102,11 @@ def test_what_augments_fine_tuning(typed, target, tmp_path):
         assert augment._target_ == f"hetal.augment.{target}"
 
 
+@pytest.mark.parametrize("start", options("start"))
+def test_start(start, tmp_path):
+    toy(tmp_path, f"start={start}", "alg=random")
+
+
 @pytest.mark.parametrize("tracker", options("tracker"))
 def test_tracker(tracker, tmp_path):
     toy(tmp_path, f"tracker={tracker}")

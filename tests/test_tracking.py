@@ -124,7 +124,7 @@ def sent_nothing_else(run: Run, server: MockWandb, root: Path) -> None:
     settings = {key: value for key, value in run.config.items() if "/" not in key and key != "_wandb"}
     assert settings == {
         "alg": "badge", "data": "digits", "noise": "class", "mult": 4, "model": "mlp", "train": "paper",
-        "finetune": "none", "seed": 0, "n_start": 40, "n_query": 20, "n_end": 160, "name": "default",
+        "finetune": "none", "start": "random", "seed": 0, "n_start": 40, "n_query": 20, "n_end": 160, "name": "default",
     }  # fmt: skip
     assert run.config["train/max_epochs"] == 100
     assert run.config["data/n_train"] == 200
