@@ -21,8 +21,8 @@ SHARDS = 8
 
 # What may be null.
 NULLABLE = (
-    "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment", "model.resize",
-    "model.weights", "tracker.entity",
+    "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment",
+    "model.batch_norm_momentum", "model.resize", "model.weights", "tracker.entity",
     "tracker.group", "tracker.job_type", "tracker.run_name", "train.checkpoint_minutes",
 )  # fmt: skip
 
