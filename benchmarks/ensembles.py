@@ -20,9 +20,9 @@ from hetal.pool import Pool
 from hetal.rng import stream
 from hetal.train.fit import Fitting
 
-MEMBERS = (1, 2, 5, 10)
+MEMBERS = (1, 2, 5)
 ROWS = 1280  # 20 steps an epoch
-REPEATS = 15
+REPEATS = 25
 
 
 def fitting(members: int, overrides: Sequence[str]) -> Fitting:
