@@ -21,8 +21,8 @@ from hetal.rng import stream
 from hetal.train.fit import Fitting
 
 MEMBERS = (1, 2, 5)
-ROWS = 1280  # 20 steps an epoch
-REPEATS = 25
+ROWS = 640  # 10 steps an epoch
+REPEATS = 30
 
 
 def fitting(members: int, overrides: Sequence[str]) -> Fitting:
