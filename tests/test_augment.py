@@ -451,7 +451,15 @@ def test_only_uint8_images(shape: tuple[int, ...], dtype: torch.dtype, augment: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("n_ops", -1), ("n_ops", 1.5), ("padding", 4), ("padding", -0.1), ("flip", 1.1), ("cutout", math.nan)],
+    [
+        ("n_ops", -1),
+        ("n_ops", 1.5),
+        ("n_ops", 2**63 - 1),
+        ("padding", 4),
+        ("padding", -0.1),
+        ("flip", 1.1),
+        ("cutout", math.nan),
+    ],
 )
 def test_a_bad_hyperparameter_is_named(name: str, value: float) -> None:
     given_somewhere = False
