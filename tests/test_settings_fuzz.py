@@ -53,8 +53,9 @@ def makes_sense(pair: Pair) -> bool:
     (override,) = OverridesParser.create().parse_overrides([pair.typed])
     default = OmegaConf.select(base(pair.beside), pair.key)
     if override.is_delete():
-        if pair.key in ("train.loss", "train.loss.label_smoothing"):  # cross entropy, and torch's own default
-            return True
+        # Defaults of torch's own: of an optimizer but for its rate, and of the loss.
+        if pair.key == "train.loss.label_smoothing" or pair.key.startswith("optimizer."):
+            return pair.key != "optimizer.lr"
         # torchvision's own default for a training set.
         return pair.key in ("data.train.train", "data.train.split") and pair.beside[-1] != "data=emnist"
     if override.key_or_group != pair.key:

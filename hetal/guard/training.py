@@ -1,4 +1,4 @@
-"""Check of the optimizer, schedule, loss and warm start that a run will train with; each may be the user's own."""
+"""Check of the optimizer, schedule, loss, augmentation and warm start that a run will train with; each may be the user's own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hetal.errors import BadInput, describe_error
 from hetal.record.checkpoint import weights_of
+from hetal.rng import stream
 from hetal.train.members import ensemble_in
 from hetal.train.optim import AnyOptimizer, make_optimizer
 from hetal.train.recipe import Recipe
@@ -30,6 +31,7 @@ def check_training(network: nn.Module, recipe: Recipe) -> None:
         BadInput: names what fails, and how.
     """
     check_loss(recipe)
+    check_augmentation(recipe)
     parameters = [p for p in copy.deepcopy(network).parameters() if p.requires_grad]
     with _one_line("optimizer", recipe.optimizer):
         optimizer = make_optimizer(recipe.optimizer, parameters)
@@ -90,6 +92,33 @@ def check_loss(recipe: Recipe) -> None:
         raise BadInput(f"{name} gives a loss without a gradient")
     if not bool(loss.isfinite()):
         raise BadInput(f"{name} gives {loss.item()} for logits from -1 to 1")
+
+
+def check_augmentation(recipe: Recipe) -> None:
+    """Check that augmentations of training and fine-tuning give images of the same shape and type.
+
+    Raises:
+        BadInput: says what an augmentation gave instead.
+    """
+    settings = {
+        "train.augment": recipe.augment,
+        "finetune.augment": recipe.finetune and recipe.finetune.augment,
+    }
+    images = recipe.task.train.images[:2].to(recipe.device)
+    for setting, augment in settings.items():
+        if augment is None:
+            continue
+        with _one_line(setting, augment):
+            given: object = augment(images, stream(0, "check"))
+        if not isinstance(given, Tensor) or given.shape != images.shape or given.dtype != images.dtype:
+            got = (
+                f"{given.dtype} of shape {tuple(given.shape)}"
+                if isinstance(given, Tensor)
+                else type(given).__name__
+            )
+            raise BadInput(
+                f"{setting}: {_name(augment)} gives {got} for images of {images.dtype} of shape {tuple(images.shape)}"
+            )
 
 
 def check_schedule(recipe: Recipe, optimizer: AnyOptimizer) -> None:
