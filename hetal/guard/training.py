@@ -1,4 +1,4 @@
-"""Check of the optimizer, schedule, loss, augmentation and warm start that a run will train with; each may be the user's own."""
+"""Check of what a run will train with: optimizer, schedule, loss, augmentation, warm start; each may be the user's own."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def check_augmentation(recipe: Recipe) -> None:
     """
     settings = {
         "train.augment": recipe.augment,
-        "finetune.augment": recipe.finetune and recipe.finetune.augment,
+        "finetune.augment": recipe.finetune.augment if recipe.finetune else None,
     }
     images = recipe.task.train.images[:2].to(recipe.device)
     for setting, augment in settings.items():
