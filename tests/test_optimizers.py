@@ -60,8 +60,8 @@ def train(make, schedule=None, epochs=4, lr_factor=1.0, **changes):
     )  # fmt: skip
     rates = []
     for _ in range(epochs):
-        rates.append(training.lr)
         training.epoch()
+        rates.append(training.lr)
     return network, rates
 
 
@@ -121,6 +121,10 @@ def test_rates_of_schedules():
     _, rates = train(partial(Adam, lr=0.25), partial(lr_scheduler.StepLR, step_size=1, gamma=0.5), epochs=3)
     assert rates == [0.25, 0.125, 0.0625]
     assert train(partial(Adam, lr=0.25), epochs=3, lr_factor=10.0)[1] == [2.5] * 3
+    factors = [1.0, 0.5, 2.0]  # no more than there are epochs
+    assert train(partial(Adam, lr=0.5), partial(lr_scheduler.LambdaLR, lr_lambda=lambda t: factors[t]), 3)[1] == [
+        0.5, 0.25, 1.0,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
