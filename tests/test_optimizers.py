@@ -8,14 +8,12 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from hetal.augment import Augmentation
 from hetal.errors import BadInput
 from hetal.guard.training import check_training
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.rng import stream
 from hetal.sweep.overrides import as_options
-from hetal.task import Examples, Task
 from hetal.train.ema import EMA
 from hetal.train.epoch import Training, clip_by_norm
 from hetal.train.optim import Adam, AdamW, make_optimizer
@@ -62,8 +60,8 @@ def train(make, schedule=None, epochs=4, lr_factor=1.0, **changes):
     )  # fmt: skip
     rates = []
     for _ in range(epochs):
-        rates.append(training.lr)
         training.epoch()
+        rates.append(training.lr)
     return network, rates
 
 
@@ -123,6 +121,10 @@ def test_rates_of_schedules():
     _, rates = train(partial(Adam, lr=0.25), partial(lr_scheduler.StepLR, step_size=1, gamma=0.5), epochs=3)
     assert rates == [0.25, 0.125, 0.0625]
     assert train(partial(Adam, lr=0.25), epochs=3, lr_factor=10.0)[1] == [2.5] * 3
+    factors = [1.0, 0.5, 2.0]  # no more than there are epochs
+    assert train(partial(Adam, lr=0.5), partial(lr_scheduler.LambdaLR, lr_lambda=lambda t: factors[t]), 3)[1] == [
+        0.5, 0.25, 1.0,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -183,23 +185,6 @@ def test_a_round_goes_on_with_its_optimizer_and_schedule(schedule):
     task = blobs()
     learner = make_learner(task, optimizer=OPTIMIZERS["sgd"][0], schedule=SCHEDULES[schedule], clip=None)
     check_every_epoch(learner, labelled_pool(task, 12))
-
-
-class Halves(Augmentation):
-    """Drops half of the pixels."""
-
-    def __call__(self, images_B, rng):
-        return images_B[..., ::2]
-
-
-def test_an_augmentation_that_changes_shapes_is_refused_before():
-    images = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
-    examples = Examples(images, torch.arange(6) % 3)
-    learner = make_learner(Task(examples, examples, 3), augment=Halves())
-    with pytest.raises(
-        BadInput, match=r"train\.augment: Halves gives torch\.uint8 of shape \(2, 1, 8, 4\) for images"
-    ):
-        check_training(learner.new_network(), learner)
 
 
 class Stub(Pool):
