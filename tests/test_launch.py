@@ -175,7 +175,7 @@ MISTYPED = {
     "~data.n_train": "~data.n_train: is null, which cannot be deleted",
     "~algg": "algg: no such setting; did you mean alg?",
     "~alg": "alg: must be one of its choices, alg=NAME",
-    "alg=badgee": "alg=badgee: no such choice; did you mean badge or bald? there are badge, bald, confidence, confidence_logit,",
+    "alg=badgee": "alg=badgee: no such choice; did you mean badge or bald? there are badge, bald,",
     "alg=": "alg=: no such choice; there are badge, bald,",
     "+experiment=papper": "experiment=papper: no such choice; did you mean paper? there are ablation, ema,",
     "hydra/launcher=paralel": "hydra/launcher=paralel: no such choice; did you mean parallel? there are basic,",
