@@ -331,6 +331,8 @@ def test_files_that_hold_no_weights(tmp_path, capsys, monkeypatch):
     assert fault(file).startswith("holds a OrderedDict at 'state_dict'; it must be a state dict")
     torch.save(torch.zeros(3), file)
     assert fault(file) == "holds a Tensor; it must be a state dict"
+    torch.save({"head.weight": torch.zeros(3, dtype=torch.complex64)}, file)
+    assert fault(file) == "holds complex numbers at 'head.weight'; weights are real"
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     (tmp_path / "file.safetensors").write_bytes(whole)
     assert fault(tmp_path / "file.safetensors").startswith("needs the package safetensors: pip install")
