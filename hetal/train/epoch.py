@@ -106,10 +106,10 @@ class Training:
         """Restore what `state_dict` returned, on the same rows."""
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
         self.accuracies, self.losses = list(state["accuracies"]), list(state["losses"])
         self.steps = state["steps"]
         self._schedule.replay(self.losses[:-1])  # the next epoch begins with the last one's
+        self._optimizer.load_state_dict(state["optimizer"])  # after the schedule, which changes its settings
 
     @property
     def lr(self) -> float:
