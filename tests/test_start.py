@@ -181,7 +181,7 @@ def test_both_features_weigh_the_same():
     assert both[:, 3:].square().sum(1).mean().item() == pytest.approx(1)
     with pytest.raises(BadInput, match="features=x: must be one of given, trained, both"):
         KMeans("x", 1)
-    with pytest.raises(BadInput, match="max_iterations=0: must be at least 1"):
+    with pytest.raises(BadInput, match="max_iterations=0 of kmeans: must be at least 1"):
         KMeans("given", 0)
 
 
