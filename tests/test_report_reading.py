@@ -331,9 +331,9 @@ def test_a_part_that_is_null_in_some_forms_is_told_by_what_it_is(tmp_path):
     shutil.rmtree(tmp_path / "none")
     write_run(tmp_path, "alg=badge", "finetune=pseudo_label", "finetune.augment.n_ops=2")
     assert labels(tmp_path) == {
-        "badge, finetune.augment=Strong, finetune.augment.n_ops=2",
-        "badge, finetune.augment=Strong, finetune.augment.n_ops=4",
-        "badge, finetune.augment=null",
+        "badge, finetune.augment=strong, finetune.augment.n_ops=2",
+        "badge, finetune.augment=strong, finetune.augment.n_ops=4",
+        "badge, finetune.augment=none",
     }
 
 
