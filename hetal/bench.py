@@ -99,7 +99,7 @@ def synthetic_task(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
 def learner(name: str, task: Task, device: torch.device, precision: str = "fp32") -> Learner:
     """Return the paper's learner of the network called `name`, without stopping rules."""
     experiment = compose_experiment(f"model={name}", f"train.precision={precision}", *NO_STOPPING)
-    return experiment.train(network=experiment.model, task=task, finetune=None, device=device)
+    return dataclasses.replace(experiment, finetune=None).learner(task, device)
 
 
 def speed(

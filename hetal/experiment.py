@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hetal.algs import Bound, QueryStrategy, Random
 from hetal.budget import Budget
@@ -89,31 +89,15 @@ class Experiment:
         budget.check(len(noisy))
         task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
         with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
-            learner = make_part(
-                "train",
-                self.train,
-                Learner,
-                network=self.model,
-                task=task,
-                optimizer=self.optimizer,
-                schedule=self.schedule,
-                finetune=self.finetune,
-                device=device,
-            )
+            learner = self.learner(task, device)
             network = learner.new_network()
-            if self.alg.single_network and ensemble_in(network) is not None:
-                raise BadInput(f"alg={name}: needs one network; model.members must be 1")
-            self.alg.check(network)
-            check_network(network, learner, self.n_start)
-            check_training(network, learner)
-            standardise, some = learner.prepare(network), task.train.images[:2].to(device)
-            if self.alg.reads_head:
-                _ = Fitted(Pair(network, network), some, standardise, learner.score_batch_size).head
+            self._check(network, learner, name)
         pool, oracle = Pool(noisy.images_M.to(device), noisy.source_N), Oracle(noisy)
         for strategy in (self.start, self.alg):
             if isinstance(strategy, Bound):
                 strategy.see(*oracle.everything())
         targets = task.test.images if self.start.reads_targets else None
+        standardise = learner.prepare(network)
         given = Fitted(None, pool.images_M, standardise, learner.score_batch_size, targets=targets)
         start_ids = acquire(
             self.start,
@@ -125,6 +109,36 @@ class Experiment:
             _who(self.start),
         )
         return Setup(task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start)
+
+    def learner(self, task: Task, device: torch.device) -> Learner:
+        """Return the learner of this experiment for a task.
+
+        Raises:
+            BadInput: a setting of training is out of range.
+        """
+        return make_part(
+            "train",
+            self.train,
+            Learner,
+            network=self.model,
+            task=task,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            finetune=self.finetune,
+            device=device,
+        )
+
+    def _check(self, network: nn.Module, learner: Learner, name: str) -> None:
+        """Check that strategy, network and training fit together; `network` is not to be used for training."""
+        if self.alg.single_network and ensemble_in(network) is not None:
+            raise BadInput(f"alg={name}: needs one network; model.members must be 1")
+        self.alg.check(network)
+        check_network(network, learner, self.n_start)
+        if self.alg.reads_head:
+            some = learner.task.train.images[:2].to(learner.device)
+            pair, standardise = Pair(network, network), learner.prepare(network)
+            _ = Fitted(pair, some, standardise, learner.score_batch_size).head
+        check_training(network, learner)
 
 
 def load(data: Callable[..., Task], seed: int, device: torch.device) -> Task:

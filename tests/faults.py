@@ -64,6 +64,7 @@ MIX = [
     "alg=lhd_loss noise=diverse train.restart_every=3 train.restart_below=0.5",
     f"alg=lhd_hidden noise=clean mult=0 {KEEP}",
     f"alg=random alg._target_=tests.test_acquire.Keeps {KEEP}",
+    f"alg=random alg._target_=tests.forgetting.Forgetting {KEEP}",
     f"alg=lhd_published finetune=published finetune.confidence=0.3 finetune.min_rows=1 train.max_epochs=5 {KEEP}",
     f"alg=badge train/warm_start=last {TUNE}",
     f"alg=lhd {WARM} train=published {KEEP}",

@@ -28,17 +28,18 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hetal.app.launch import launch
 from hetal.app.messages import answer
 from hetal.errors import BadInput
-from hetal.sweep.overrides import as_options
+from hetal.sweep.overrides import as_options, nested_groups
 from tests import mock_timm
 from tests.command_line import CONF, options
 
-GROUPS = ("alg", "data", "noise", "mult", "model", "train", "finetune", "tracker")
+GROUPS = ("alg", "data", "noise", "mult", "model", "train", "finetune", "start", "tracker")
 
 # What a group's options need of the others to be a valid run.
 BESIDE = {
     "alg": ["model=mlp_dropout"],
     "model": ["data=svhn"],
     "noise": ["data=digits"],
+    "finetune/augment": ["finetune=pseudo_label"],
 }
 
 # The deepest networks at a size that is built in no time.
@@ -111,6 +112,12 @@ def all_pairs(npz: str) -> list[Pair]:
             cfg = base(tuple(beside))
             for key in keys(cfg[group] if cfg[group] is not None else OmegaConf.create(), group):
                 found.setdefault((f"{group}={option}", key), tuple(beside))
+    for group in nested_groups():
+        for option in options(group):
+            path, beside = group.replace("/", "."), [*SHORT, *BESIDE.get(group, []), f"{group}={option}"]
+            node = OmegaConf.select(base(tuple(beside)), path)
+            for key in keys(OmegaConf.create() if node is None else node, path):
+                found.setdefault((beside[-1], key), tuple(beside))
     for key in keys(base(tuple(SHORT))):
         if key.split(".")[0] not in (*GROUPS, "hydra"):
             found["", key] = tuple(SHORT)
@@ -163,7 +170,8 @@ def tried(pair: Pair, root: Path) -> Answer:
 def put_in(overrides: list[str]) -> DictConfig:
     """Compose overrides, those of groups and what Hydra cannot parse by Hydra itself."""
     parsed = OverridesParser.create().parse_overrides(overrides)
-    groups = [o.input_line for o in parsed if o.key_or_group in GROUPS or o.package or o.is_sweep_override()]
+    known = (*GROUPS, *nested_groups())
+    groups = [o.input_line for o in parsed if o.key_or_group in known or o.package or o.is_sweep_override()]
     given, HydraConfig.instance().cfg = apart(tuple(groups))
     cfg: DictConfig = pickle.loads(given)
     values = [o for o in parsed if o.input_line not in groups]

@@ -19,6 +19,7 @@ from hetal.app.launch import resolved
 from hetal.record.identity import identify
 from hetal.record.schema import Round
 from hetal.report.load.records import Run
+from hetal.sweep.overrides import nested_groups
 from tests.command_line import composed
 from tests.sealed import reseal
 
@@ -101,7 +102,9 @@ def make_run(
 def _composed(root: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str], str]:
     cfg = composed(*BASE, *overrides, root=Path(root))
     config = resolved(cfg)
-    choices = {k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if k in GROUPS}
+    choices = {
+        k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if k in (*GROUPS, *nested_groups())
+    }
     return config, choices, yaml.safe_dump(config, sort_keys=False)
 
 

@@ -15,6 +15,7 @@ from hetal.acquisition import (
     badge_embedding,
     bald,
     confidence,
+    confidence_logit,
     entropy,
     gini,
     lhd_embedding,
@@ -31,6 +32,14 @@ def rng(seed: int = 0) -> torch.Generator:
 
 def test_confidence() -> None:
     assert_close(confidence(PROBS), torch.tensor([0.5, 0.0, 2 / 3, 0.3]))
+
+
+def test_confidence_of_logits_is_no_function_of_probabilities() -> None:
+    logits = torch.tensor([[3.0, 1.0, 0.0], [1.0, -1.0, -2.0], [2.0, 2.0, 1.0]])
+    assert confidence_logit(logits).tolist() == [-3.0, -1.0, -2.0]
+    assert confidence_logit(logits.numpy()).tolist() == [-3.0, -1.0, -2.0]
+    first, second, _ = confidence(logits.softmax(1))
+    assert_close(first, second)
 
 
 def test_margin() -> None:

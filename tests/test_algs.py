@@ -224,6 +224,17 @@ def test_bald_refuses_a_network_without_dropout():
     BALD(20).check(MLP((2,), 3, [8], 0.1))
 
 
+def test_a_logit_score_reads_logits():
+    pool = make_pool()
+    fitted = fitted_on(pool)
+    ids = strategy("confidence_logit").query(fitted, pool, 5, stream(0, "query"))
+    left = pool.unlabelled_ids()
+    with torch.no_grad():
+        largest = fitted.networks.online.eval()(pool.images_M)[0].amax(1)[pool.source_N[left]]
+    assert ids.tolist() == left[largest.argsort()[:5]].tolist()
+    torch.testing.assert_close(fitted.logits_MC.softmax(1), fitted.probs_MC)
+
+
 def test_random_is_uniform():
     pool = make_pool(n=12)
     rng = stream(0, "query")

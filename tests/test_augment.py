@@ -22,6 +22,7 @@ from hetal.augment.crops import crop_flip, rectangles
 from hetal.augment.pixels import PIXEL_OPS
 from hetal.augment.warps import WARPS, warp, warp_matrices
 from hetal.errors import BadInput
+from hetal.guard.training import check_training
 from hetal.models.mlp import MLP
 from hetal.task import Examples, Task
 from tests.toy import labelled_pool, make_learner
@@ -451,7 +452,15 @@ def test_only_uint8_images(shape: tuple[int, ...], dtype: torch.dtype, augment: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("n_ops", -1), ("n_ops", 1.5), ("padding", 4), ("padding", -0.1), ("flip", 1.1), ("cutout", math.nan)],
+    [
+        ("n_ops", -1),
+        ("n_ops", 1.5),
+        ("n_ops", 2**63 - 1),
+        ("padding", 4),
+        ("padding", -0.1),
+        ("flip", 1.1),
+        ("cutout", math.nan),
+    ],
 )
 def test_a_bad_hyperparameter_is_named(name: str, value: float) -> None:
     given_somewhere = False
@@ -491,3 +500,25 @@ def test_a_network_is_trained_on_what_comes_after_standardising() -> None:
     learner.fit(labelled_pool(task, 8), rng())
     trained_on = torch.cat(seen).flatten(1)
     assert trained_on.sort(0).values.tolist() == [[(255 - v - 100) / 2 + 1000] * 4 for v in range(7, -1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda x: None, "NoneType for 2 images; it must give torch.uint8 of shape"),
+        (lambda x: x[:, :, :4], r"torch.uint8 of shape \(2, 1, 4, 8\) for 2 images"),
+        (lambda x: x.float(), "torch.float32 of shape"),
+        (lambda x: x.no_such, "Own fails: AttributeError"),
+    ],
+)
+def test_an_augmentation_that_gives_something_else_is_refused_before(
+    made: Callable[[Tensor], Any], message: str
+) -> None:
+    class Own(Augmentation):
+        def __call__(self, images_B: Tensor, rng: torch.Generator) -> Any:
+            return made(images_B)
+
+    examples = Examples(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4) % 2)
+    learner = make_learner(Task(examples, examples, 2), augment=Own())
+    with pytest.raises(BadInput, match=f"^train.augment: .*{message}"):
+        check_training(learner.new_network(), learner)

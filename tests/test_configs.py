@@ -9,6 +9,8 @@ from hetal.errors import BadInput
 from tests import mock_timm
 from tests.command_line import TOY, composed, only, options, records, run_here
 
+AUGMENTS = options("train/augment")
+
 
 def toy(root, *overrides):
     run_here(*TOY, *overrides, root=root)
@@ -67,14 +69,17 @@ def test_finetune(finetune, alg, tmp_path):
     assert all((r["n_pseudo"] is not None) == (finetune != "none") for r in rounds)
 
 
-@pytest.mark.parametrize("augment", ["weak", "strong", "published"])
-def test_augmentation_in_training(augment, tmp_path):
-    assert toy(tmp_path / "with", f"train.augment={augment}") != toy(tmp_path / "without")
+@pytest.fixture(scope="module")
+def default(tmp_path_factory):
+    return toy(tmp_path_factory.mktemp("default"))
 
 
-@pytest.mark.parametrize("loss", ["gce", "sce", "small_loss"])
-def test_losses_for_noisy_labels(loss, tmp_path):
-    assert toy(tmp_path / "it", f"train.loss={loss}") != toy(tmp_path / "cross_entropy")
+@pytest.mark.parametrize(
+    "option",
+    [*(f"augment={name}" for name in AUGMENTS), *(f"loss={name}" for name in ("gce", "sce", "small_loss"))],
+)
+def test_augmentation_and_losses(option, default, tmp_path):
+    assert (toy(tmp_path, f"train.{option}") == default) == (option == "augment=none")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,11 @@ def test_what_augments_fine_tuning(typed, target, tmp_path):
         in_training = composed(f"train.augment={target.lower()}", root=tmp_path).train.augment
         assert augment == in_training
         assert augment._target_ == f"hetal.augment.{target}"
+
+
+@pytest.mark.parametrize("start", options("start"))
+def test_start(start, tmp_path):
+    toy(tmp_path, f"start={start}", "alg=random")
 
 
 @pytest.mark.parametrize("tracker", options("tracker"))

@@ -173,6 +173,8 @@ def test_bald_reads_the_members():
     strategy = BALD(n_passes=2)
     strategy.check(learner.new_network())
     assert set(strategy.query(fitted, pool, 5, stream(0, "query")).tolist()) == set(ids[best].tolist())
+    with pytest.raises(BadInput, match=r"reads the `head` of one network; model\.members must be 1"):
+        _ = fitted.head
     single = make_learner(task, max_epochs=1).fit(pool, stream(0, "fit")).fitted
     assert single.n_members == 1
     assert torch.equal(single.members_KMC[0], single.probs_MC)

@@ -175,7 +175,7 @@ MISTYPED = {
     "~data.n_train": "~data.n_train: is null, which cannot be deleted",
     "~algg": "algg: no such setting; did you mean alg?",
     "~alg": "alg: must be one of its choices, alg=NAME",
-    "alg=badgee": "alg=badgee: no such choice; did you mean badge or bald? there are badge, bald, confidence, coreset,",
+    "alg=badgee": "alg=badgee: no such choice; did you mean badge or bald? there are badge, bald,",
     "alg=": "alg=: no such choice; there are badge, bald,",
     "+experiment=papper": "experiment=papper: no such choice; did you mean paper? there are ablation, ema,",
     "hydra/launcher=paralel": "hydra/launcher=paralel: no such choice; did you mean parallel? there are basic,",
@@ -299,7 +299,18 @@ def test_the_version_is_told():
 
 def test_help_lists_every_group_and_its_options():
     said = command("--help").stdout
-    for group in ("alg", "data", "experiment", "finetune", "model", "mult", "noise", "tracker", "train"):
+    for group in (
+        "alg",
+        "data",
+        "experiment",
+        "finetune",
+        "model",
+        "mult",
+        "noise",
+        "start",
+        "tracker",
+        "train",
+    ):
         assert f"\n{group}: {', '.join(options(group))}\n" in said
     assert "mult=2.5" in said
     assert "  python launch.py -m alg=badge,lhd" in said
@@ -378,7 +389,7 @@ def test_permuting_hidden_labels_leaves_the_first_query_unchanged(tmp_path):
     other = y.copy()
     other[hidden] = np.random.default_rng(1).permutation(y[hidden])
     assert (other != y).sum() > 100
-    for alg in ("badge", "lhd", "coreset", "margin", "random", "fisher"):
+    for alg in ("badge", "lhd", "coreset", "margin", "random", "fisher", "kmeans"):
         one, two = (first_ids(tmp_path / f"{alg}{i}", x, labels, alg) for i, labels in enumerate((y, other)))
         assert one[1].tolist() == two[1].tolist()
 

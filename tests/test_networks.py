@@ -10,7 +10,7 @@ from torch import nn
 
 from hetal.errors import BadInput
 from hetal.guard.network import check_network
-from hetal.models import Linear, Timm, TorchVision, WideResNet, with_features
+from hetal.models import Linear, Timm, TorchVision, WideResNet, ensemble_of, with_features
 from hetal.models.weights import load_body, read_weights
 from hetal.record.provenance import made_by
 from tests import mock_timm
@@ -159,7 +159,7 @@ def test_the_check_names_the_wrapper_and_the_network_in_it():
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    make = TorchVision(SMALL, None, None)
+    make = TorchVision(SMALL, None, None, None)
     network = make((1, 28, 28), 4)
     torch.manual_seed(0)
     return network, make((1, 28, 28), 4)
@@ -181,14 +181,34 @@ def test_a_classifier_by_name(small):
 
 def test_images_are_resized():
     resized = []
-    network = TorchVision(SMALL, None, 40)((1, 20, 28), 3).eval()
+    network = TorchVision(SMALL, None, 40, None)((1, 20, 28), 3).eval()
     network.body[1].register_forward_pre_hook(lambda module, inputs: resized.extend(inputs))
     network(torch.rand(2, 1, 20, 28))
     assert resized[0].shape == (2, 3, 40, 40)
 
 
+def test_statistics_of_batch_norm_keep_up_with_short_training():
+    def momenta(momentum):
+        network = Timm("resnet18", None, None, momentum)((1, 5, 5), 3)
+        return {module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", mock_timm)
+        assert (momenta(None), momenta(0.2)) == ({0.01}, {0.2})
+
+
+def test_classifiers_by_name_make_ensembles():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", mock_timm)
+        ensemble = ensemble_of(Timm("resnet18", None, 6, 0.1), 2)((1, 5, 5), 3)
+    x = torch.rand(4, 1, 5, 5)
+    for k, (logits, features) in enumerate(zip(*ensemble.eval().members(x), strict=True)):
+        alone = ensemble.member(k)(x)
+        torch.testing.assert_close((logits, features), alone)
+
+
 def test_classifiers_have_no_auxiliary_heads():
-    network = TorchVision("googlenet", None, None)((1, 28, 28), 3)
+    network = TorchVision("googlenet", None, None, None)((1, 28, 28), 3)
     assert isinstance(network(torch.rand(2, 1, 28, 28))[0], torch.Tensor)
     assert not any("aux" in name for name in network.state_dict())
 
@@ -196,20 +216,20 @@ def test_classifiers_have_no_auxiliary_heads():
 @pytest.mark.parametrize(
     ("settings", "shape", "said"),
     [
-        (("resnett18", None, None), None, "torchvision has no such classifier; did you mean resnet18"),
-        (("q", None, None), None, "torchvision has no such classifier; there are alexnet"),
-        ((SMALL, None, 0), None, "model.resize=0: must be at least 1, or null"),
+        (("resnett18", None, None, None), None, "torchvision has no such classifier; did you mean resnet18"),
+        (("q", None, None, None), None, "torchvision has no such classifier; there are alexnet"),
+        ((SMALL, None, 0, None), None, "model.resize=0: must be at least 1, or null"),
         (
-            ("squeezenet1_1", None, None),
+            ("squeezenet1_1", None, None, None),
             (3, 28, 28),
             "squeezenet1_1: SqueezeNet does not return the output of",
         ),
         (
-            (SMALL, None, None),
+            (SMALL, None, None, None),
             (2, 28, 28),
             r"takes images of 1 or 3 channels, \(C, H, W\), not \(2, 28, 28\)",
         ),
-        ((SMALL, None, None), (5,), "takes images of 1 or 3 channels"),
+        ((SMALL, None, None, None), (5,), "takes images of 1 or 3 channels"),
     ],
     ids=str,
 )
@@ -222,19 +242,19 @@ def test_what_no_classifier_can_be_made_of(settings, shape, said):
 def test_timm_by_name_where_it_is_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(BadInput, match=r"^model=timm needs the package timm: pip install 'hetal\[timm\]'$"):
-        Timm("resnet18", None, None)
+        Timm("resnet18", None, None, None)
     monkeypatch.setitem(sys.modules, "timm", mock_timm)
-    network = Timm("resnet18", None, None)((1, 5, 5), 3)
+    network = Timm("resnet18", None, None, None)((1, 5, 5), 3)
     logits, features = network(torch.rand(2, 1, 5, 5))
     assert torch.equal(network.head(features), logits)
     for name in ("resnet", "hf-hub:owner/network"):  # which timm would download
         with pytest.raises(BadInput, match=f"model.name={name}: timm has no such classifier"):
-            Timm(name, None, None)
+            Timm(name, None, None, None)
     with pytest.raises(BadInput, match=r"large: fails on images of 5x5 \(RuntimeError.*; model.resize=SIDE"):
-        Timm("large", None, None)((1, 5, 5), 3)
-    assert Timm("large", None, 32)((1, 5, 5), 3)(torch.rand(2, 1, 5, 5))[0].shape == (2, 3)
+        Timm("large", None, None, None)((1, 5, 5), 3)
+    assert Timm("large", None, 32, None)((1, 5, 5), 3)(torch.rand(2, 1, 5, 5))[0].shape == (2, 3)
     with pytest.raises(BadInput, match=r"convolutional: Sequential does not return .*; choose another"):
-        Timm("convolutional", None, None)((1, 5, 5), 3)
+        Timm("convolutional", None, None, None)((1, 5, 5), 3)
 
 
 def test_the_version_of_timm_is_recorded_where_it_is_used():
@@ -252,7 +272,7 @@ def test_weights_are_read_but_for_the_head(small, tmp_path):
     published |= {"fc.weight": torch.zeros(1000, 1024), "fc.bias": torch.zeros(1000)}
     torch.save(published, tmp_path / "weights.pth")
     torch.manual_seed(5)
-    made = TorchVision(SMALL, str(tmp_path / "weights.pth"), None)((3, 28, 28), 6)
+    made = TorchVision(SMALL, str(tmp_path / "weights.pth"), None, None)((3, 28, 28), 6)
     for name, value in made.body[1].state_dict().items():
         assert "num_batches" in name or torch.equal(value, published[name]), name
     assert made.head.weight.shape == (6, 1024)
@@ -311,6 +331,8 @@ def test_files_that_hold_no_weights(tmp_path, capsys, monkeypatch):
     assert fault(file).startswith("holds a OrderedDict at 'state_dict'; it must be a state dict")
     torch.save(torch.zeros(3), file)
     assert fault(file) == "holds a Tensor; it must be a state dict"
+    torch.save({"head.weight": torch.zeros(3, dtype=torch.complex64)}, file)
+    assert fault(file) == "holds complex numbers at 'head.weight'; weights are real"
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     (tmp_path / "file.safetensors").write_bytes(whole)
     assert fault(tmp_path / "file.safetensors").startswith("needs the package safetensors: pip install")

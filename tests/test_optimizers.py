@@ -60,8 +60,8 @@ def train(make, schedule=None, epochs=4, lr_factor=1.0, **changes):
     )  # fmt: skip
     rates = []
     for _ in range(epochs):
-        rates.append(training.lr)
         training.epoch()
+        rates.append(training.lr)
     return network, rates
 
 
@@ -121,6 +121,10 @@ def test_rates_of_schedules():
     _, rates = train(partial(Adam, lr=0.25), partial(lr_scheduler.StepLR, step_size=1, gamma=0.5), epochs=3)
     assert rates == [0.25, 0.125, 0.0625]
     assert train(partial(Adam, lr=0.25), epochs=3, lr_factor=10.0)[1] == [2.5] * 3
+    factors = [1.0, 0.5, 2.0]  # no more than there are epochs
+    assert train(partial(Adam, lr=0.5), partial(lr_scheduler.LambdaLR, lr_lambda=lambda t: factors[t]), 3)[1] == [
+        0.5, 0.25, 1.0,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -252,8 +256,9 @@ def test_settings_that_contradict_each_other(changes, message):
         ("+train.loss=cross_entropy", "train/loss=cross_entropy"),
         ("train.loss=a,b", "train/loss=a,b"),
         ("train.loss=glob(*)", "train/loss=glob(*)"),
-        ("train.loss=null", "train/loss=none"),
-        ("train.loss=null,a", "train/loss=none,a"),
+        ("train.loss=null", "train/loss=null"),
+        ("train.augment=null", "train/augment=none"),
+        ("train.augment=null,weak", "train/augment=none,weak"),
         ("train.lr=1e-3", "optimizer.lr=1e-3"),
         ("train.lr=1e-3,1e-2", "optimizer.lr=1e-3,1e-2"),
         ("++train.lr=1", "++optimizer.lr=1"),

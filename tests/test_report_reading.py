@@ -321,19 +321,19 @@ def test_options_name_what_they_decide_and_values_the_rest(tmp_path):
 def test_a_part_that_is_null_in_some_forms_is_told_by_what_it_is(tmp_path):
     write_run(tmp_path, "alg=badge", "finetune=pseudo_label")
     write_run(tmp_path, "alg=badge", "finetune=pseudo_label", "finetune.augment=null")
-    assert labels(tmp_path) == {"badge, finetune.augment=Strong", "badge, finetune.augment=null"}
+    assert labels(tmp_path) == {"badge, finetune.augment=strong", "badge, finetune.augment=none"}
     write_run(tmp_path, "alg=badge", "finetune=none", "name=none")
     assert labels(tmp_path) == {
         "badge, finetune=none",
-        "badge, finetune=pseudo_label, finetune.augment=Strong",
-        "badge, finetune=pseudo_label, finetune.augment=null",
+        "badge, finetune=pseudo_label, finetune.augment=strong",
+        "badge, finetune=pseudo_label, finetune.augment=none",
     }
     shutil.rmtree(tmp_path / "none")
     write_run(tmp_path, "alg=badge", "finetune=pseudo_label", "finetune.augment.n_ops=2")
     assert labels(tmp_path) == {
-        "badge, finetune.augment=Strong, finetune.augment.n_ops=2",
-        "badge, finetune.augment=Strong, finetune.augment.n_ops=4",
-        "badge, finetune.augment=null",
+        "badge, finetune.augment=strong, finetune.augment.n_ops=2",
+        "badge, finetune.augment=strong, finetune.augment.n_ops=4",
+        "badge, finetune.augment=none",
     }
 
 

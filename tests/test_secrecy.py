@@ -57,7 +57,7 @@ def test_what_is_no_secret_passes(plain):
 
 
 @pytest.mark.parametrize(
-    "group", ["alg", "data", "model", "noise", "train", "finetune", "tracker", "experiment"]
+    "group", ["alg", "data", "model", "noise", "train", "finetune", "start", "tracker", "experiment"]
 )
 def test_no_setting_of_hetals_own_is_one(group, tmp_path):
     for name in options(group):

@@ -21,9 +21,10 @@ SHARDS = 8
 
 # What may be null.
 NULLABLE = (
-    "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment", "model.resize",
-    "model.weights", "tracker.entity",
+    "alg.batch_statistics", "data.n_train", "data.mean", "data.std", "finetune.augment",
+    "model.batch_norm_momentum", "model.resize", "model.weights", "tracker.entity",
     "tracker.group", "tracker.job_type", "tracker.run_name", "train.checkpoint_minutes",
+    "train.clip", "train.clip_norm",
 )  # fmt: skip
 
 
@@ -52,6 +53,9 @@ def makes_sense(pair: Pair) -> bool:
     (override,) = OverridesParser.create().parse_overrides([pair.typed])
     default = OmegaConf.select(base(pair.beside), pair.key)
     if override.is_delete():
+        # Defaults of torch's own: of an optimizer but for its rate, and of the loss.
+        if pair.key == "train.loss.label_smoothing" or pair.key.startswith("optimizer."):
+            return pair.key != "optimizer.lr"
         # torchvision's own default for a training set.
         return pair.key in ("data.train.train", "data.train.split") and pair.beside[-1] != "data=emnist"
     if override.key_or_group != pair.key:

@@ -123,8 +123,9 @@ def sent_nothing_else(run: Run, server: MockWandb, root: Path) -> None:
     """Check that nothing went out that is not the run's: no code, diff, host, path, printed line or measurement."""
     settings = {key: value for key, value in run.config.items() if "/" not in key and key != "_wandb"}
     assert settings == {
-        "alg": "badge", "data": "digits", "noise": "class", "mult": 4, "model": "mlp", "train": "paper",
-        "finetune": "none", "seed": 0, "n_start": 40, "n_query": 20, "n_end": 160, "name": "default",
+        "alg": "badge", "data": "digits", "noise": "class", "mult": 4, "model": "mlp", "optimizer": "adam",
+        "schedule": "constant", "train": "paper", "finetune": "none", "start": "random", "seed": 0,
+        "n_start": 40, "n_query": 20, "n_end": 160, "name": "default",
     }  # fmt: skip
     assert run.config["train/max_epochs"] == 100
     assert run.config["data/n_train"] == 200

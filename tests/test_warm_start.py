@@ -152,7 +152,7 @@ def run_of(n_end: int, history: History, watchers=None, warm_start=SHRINK, **cha
     oracle = Oracle(NoisyPool(task.train.images, source, task.train.labels, torch.zeros(n, dtype=torch.bool)))
     learner = make_learner(task, **{"max_epochs": 2, "warm_start": warm_start, **changes})
     pool, budget = Pool(task.train.images, source), Budget(8, 4, n_end)
-    setup = Setup(task, pool, oracle, budget, learner, Random(), 0, torch.arange(8), "random")
+    setup = Setup(task, pool, oracle, budget, learner, Random(), 0, torch.arange(8), "random", Random())
     summary = run(setup, history, watchers)
     if isinstance(history, Record):
         history.finish(summary)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import torch
+from torch import nn
 
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
@@ -12,9 +13,15 @@ from hetal.train.optim import Adam
 from hetal.train.stopping import Threshold
 
 PAPER = {
+    "schedule": None,
+    "loss": nn.CrossEntropyLoss(),
+    "label_smoothing": 0.0,
+    "augment": None,
+    "warm_start": None,
     "batch_size": 8,
     "score_batch_size": 16,
     "clip": 0.1,
+    "clip_norm": None,
     "max_epochs": 6,
     "restart_every": 50,
     "restart_below": 0.2,

@@ -19,7 +19,7 @@ from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
 from hetal.acquisition.points import OuterProduct
-from hetal.acquisition.scores import bald, confidence, entropy, gini, margin, top_scores
+from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "badge_embedding",
     "bald",
     "confidence",
+    "confidence_logit",
     "entropy",
     "gini",
     "greedy_design",

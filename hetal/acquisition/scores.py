@@ -22,6 +22,15 @@ def confidence(probs_MC: Array) -> Array:
     return like(probs_MC, 1 - as_probabilities(probs_MC, "probs_MC", "MC").amax(1))
 
 
+def confidence_logit(logits_MC: Array) -> Array:
+    """Return -max_c f_c, by which the smallest largest logit comes first: (M, C) to (M,).
+
+    It is what the LHD paper's script of Four-Moons calls least confidence: the network there has no softmax. Adding a
+    number to all logits of a row changes it, and no probability.
+    """
+    return like(logits_MC, -as_tensor(logits_MC, "logits_MC").amax(1))
+
+
 def margin(probs_MC: Array) -> Array:
     """Return -(p(1) - p(2)), the lead of the most probable class over the next, negated: (M, C) to (M,) in -1..0.
 

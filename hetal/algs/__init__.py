@@ -9,7 +9,7 @@ from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.random import Random
-from hetal.algs.score import Score
+from hetal.algs.score import LogitScore, Score
 
 __all__ = [
     "BADGE",
@@ -20,6 +20,7 @@ __all__ = [
     "CoreSet",
     "Fisher",
     "KMeans",
+    "LogitScore",
     "QueryStrategy",
     "Random",
     "Score",

@@ -75,7 +75,7 @@ class QueryStrategy(ABC):
         Args:
             epoch: of this round, from 1 on; it counts on over restarts and into fine-tuning.
             fitted: the networks as they are at the end of the epoch, gone once the next begins. `attempt` is 1, and one
-                more after each restart of training from a fresh network; `fine_tuned` tells an epoch of fine-tuning.
+                more after each restart of training from a fresh network; `tuned` is None until fine-tuning.
             pool: whose labelled rows are trained on; read-only.
         """
         return

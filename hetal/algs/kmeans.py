@@ -31,7 +31,7 @@ class KMeans(QueryStrategy):
     def __init__(self, features: Features, max_iterations: int) -> None:
         check_features(features)
         if max_iterations < 1:
-            raise BadInput(f"max_iterations={max_iterations}: must be at least 1")
+            raise BadInput(f"max_iterations={max_iterations} of kmeans: must be at least 1")
         self.features = features
         self.max_iterations = max_iterations
         self.needs_network = features != "given"

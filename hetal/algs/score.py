@@ -1,4 +1,4 @@
-"""Score strategies: score each image by a formula of its class probabilities, and buy the highest scores."""
+"""Score strategies: score each image by a formula of its probabilities or logits, and buy the highest scores."""
 
 from __future__ import annotations
 
@@ -26,4 +26,20 @@ class Score(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return the n ids with the highest scores."""
         ids = pool.unlabelled_ids()
-        return ids[top_scores(self.score(fitted.probs_MC)[pool.source_N[ids]], n, rng)]
+        return ids[top_scores(self.score(self.read(fitted))[pool.source_N[ids]], n, rng)]
+
+    def read(self, fitted: Fitted) -> Tensor:
+        """Return what is scored, (M, C)."""
+        return fitted.probs_MC
+
+
+class LogitScore(Score):
+    """Buys the rows with the highest scores of logits.
+
+    Args:
+        score: maps logits (M, C) to scores (M,); the largest are bought first.
+    """
+
+    def read(self, fitted: Fitted) -> Tensor:
+        """Return what is scored, (M, C)."""
+        return fitted.logits_MC

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 import hetal.app.resolvers  # noqa: F401  # that configs refer to
 from hetal.errors import BadInput, RecordLocked
@@ -41,6 +41,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
                 "in a YAML, override /mult: x4 in its defaults, or mult: {factor: 4}"
             )
         config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise BadInput(f"{error.full_key} is not set; set {error.full_key}=VALUE") from None
     except OmegaConfBaseException as error:
         where = f"{error.full_key}: " if error.full_key else ""
         raise BadInput(where + str(error).split("\n")[0]) from None

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 
+# Far more operations than leave anything of an image.
+MOST_OPS = 100
+
 
 class Augmentation(ABC):
     """Random changes of a batch of training images, with separate draws for each image.
@@ -56,8 +59,8 @@ class Augmentation(ABC):
     def _check_numbers(self, setting: str, shares: Mapping[str, float]) -> None:
         """Check `n_ops`, where there is one, and the shares named, each against its largest value."""
         n_ops = getattr(self, "n_ops", 0)
-        if not isinstance(n_ops, int) or n_ops < 0:
-            raise BadInput(f"{setting}.n_ops={n_ops}: must be a whole number, at least 0")
+        if not isinstance(n_ops, int) or not 0 <= n_ops <= MOST_OPS:
+            raise BadInput(f"{setting}.n_ops={n_ops}: must be a whole number in 0..{MOST_OPS}")
         for name, most in shares.items():
             if not 0 <= getattr(self, name) <= most:
                 raise BadInput(f"{setting}.{name}={getattr(self, name)}: must be in 0..{most:g}")

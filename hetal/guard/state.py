@@ -24,7 +24,9 @@ from hetal.record.checkpoint import packed, unpacked
 STATE_TYPES = (Tensor, nn.Parameter, bool, int, float, str, bytes, type(None))
 
 # Attributes by which a strategy declares what it reads and does.
-DECLARED = ("needs_network", "reads_snapshot", "reads_head", "reads_targets", "cheats", "may_stop")
+DECLARED = (
+    "needs_network", "single_network", "reads_snapshot", "reads_head", "reads_targets", "cheats", "may_stop"
+)  # fmt: skip
 
 
 @contextmanager

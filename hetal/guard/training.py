@@ -1,4 +1,4 @@
-"""Check of the optimizer, schedule, loss and warm start that a run will train with; each may be the user's own."""
+"""Check of the optimizer, schedule, loss, augmentation and warm start of a run; each may be the user's own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hetal.augment import Augmentation
 from hetal.errors import BadInput, describe_error
 from hetal.record.checkpoint import weights_of
 from hetal.train.members import ensemble_in
@@ -30,6 +31,9 @@ def check_training(network: nn.Module, recipe: Recipe) -> None:
         BadInput: names what fails, and how.
     """
     check_loss(recipe)
+    check_augmentation("train.augment", recipe.augment, recipe, network)
+    if recipe.finetune is not None:
+        check_augmentation("finetune.augment", recipe.finetune.augment, recipe, network)
     parameters = [p for p in copy.deepcopy(network).parameters() if p.requires_grad]
     with _one_line("optimizer", recipe.optimizer):
         optimizer = make_optimizer(recipe.optimizer, parameters)
@@ -80,6 +84,8 @@ def check_loss(recipe: Recipe) -> None:
     n = 2 * C + 1  # not as many rows as classes, so that a loss of values instead of labels fails
     logits = torch.linspace(-1, 1, n * C, device=recipe.device).view(n, C).requires_grad_()
     with _one_line("train.loss", recipe.loss):
+        if begin_epoch := getattr(recipe.loss, "begin_epoch", None):
+            begin_epoch(1)
         loss: object = recipe.loss(logits, torch.arange(n, device=recipe.device) % C)
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
@@ -90,6 +96,42 @@ def check_loss(recipe: Recipe) -> None:
         raise BadInput(f"{name} gives a loss without a gradient")
     if not bool(loss.isfinite()):
         raise BadInput(f"{name} gives {loss.item()} for logits from -1 to 1")
+
+
+def check_augmentation(
+    setting: str, augment: Augmentation | None, recipe: Recipe, network: nn.Module
+) -> None:
+    """Check that an augmentation gives as many images of the same shape.
+
+    Args:
+        setting: that chose it, such as "train.augment".
+        augment: None is none.
+        recipe: settings of training.
+        network: whose inputs are prepared.
+
+    Raises:
+        BadInput: it fails, or says what it gave instead.
+    """
+    if augment is None:
+        return
+    images, rng = recipe.task.train.images[:2].to(recipe.device), torch.Generator().manual_seed(0)
+
+    def check(given: object, dtype: torch.dtype) -> Tensor:
+        if isinstance(given, Tensor) and given.shape == images.shape and given.dtype == dtype:
+            return given
+        got = (
+            f"{given.dtype} of shape {tuple(given.shape)}"
+            if isinstance(given, Tensor)
+            else type(given).__name__
+        )
+        raise BadInput(
+            f"{setting}: {type(augment).__name__} gives {got} for {len(images)} images; it must give {dtype} of "
+            f"shape {tuple(images.shape)}"
+        )
+
+    with _one_line(setting, augment):
+        stored = check(augment(images.clone(), rng), images.dtype)
+        check(augment.after(recipe.prepare(network)(stored), rng), torch.float32)
 
 
 def check_schedule(recipe: Recipe, optimizer: AnyOptimizer) -> None:

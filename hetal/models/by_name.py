@@ -26,15 +26,20 @@ class ByName(ABC):
         name: of the architecture, as the library calls it.
         weights: a file that `hetal.models.weights` reads once; null draws random weights. The head is always random.
         resize: images are resized to this many pixels a side, bilinearly; null leaves them as they are.
+        batch_norm_momentum: weight of a batch in the statistics of batch norm, in (0, 1]; null: the architecture's own,
+            which some (0.01 in MobileNetV3, 0.0003 in MNASNet) have for trainings longer than a round of active
+            learning: tested with statistics that are still near their start, they predict one class.
 
     Raises:
-        BadInput: there is no such architecture, the file cannot be used, or `resize` is below 1.
+        BadInput: there is no such architecture, the file cannot be used, or a number is out of range.
     """
 
     library: str
     ignored: tuple[str, ...] = ()  # beginnings of names of weights that a file may hold in addition
 
-    def __init__(self, name: str, weights: str | None, resize: int | None) -> None:
+    def __init__(
+        self, name: str, weights: str | None, resize: int | None, batch_norm_momentum: float | None
+    ) -> None:
         names = self.names()
         if name not in names:
             near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
@@ -42,7 +47,10 @@ class ByName(ABC):
             raise BadInput(f"model.name={name}: {self.library} has no such classifier; {mean}")
         if resize is not None and resize < 1:
             raise BadInput(f"model.resize={resize}: must be at least 1, or null")
+        if batch_norm_momentum is not None and not 0 < batch_norm_momentum <= 1:
+            raise BadInput(f"model.batch_norm_momentum={batch_norm_momentum}: must be in (0, 1], or null")
         self._name = name
+        self._momentum = batch_norm_momentum
         self._resize = resize
         self._file = weights
         self._weights = None if weights is None else self.renamed(read_weights(weights))
@@ -71,6 +79,10 @@ class ByName(ABC):
             raise BadInput(f"{setting}: takes images of 1 or 3 channels, (C, H, W), not {tuple(image_shape)}")
         shape = (CHANNELS, *(image_shape[1:] if self._resize is None else [self._resize] * 2))
         network = self.make(self._name, n_classes)
+        if self._momentum is not None:
+            for module in network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.momentum = self._momentum
         try:
             head = head_of(network, shape)
         except BadInput as error:

@@ -40,6 +40,8 @@ def read_weights(path: str) -> dict[str, Tensor]:
             raise BadInput(
                 f"{setting}: holds a {type(value).__name__} at {name!r}; it must be a state dict, names to tensors"
             )
+        if value.is_complex():
+            raise BadInput(f"{setting}: holds complex numbers at {name!r}; weights are real")
     return dict(weights)
 
 

@@ -22,6 +22,8 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omeg
 
 # Packages that compute the numbers of a result.
 ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
+# Targets in them, such as torch.nn.CrossEntropyLoss, are identified by these versions alone.
+ARITHMETIC_MODULES = ("torch.", "torchvision.", "numpy.", "sklearn.")
 
 # Packages that compute them as well where a target of hetal's uses them.
 BY_TARGET = {"hetal.models.Timm": "timm"}
@@ -96,7 +98,7 @@ def made_by(config: Mapping[str, Any]) -> dict[str, str]:
     return {
         "hetal": f"{hetal.__version__} ({own_code_digest(COMPUTES)})",
         **versions,
-        **code_versions(targets(config)),
+        **code_versions(name for name in targets(config) if not name.startswith(ARITHMETIC_MODULES)),
     }
 
 

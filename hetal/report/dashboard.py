@@ -33,9 +33,9 @@ BARS = ("area_under_curve", "final_accuracy", "labels_to_reach_random")
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3  # of a panel; a report is 24 wide
 
 # What may be swept beside strategies: a curve is a mean over seeds only if runs are told apart by what of it varies.
-GROUPS = ("optimizer", "schedule", "train", "finetune")
+GROUPS = ("optimizer", "schedule", "train", "finetune", "start")
 VALUES = ("n_start", "n_query", "n_end", "data.n_train")
-SETTINGS = ("alg.", "noise.", "model.", "train.", "finetune.")
+SETTINGS = ("alg.", "noise.", "model.", "optimizer.", "schedule.", "train.", "finetune.", "start.")
 
 
 @dataclass(frozen=True, order=True)

@@ -1,7 +1,7 @@
 """Overrides as users type them, translated to the form that Hydra takes.
 
 - An option of a config group inside another group is typed like any value: `train.loss=gce` becomes `train/loss=gce`,
-  and null chooses the option `none`.
+  and null chooses the option `none` where there is one.
 - A setting that has moved is known by its old name: `train.lr` is `optimizer.lr`.
 - A number for `mult` sets its factor, see `hetal.sweep.mult`.
 """
@@ -47,5 +47,6 @@ def _translated(word: str) -> str:
     group = key.replace(".", "/")
     if group not in nested_groups() or value.startswith(("{", "[")):
         return word
-    options = re.sub(r"\bnull\b", "none", value)
+    has_none = (CONF / group / "none.yaml").exists()
+    options = re.sub(r"\bnull\b", "none", value) if has_none else value
     return f"{group}={options}"

@@ -106,14 +106,14 @@ class Training:
         """Restore what `state_dict` returned, on the same rows."""
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
         self.accuracies, self.losses = list(state["accuracies"]), list(state["losses"])
         self.steps = state["steps"]
-        self._schedule.replay(self.losses)
+        self._schedule.replay(self.losses[:-1])  # the next epoch begins with the last one's
+        self._optimizer.load_state_dict(state["optimizer"])  # after the schedule, which changes its settings
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next epoch."""
+        """The learning rate of the last epoch; before any, of the first."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     def epoch(self) -> float:
@@ -122,6 +122,8 @@ class Training:
         Raises:
             Diverged: the epoch's loss is not finite.
         """
+        if self.losses:  # only now, so that a schedule is never asked for more epochs than there are
+            self._schedule.step(self.losses[-1])
         self.network.train()
         if begin_epoch := getattr(self._loss, "begin_epoch", None):
             begin_epoch(len(self.losses) + 1)
@@ -154,7 +156,6 @@ class Training:
         self._ema_accuracy = self.ema.seen_accuracy(n)
         if not math.isfinite(loss_mean):
             raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self.lr:g}")
-        self._schedule.step(loss_mean)
         return accuracy
 
     def ema_accuracy(self) -> float:

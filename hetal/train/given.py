@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from hetal.train.fitted import Standardise
 
-
-def given_features(images_M: Tensor, prepare: Standardise) -> Tensor:
+def given_features(images_M: Tensor, prepare: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the given features of stored images: standardised as networks get them, and flattened.
 
     Args:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from hetal.errors import BadInput
+from hetal.train.members import ensemble_in
 from hetal.train.precision import InBfloat16
 
 # By how much a layer's outputs may miss the logits, as a share of the largest that its weights and the features allow.
@@ -42,8 +43,10 @@ def find_head(network: nn.Module, logits_nC: Tensor, features_nD: Tensor) -> Hea
         features_nD: (n, D) their features.
 
     Raises:
-        BadInput: there is none; names the network.
+        BadInput: there is none; names the network. Or it is an ensemble, whose members have one each.
     """
+    if ensemble_in(network) is not None:
+        raise BadInput("this strategy reads the `head` of one network; model.members must be 1")
     inner, dtype = network, torch.float32
     if isinstance(network, InBfloat16):
         inner, dtype = network.network, torch.bfloat16

@@ -147,13 +147,12 @@ class TorchOptimizer:
         return self._optimizer
 
     def state_dict(self) -> State:
-        """Return the state of the optimizer without its settings, which the schedule gives."""
-        return {"state": self._optimizer.state_dict()["state"]}
+        """Return the state of the optimizer, its settings included, which it may change itself."""
+        return self._optimizer.state_dict()
 
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` returned."""
-        whole = self._optimizer.state_dict()
-        self._optimizer.load_state_dict({**whole, "state": copy.deepcopy(state["state"])})
+        self._optimizer.load_state_dict(copy.deepcopy(state))
 
 
 AnyOptimizer = Adam | TorchOptimizer

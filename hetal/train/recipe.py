@@ -9,7 +9,7 @@ of epochs. Where the paper's code departs from sound practice, `own_ema`, `ema_o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +40,18 @@ class Recipe:
         finetune: settings of fine-tuning, or None.
         device: to train on.
         optimizer: makes the optimizer of a list of parameters, such as `hetal.train.Adam` or any of torch.optim.
+        schedule: makes the scheduler of an optimizer, see `hetal.train.schedule`; None keeps the rate constant.
+        loss: maps logits (B, C) and labels (B,) to the mean loss, a scalar. If it has a method `begin_epoch`, that is
+            called with the number of each epoch of an attempt, from 1, before it.
+        label_smoothing: share of a label that is spread over all classes, in [0, 1); `loss` has it already, it is here
+            to be refused beside a loss without it.
+        augment: of the images in training; fine-tuning has its own. None for none.
+        warm_start: makes the network that a round starts from out of a fresh one and the weights that the last round
+            ended with, see `hetal.train.warm_start`; None for the fresh one.
         batch_size: rows per step.
         score_batch_size: images per forward pass outside training.
         clip: gradients are clipped by value to +-clip; None does not.
+        clip_norm: gradients are scaled to at most this norm over all parameters; None does not. Not both clips.
         max_epochs: maximum epochs of a round, including those before a restart.
         stop: stopping rule, see `hetal.train.stopping`.
         restart_every, restart_below: after every `restart_every` epochs of an attempt, restart with a fresh network if
@@ -60,15 +69,6 @@ class Recipe:
         compile: train with torch.compile; on CUDA only.
         checkpoint_minutes: save the state of a round to disk every so many minutes and when stopped; 0 saves after
             every epoch, None never. Changes no result.
-        schedule: makes the scheduler of an optimizer, see `hetal.train.schedule`; None keeps the rate constant.
-        loss: maps logits (B, C) and labels (B,) to the mean loss, a scalar. If it has a method `begin_epoch`, that is
-            called with the number of each epoch of an attempt, from 1, before it.
-        label_smoothing: share of a label that is spread over all classes, in [0, 1); `loss` has it already, it is here
-            to be refused beside a loss without it.
-        clip_norm: gradients are scaled to at most this norm over all parameters; None does not. Not both clips.
-        augment: of the images in training; fine-tuning has its own. None for none.
-        warm_start: makes the network that a round starts from out of a fresh one and the weights that the last round
-            ended with, see `hetal.train.warm_start`; None for the fresh one.
     """
 
     network: Network
@@ -76,9 +76,15 @@ class Recipe:
     finetune: PseudoLabel | None
     device: torch.device
     optimizer: MakeOptimizer
+    schedule: MakeSchedule | None
+    loss: Loss
+    label_smoothing: float
+    augment: Augmentation | None
+    warm_start: WarmStart | None
     batch_size: int
     score_batch_size: int
     clip: float | None
+    clip_norm: float | None
     max_epochs: int
     stop: Threshold
     restart_every: int
@@ -92,12 +98,6 @@ class Recipe:
     precision: str
     compile: bool
     checkpoint_minutes: float | None
-    schedule: MakeSchedule | None = None
-    loss: Loss = field(default_factory=nn.CrossEntropyLoss)
-    label_smoothing: float = 0.0
-    clip_norm: float | None = None
-    augment: Augmentation | None = None
-    warm_start: WarmStart | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip", "clip_norm"):
@@ -110,9 +110,11 @@ class Recipe:
             )
         if not 0 <= self.label_smoothing < 1:
             raise BadInput(f"train.label_smoothing={self.label_smoothing}: must be in [0, 1)")
-        if self.label_smoothing and not hasattr(self.loss, "label_smoothing"):
+        if self.label_smoothing and self.label_smoothing != (
+            own := getattr(self.loss, "label_smoothing", "none")
+        ):
             raise BadInput(
-                f"train.label_smoothing={self.label_smoothing}: {type(self.loss).__name__} has none; it must be 0, or "
+                f"train.label_smoothing={self.label_smoothing}: {type(self.loss).__name__} has {own}; it must be 0, or "
                 "train.loss=cross_entropy"
             )
         for name in ("batch_size", "score_batch_size", "max_epochs", "restart_every", "falling_epochs"):

@@ -1,7 +1,7 @@
 """Schedules: the learning rate of every epoch of an attempt, by any scheduler of torch.optim.lr_scheduler.
 
-A schedule moves once an epoch, at its end. It begins anew with every attempt of training; fine-tuning has a constant
-rate. Its position is not saved: it follows from the losses of the epochs so far, which are.
+A schedule moves before every epoch but the first. It begins anew with every attempt of training; fine-tuning has a
+constant rate. Its position is not saved: it follows from the losses of the epochs so far, which are.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from hetal.record.schema import Purchase, Round
 from hetal.record.writer import Record
 
 # Config groups shown by the name of the chosen option, groups whose single values are shown too, and plain settings.
-GROUPS = ("alg", "data", "noise", "model", "optimizer", "schedule", "train", "finetune")
+GROUPS = ("alg", "data", "noise", "model", "optimizer", "schedule", "train", "finetune", "start")
 GROUPS_WITH_VALUES = ("alg", "noise", "model", "optimizer", "schedule", "train", "finetune")
 PLAIN_SETTINGS = ("seed", "n_start", "n_query", "n_end")
 
@@ -33,8 +33,8 @@ SIDE, FRAME = 64, 4  # pixels: side that small images are enlarged to, and width
 def settings(record: Record) -> dict[str, Any]:
     """Return the settings to filter and group runs by, as a flat mapping of plain values.
 
-    They are `alg`, `data`, `noise`, `mult`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `seed`, `n_start`,
-    `n_query`, `n_end`, `name`, and single values such as `optimizer/lr`. Paths are left out.
+    They are `alg`, `data`, `noise`, `mult`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`, `seed`,
+    `n_start`, `n_query`, `n_end`, `name`, and single values such as `optimizer/lr`. Paths are left out.
     """
     config = record.settings
     return {

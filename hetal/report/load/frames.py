@@ -20,7 +20,7 @@ from hetal.report.load.records import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES = ("alg", "data", "noise", "mult", "model", "optimizer", "schedule", "train", "finetune")
+CHOICES = ("alg", "data", "noise", "mult", "model", "optimizer", "schedule", "train", "finetune", "start")
 SUMMARY = ("area_under_curve", "final_accuracy", "queried_clean_share", "base_rate")
 PHASES = ("train", "score", "select", "test")
 SECONDS = tuple(f"seconds.{phase}" for phase in PHASES)
@@ -44,10 +44,11 @@ class Frames(NamedTuple):
 
     Attributes:
         runs: one row a run. `folder`; `name` of the study; `label` of the strategy, as the report has it; the choices
-            `alg`, `data`, `noise`, `model`, `train`, `finetune`; `mult`, noisy rows per clean row, 0 without noise;
-            `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`, `final_accuracy`,
-            `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as `seconds.train`; and every
-            setting that can change a result by its dotted name, as `optimizer.lr`, a list as its text.
+            `alg`, `data`, `noise`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`; `mult`, noisy rows
+            per clean row, 0 without noise; `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`,
+            `final_accuracy`, `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as
+            `seconds.train`; and every setting that can change a result by its dotted name, as `optimizer.lr`, a list
+            as its text.
         rounds: one row a round. The same columns but for the outcome of the run; in its place the fields of
             `hetal.record.schema.Round`.
     """
