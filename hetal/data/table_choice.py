@@ -21,6 +21,9 @@ KINDS = {
 
 DATE = r"\s*(\d{4}-\d{1,2}-\d{1,2}([ T].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{4}.*|\d{4}/\d{1,2}/\d{1,2}.*)"
 
+# Fewer rows may be numbered by chance.
+FEWEST = 10
+
 PLURAL = {"number": "numbers", "flag": "truth values", "text": "text"}
 
 
@@ -85,7 +88,7 @@ def _refuse_row_numbers(frame: Any, names: Sequence[str]) -> None:
     """Refuse columns that count the rows: in a table sorted by label, they would tell it."""
     for name in names:
         column = frame[name]
-        if len(column) > 2 and column.dtype.kind in "iu" and bool((column.diff().iloc[1:] == 1).all()):
+        if len(column) >= FEWEST and column.dtype.kind in "iu" and bool((column.diff().iloc[1:] == 1).all()):
             raise BadInput(
                 f"column {name} numbers the rows; data.drop=[{name}] leaves it out, data.columns=[...] could keep it"
             )

@@ -20,6 +20,9 @@ from hetal.data.standardise import statistics
 from hetal.data.table_choice import listed
 from hetal.errors import BadInput
 
+# Numbers up to here have a variance that float64 can hold.
+LARGEST = 1e100
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -48,15 +51,9 @@ def as_texts(column: Any) -> NDArray[np.object_]:
     """Return a column as texts, NaN where a value is missing; whole numbers without a point."""
 
     def text(value: Any) -> Any:
-        if isinstance(value, (float, np.floating)):
-            return (
-                value
-                if value != value
-                else str(int(value))
-                if value == np.floor(value)
-                else repr(float(value))
-            )
-        return str(value)
+        if not isinstance(value, (float, np.floating)) or not np.isfinite(value):
+            return value if value != value else str(value)
+        return str(int(value)) if value == np.floor(value) else repr(float(value))
 
     values = column.astype(object).where(column.notna(), np.nan).to_numpy(object)
     return np.array([text(value) for value in values], dtype=object)
@@ -111,15 +108,16 @@ def _filled(
     names: Sequence[str], values: NDArray[np.float64], is_test: NDArray[np.bool_], missing: str, kind: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return numbers without gaps, and one column for each that has some in training, if `missing` is "indicator"."""
-    if infinite := [name for name, column in zip(names, values.T, strict=True) if np.isinf(column).any()]:
-        raise BadInput(f"column {listed(infinite)} holds infinity")
+    if huge := [
+        name for name, column in zip(names, values.T, strict=True) if (np.abs(column) > LARGEST).any()
+    ]:
+        raise BadInput(f"column {listed(huge)} holds infinity, or numbers beyond {LARGEST:g}")
     nothing = np.zeros((len(values), 0), dtype=bool)
     if not np.isnan(values).any():
         return values, nothing
     # The mean of a truth value is none.
     strategy = "most_frequent" if kind == "flag" else "mean" if missing == "indicator" else missing
-    with np.errstate(over="ignore", invalid="ignore"):
-        filled = SimpleImputer(strategy=strategy).fit(values[~is_test]).transform(values)
+    filled = SimpleImputer(strategy=strategy).fit(values[~is_test]).transform(values)
     if missing != "indicator" or not np.isnan(values[~is_test]).any():
         return filled, nothing
     where = MissingIndicator(features="missing-only", error_on_new=False).fit(values[~is_test])
@@ -129,10 +127,9 @@ def _filled(
 def _standardised(
     names: Sequence[str], values: NDArray[np.float64], is_test: NDArray[np.bool_], how: str
 ) -> NDArray[np.float32]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = statistics(torch.from_numpy(values[~is_test]), how)
-        scaled = (values - np.array(mean)) / np.array(std)
-        features: NDArray[np.float32] = scaled.astype(np.float32)
+    mean, std = statistics(torch.from_numpy(values[~is_test]), how)
+    with np.errstate(over="ignore"):
+        features: NDArray[np.float32] = ((values - np.array(mean)) / np.array(std)).astype(np.float32)
     if not np.isfinite(features).all():
         beyond = [
             name for name, column in zip(names, features.T, strict=True) if not np.isfinite(column).all()
