@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import get_args
@@ -20,6 +21,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from hetal.data import load_table
 from hetal.data.table import Missing
 from hetal.errors import BadInput
+from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.load.reading import read
+from hetal.report.page.render import render
 from hetal.rng import stream
 from hetal.task import Task
 from tests.command_line import only, records, run_here
@@ -426,3 +430,5 @@ def test_a_table_runs_from_path_and_label_alone_and_its_record_names_the_classes
     assert "-penguins-" in folder.name
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["classes"] == ["Adelie", "Chinstrap", "Gentoo"]
+    html = render(analyse(study_of(read([root]))), "penguins")
+    assert all(re.search(rf"title='{name}: [\d.]+%, ", html) for name in provenance["classes"])
