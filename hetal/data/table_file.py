@@ -157,7 +157,10 @@ def _read_parquet(content: bytes) -> tuple[Any, str]:
     kept = [name for name in table.column_names if name and not name.startswith("__index_level_")]
     if not kept or len(table) == 0:
         raise BadInput("holds no rows, or no columns")
-    return table.select(kept).to_pandas(ignore_metadata=True), _left_out(table.num_columns - len(kept))
+    n_left_out = table.num_columns - len(kept)
+    table = table.select(kept)
+    table.validate(full=True)  # such as that text is UTF-8
+    return table.to_pandas(ignore_metadata=True), _left_out(n_left_out)
 
 
 def _left_out(n: int) -> str:
