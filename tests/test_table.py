@@ -256,6 +256,7 @@ FAULTS = {
     "column x holds infinity, or numbers beyond 1e+100": "y,x\na,1e101\nb,-1e101\na,0\nb,1\n",
     "column x numbers the rows; data.drop=[x]": "y,x\n" + "".join(f"{i % 2},{i}\n" for i in range(5, 20)),
     "column x holds dates or times; data.drop=[x]": "y,x\na,2007-11-11\nb,2007-11-12\na,2007-11-12\n",
+    "column x's (o/oo) holds dates or times; data.drop=['x\\'s (o/oo)']": "y,x's (o/oo)\na,2007-11-11\nb,2007-11-12\n",
     "column x holds numbers and text, such as 'no'": "y,x\na,1\nb,3\na,no\n",
     "column x holds numbers with commas, such as 3,5; data.decimal=comma": 'y,x\na,"3,5"\nb,"4,1"\na,2\n',
     "column x holds 101 different texts in 808": "y,x\n"
@@ -321,7 +322,7 @@ def test_a_path_must_be_a_file(tmp_path):
     with pytest.raises(BadInput, match=r"^data\.path is not set: data\.path=FILE, CSV or Parquet"):
         load("table")
     assert "there is no such file" in table_fault(tmp_path / "absent.csv")
-    assert "cannot read" in table_fault(tmp_path)
+    assert "is a folder; it must be a file" in table_fault(tmp_path)
 
 
 @pytest.mark.parametrize(("package", "content"), [("pandas", b"y,x\n"), ("pyarrow", b"PAR1")])

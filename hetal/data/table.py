@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hetal.data.labels import Labels, encode_labels
 from hetal.data.split import test_rows
-from hetal.data.table_choice import PLURAL, Choice, Names, listed
+from hetal.data.table_choice import PLURAL, Choice, Names, listed, typed
 from hetal.data.table_columns import Rules, encode_columns
 from hetal.data.table_file import CSV, read_table
 from hetal.errors import BadInput
@@ -172,7 +172,7 @@ def _features(table: Table, is_test: NDArray[np.bool_], rules: Rules) -> tuple[T
         )
     if empty := [name for name in frame if frame[name][~is_test].isna().all()]:
         raise BadInput(
-            f"column {listed(empty)} holds no value in training rows; data.drop=[{','.join(empty)}]"
+            f"column {listed(empty)} holds no value in training rows; data.drop=[{','.join(map(typed, empty))}]"
         )
     keeps_gaps = rules.missing == "indicator"
     constant = [name for name in frame if frame[name][~is_test].nunique(dropna=not keeps_gaps) == 1]

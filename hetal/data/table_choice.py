@@ -90,7 +90,7 @@ def _refuse_row_numbers(frame: Any, names: Sequence[str]) -> None:
         column = frame[name]
         if len(column) >= FEWEST and column.dtype.kind in "iu" and bool((column.diff().iloc[1:] == 1).all()):
             raise BadInput(
-                f"column {name} numbers the rows; data.drop=[{name}] leaves it out, data.columns=[...] could keep it"
+                f"column {name} numbers the rows; data.drop=[{typed(name)}] leaves it out, data.columns keeps it"
             )
 
 
@@ -100,6 +100,11 @@ def near(name: str, known: Sequence[str]) -> str:
     if close := difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6):
         return f"did you mean {' or '.join(by_lower[one] for one in close)}?"
     return f"the columns are {listed(known)}"
+
+
+def typed(name: str) -> str:
+    """Return the name of a column as it is typed in a list on the command line."""
+    return name if re.fullmatch(r"[^\W\d]\w*", name) else "'" + name.replace("'", "\\'") + "'"
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
@@ -132,7 +137,7 @@ def kind_of(name: str, column: Any, as_category: bool) -> str:
     if kind == "text":
         kind = _kind_of_text(name, held.astype(str))
     if kind == "date":
-        raise BadInput(f"column {name} holds dates or times; data.drop=[{name}] leaves it out")
+        raise BadInput(f"column {name} holds dates or times; data.drop=[{typed(name)}] leaves it out")
     return kind
 
 
@@ -149,4 +154,6 @@ def _kind_of_text(name: str, held: Any) -> str:
         found = f"numbers and text, such as {held[~is_number].iloc[0][:40]!r}; data.na_values=[TEXT] if that is missing"
     else:
         return "text"
-    raise BadInput(f"column {name} holds {found}; data.categories=[{name}] if all are names of categories")
+    raise BadInput(
+        f"column {name} holds {found}; data.categories=[{typed(name)}] if all are names of categories"
+    )

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 from torch import Tensor
 
 from hetal.data.standardise import statistics
-from hetal.data.table_choice import listed
+from hetal.data.table_choice import listed, typed
 from hetal.errors import BadInput
 
 # Numbers up to here have a variance that float64 can hold.
@@ -153,7 +153,7 @@ def _one_hot(
         if len(found) > rules.max_categories:
             raise BadInput(
                 f"column {name} holds {len(found)} different texts in {int((~is_test).sum())} training rows; "
-                f"data.drop=[{name}] leaves it out, data.max_categories={len(found)} keeps it"
+                f"data.drop=[{typed(name)}] leaves it out, data.max_categories={len(found)} keeps it"
             )
     one_hot: NDArray[np.float32] = encoder.transform(values)
     ends = np.cumsum([len(found) for found in encoder.categories_])

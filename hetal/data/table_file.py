@@ -67,7 +67,10 @@ def read_table(path: str, form: CSV) -> tuple[Any, str]:
         import pandas as pd
     except ImportError as error:
         raise BadInput(f"data=table needs pandas ({error}): {how_to_install('table')}") from None
-    content = read_bytes(Path(os.path.expanduser(path)))
+    file = Path(os.path.expanduser(path))
+    if file.is_dir():
+        raise BadInput("is a folder; it must be a file, CSV or Parquet")
+    content = read_bytes(file)
     if content is None:
         raise BadInput("there is no such file")
     for head, what in OTHERS.items():
