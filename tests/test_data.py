@@ -13,7 +13,7 @@ from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.rng import stream
 from hetal.task import stratified
-from tests.command_line import composed
+from tests.command_line import composed, records, run_here
 from tests.tiny_data import CONF, load
 
 # ---- all YAML files
@@ -26,8 +26,9 @@ def test_every_yaml_sets_a_budget_and_says_what_it_is(path):
     assert lines[1].startswith("# ")
     config = OmegaConf.load(path)
     assert set(config) - {"defaults"} == {"n_start", "n_query", "n_end", "data"}
-    assert 0 < config.n_start < config.n_end
-    assert (config.n_end - config.n_start) % config.n_query == 0
+    if (config.n_start, config.n_query, config.n_end) != (None, None, None):  # else from the size of the data
+        assert 0 < config.n_start < config.n_end
+        assert (config.n_end - config.n_start) % config.n_query == 0
     assert "defaults" in config or config.data.n_train is None
 
 
@@ -148,3 +149,69 @@ def test_four_moons_with_its_noise_is_the_published_pool(tmp_path):
 def test_four_moons_refuses(bad):
     with pytest.raises(BadInput, match=bad.replace(".", r"\.")):
         load("four_moons", bad)
+
+
+# ---- breast_cancer, wine, synthetic
+
+
+@pytest.mark.parametrize(
+    ("source", "n_train", "per_class", "names"),
+    [
+        ("wine", 142, [12, 14, 10], ("class_0", "class_1", "class_2")),
+        ("breast_cancer", 456, [42, 71], ("malignant", "benign")),
+        ("synthetic", 4000, [200] * 5, ()),
+    ],
+)
+def test_vectors_of_scikit_learn_have_a_fixed_stratified_test_set(source, n_train, per_class, names):
+    task = load(source)
+    assert len(task.train) == n_train
+    assert torch.bincount(task.test.labels).tolist() == per_class
+    assert task.class_names == names
+    assert (task.mean, task.std) == statistics(task.train.images, "feature")
+    one, other = (load(source, f"data.n_train={n_train // 2}", seed=seed) for seed in (0, 1))
+    assert torch.equal(one.test.images, task.test.images)
+    assert torch.equal(other.test.images, task.test.images)
+    assert not torch.equal(one.train.images, other.train.images)
+    everything = torch.cat([task.train.images, task.test.images])
+    assert len(torch.unique(everything, dim=0)) == len(everything)
+
+
+def test_wine_runs_where_no_budget_is_set(tmp_path):
+    run_here("data=wine", "tracker=none", "device=cpu", "train.max_epochs=1", "noise=clean", root=tmp_path)
+    (rounds,) = records(tmp_path).values()
+    assert [r["n_labelled"] for r in rounds] == [*range(7, 71, 7), 71]
+
+
+def test_synthetic_classes_fall_geometrically_in_size_and_their_labels_are_right():
+    drawn = (
+        "data.n_rows=700",
+        "data.n_classes=3",
+        "data.imbalance=4",
+        "data.class_sep=9",
+        "data.clusters_per_class=1",
+    )
+    task = load("synthetic", *drawn)
+    labels = torch.cat([task.train.labels, task.test.labels])
+    assert torch.bincount(labels).tolist() == [400, 200, 100]
+    centres = torch.stack([task.train.images[task.train.labels == c].mean(0) for c in range(3)])
+    assert torch.equal(torch.cdist(task.test.images, centres).argmin(1), task.test.labels)
+    assert not torch.equal(load("synthetic", *drawn, "data.point_seed=1").test.images, task.test.images)
+
+
+@pytest.mark.parametrize(
+    ("bad", "allowed"),
+    [
+        ("data.n_classes=1", r"2\.\.10000"),
+        ("data.n_rows=9", r"10\.\.5e\+07"),
+        ("data.imbalance=0.5", r"1\.\.1e\+06"),
+        ("data.imbalance=10000", "class 4 has 0 of 5000 rows"),
+        ("data.n_informative=21", r"1\.\.20"),
+        ("data.n_informative=3", "has 8 corners, too few for 10 clusters"),
+        ("data.n_redundant=11", r"0\.\.10"),
+        ("data.point_seed=-1", r"0\.\."),
+        ("data.test_share=0", "must be between 0 and 1"),
+    ],
+)
+def test_synthetic_refuses(bad, allowed):
+    with pytest.raises(BadInput, match=f"{bad}: .*{allowed}".replace("data.", r"data\.")):
+        load("synthetic", bad)

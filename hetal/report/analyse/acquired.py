@@ -33,6 +33,7 @@ class Acquired:
         clean: share of clean rows.
         distinct: share of distinct images.
         counts_2C: clean and noisy rows by the class they are labelled with, over the first `MOST_SEEDS` seeds.
+        classes: names of the classes, in order; () where they are numbers only.
     """
 
     setting: str
@@ -41,6 +42,7 @@ class Acquired:
     clean: Interval
     distinct: Interval
     counts_2C: Counts
+    classes: Sequence[str] = ()
 
 
 def acquired_by(settings: Sequence[Setting], looks: Looks) -> tuple[list[Acquired], list[str]]:
@@ -64,7 +66,8 @@ def acquired_by(settings: Sequence[Setting], looks: Looks) -> tuple[list[Acquire
             if counts:
                 total = np.sum([c for c in counts if c.shape == counts[0].shape], axis=0)
                 clean, distinct = _shares(runs)
-                acquired.append(Acquired(setting.name, label, len(runs), clean, distinct, total))
+                classes = runs[0].classes if len(runs[0].classes) == total.shape[1] else ()
+                acquired.append(Acquired(setting.name, label, len(runs), clean, distinct, total, classes))
     return acquired, uncounted
 
 

@@ -28,11 +28,13 @@ class Images:
         pixels: (n, H, W) or (n, H, W, 3) of 0..255.
         labels: (n,), the label that each row came with.
         is_noisy: (n,).
+        classes: names of the classes, in order; () where they are numbers only.
     """
 
     pixels: Array
     labels: Array
     is_noisy: Array
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def _pictures(setting: Setting, looks: Looks, first: int) -> Pictures:
         if isinstance(arrays, str):
             missing[label] = arrays
         elif "images" in arrays:
-            images[label] = Images(arrays["images"][arrays["image"]], arrays["labels"], arrays["is_noisy"])
+            pixels = arrays["images"][arrays["image"]]
+            images[label] = Images(pixels, arrays["labels"], arrays["is_noisy"], run.classes)
         else:
             regions = (arrays["x"], arrays["y"], arrays["classes"]) if "classes" in arrays else None
             points[label] = Points(

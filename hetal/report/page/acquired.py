@@ -37,19 +37,20 @@ class Bars:
     more: int
 
 
-def bars_of(counts_2C: Counts) -> Bars:
-    """Return the bars of clean and noisy rows by class; there is a row at least."""
+def bars_of(counts_2C: Counts, classes: Sequence[str] = ()) -> Bars:
+    """Return the bars of clean and noisy rows by class; there is a row at least, and a name for each class or none."""
+    names = classes or [f"class {i}" for i in range(counts_2C.shape[1])]
     total_C = counts_2C.sum(0)
     n = total_C.sum()
     highest = max(int(total_C.max()), 1)
     bars = []
     for i, total in enumerate(total_C[:MOST_CLASSES]):
         clean = counts_2C[0, i]
-        title = f"class {i}: {total / n:.1%}, {clean} clean and {total - clean} noisy"
+        title = f"{names[i]}: {total / n:.1%}, {clean} clean and {total - clean} noisy"
         bars.append(Bar(title, 100 * total / highest, 100 * clean / max(total, 1)))
     most, least = int(total_C.argmax()), int(total_C.argmin())
     return Bars(
-        title=f"class {most} most, {total_C[most] / n:.0%}; class {least} least, {total_C[least] / n:.0%}",
+        title=f"{names[most]} most, {total_C[most] / n:.0%}; {names[least]} least, {total_C[least] / n:.0%}",
         even=100 * (n / len(total_C)) / highest,
         bars=bars,
         more=max(0, len(total_C) - MOST_CLASSES),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hetal.report.analyse.pictures import Pictures
+from hetal.report.analyse.pictures import Images, Pictures
 from hetal.report.load.acquired import Array
 
 
@@ -19,7 +19,7 @@ class Picture:
     """One acquired row: its image as a data URI, its label, and whether it is noisy."""
 
     source: str
-    label: int
+    label: str
     is_noisy: bool
 
 
@@ -50,7 +50,7 @@ def shown(pictures: Pictures, plane: Path | None) -> Shown:
     known: dict[bytes, str] = {}
     strips = []
     for label, rows in pictures.images.items():
-        columns = zip(rows.pixels, rows.labels.tolist(), rows.is_noisy.tolist(), strict=True)
+        columns = zip(rows.pixels, _named(rows), rows.is_noisy.tolist(), strict=True)
         strips.append((label, [Picture(_data_uri(pixels, known), *rest) for pixels, *rest in columns]))
     regions = [points.regions is not None for points in pictures.points.values()]
     return Shown(
@@ -62,6 +62,12 @@ def shown(pictures: Pictures, plane: Path | None) -> Shown:
         all_regions=all(regions),
         missing=list(pictures.missing.items()),
     )
+
+
+def _named(rows: Images) -> list[str]:
+    """Return the labels by name, or number where there is none."""
+    names = dict(enumerate(rows.classes))
+    return [names.get(label, str(label)) for label in rows.labels.tolist()]
 
 
 def _data_uri(pixels: Array, known: dict[bytes, str]) -> str:

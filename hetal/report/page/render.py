@@ -85,7 +85,7 @@ def render(
                 if c.is_choice and any(k[2] == c.key and v.x for k, v in study.curves.items())
             ],
             noise_charts=[chart for chart in CHARTS if chart.of_noise],
-            acquired=[(a, bars_of(a.counts_2C)) for a in analysis.acquired],
+            acquired=[(a, bars_of(a.counts_2C, a.classes)) for a in analysis.acquired],
             most_seeds=max(seeds, default=0),
             counted_seeds=MOST_SEEDS,
             most_uncounted=MOST_UNCOUNTED,
