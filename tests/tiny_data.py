@@ -22,7 +22,7 @@ import scipy.io
 import torchvision.datasets as real
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from hetal.rng import stream
 from hetal.task import Task
@@ -178,7 +178,10 @@ class EMNIST(real.EMNIST):
 
 def load(source: str, *overrides: str, seed: int = 0) -> Task:
     """The task of `conf/data/<source>.yaml`, as Hydra composes and instantiates it."""
-    return instantiate(composed(source, *overrides))(rng=stream(seed, "data"))
+    node = composed(source, *overrides)
+    with open_dict(node):
+        node.pop("name", None)  # hetal's own setting
+    return instantiate(node)(rng=stream(seed, "data"))
 
 
 def composed(source: str, *overrides: str) -> DictConfig:

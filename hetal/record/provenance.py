@@ -24,7 +24,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "omeg
 ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 
 # Packages that compute them as well where a target of hetal's uses them.
-BY_TARGET = {"hetal.models.Timm": "timm"}
+BY_TARGET = {
+    "hetal.data.load_folder": "pillow",
+    "hetal.data.load_huggingface": "pillow",
+    "hetal.models.Timm": "timm",
+}
 
 # hetal's folders and files that compute a result; the others show it, store it or start it.
 COMPUTES = (
