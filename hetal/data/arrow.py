@@ -21,7 +21,7 @@ NEEDS = "needs the package datasets: pip install 'hetal[huggingface]'"
 KEPT_BESIDE = re.compile(r"(\.|cache-|tmp).*")
 
 # A name on the hub, of which those of files are told apart by their ends.
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 SUFFIXES = (".parquet", ".arrow")
 
 
@@ -51,7 +51,7 @@ def read_splits(path: str, config: str | None, revision: str | None) -> dict[str
 
     Args:
         path: a .parquet or .arrow file, a folder with such files, below it too, such as `save_to_disk` writes; or,
-            where there is no such file or folder, a name on the hub.
+            where there is no such file or folder, a name on the hub, OWNER/NAME.
         config, revision: of a dataset of the hub.
 
     Raises:
