@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -15,14 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from omegaconf import OmegaConf
 from PIL import Image
 
 from hetal.data import decoded as on_disk
+from hetal.data import load_folder
 from hetal.data.images import Form, decode
 from hetal.errors import BadInput
+from hetal.rng import stream
 from hetal.task import Task
 from tests.command_line import only, records, run_here
-from tests.tiny_data import load
+from tests.tiny_data import composed
 
 SIZES = [(8, 8), (12, 7), (5, 20), (31, 17)]
 CLASSES = ("ant", "bee", "cow")
@@ -51,9 +56,19 @@ def photos(tmp_path: Path) -> Path:
     return fill(tmp_path / "photos")
 
 
-def folder(path: Path, *overrides: str) -> Task:
-    root = path.parent / "cache"
-    return load("folder", f"data.path='{path}'", f"data.root='{root}'", "data.size=8", *overrides)
+@functools.cache
+def defaults() -> dict[str, object]:
+    """The settings of the YAML, which take a while to compose."""
+    node = OmegaConf.to_container(composed("folder", "data.root=unset"))
+    return {key: value for key, value in node.items() if key not in ("_target_", "_partial_", "name")}
+
+
+def folder(path: Path, *overrides: str, seed: int = 0) -> Task:
+    typed = {"data.path": str(path), "data.root": str(path.parent / "cache"), "data.size": 8}
+    typed |= {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in overrides)}
+    given = {key.removeprefix("data."): value for key, value in typed.items()}
+    assert given.keys() <= defaults().keys()
+    return load_folder(**(defaults() | given), rng=stream(seed, "data"))
 
 
 def in_order(task: Task) -> list[int]:
@@ -79,10 +94,7 @@ def test_classes_are_folders_and_a_share_of_each_is_the_test_set(photos):
 
 
 def test_the_split_is_the_same_at_every_seed_and_the_subset_is_not(photos):
-    one, other = (
-        load("folder", f"data.path='{photos}'", f"data.root='{photos.parent}'", "data.size=8", seed=seed)
-        for seed in (0, 1)
-    )
+    one, other = (folder(photos, seed=seed) for seed in (0, 1))
     assert torch.equal(one.test.images, other.test.images)
     assert torch.equal(one.train.images, other.train.images)
     assert len(folder(photos, "data.n_train=6").train) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import sys
@@ -10,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from omegaconf import OmegaConf
 from PIL import Image
 
+from hetal.data import load_huggingface
 from hetal.errors import BadInput
+from hetal.rng import stream
 from hetal.task import Task
-from tests.tiny_data import load
+from tests.tiny_data import composed
 
 N_DAMAGED = 40
 NAMES = ("ant", "bee", "cow")
@@ -25,8 +30,19 @@ def pa():
     return pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'hetal[huggingface]'")
 
 
-def dataset(path: Path, *overrides: str) -> Task:
-    return load("huggingface", f"data.path='{path}'", f"data.root='{path.parent / 'cache'}'", *overrides)
+@functools.cache
+def defaults() -> dict[str, object]:
+    """The settings of the YAML, which take a while to compose."""
+    node = OmegaConf.to_container(composed("huggingface", "data.root=unset"))
+    return {key: value for key, value in node.items() if key not in ("_target_", "_partial_", "name")}
+
+
+def dataset(path: Path, *overrides: str, seed: int = 0) -> Task:
+    typed = {"data.path": str(path), "data.root": str(path.parent / "cache")}
+    typed |= {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in overrides)}
+    given = {key.removeprefix("data."): value for key, value in typed.items()}
+    assert given.keys() <= defaults().keys()
+    return load_huggingface(**(defaults() | given), rng=stream(seed, "data"))
 
 
 def image(k: int, size: tuple[int, int] = (6, 5)) -> bytes:
@@ -182,17 +198,6 @@ def test_faults(pa, tmp_path):
 def test_damaged_files_never_cause_anything_but_a_line(pa, tmp_path):
     rng = np.random.default_rng(0)
     paths = [write(pa, tmp_path / f"x{end}", images(pa, 9)) for end in (".parquet", ".arrow")]
-    from hetal.data import load_huggingface
-
-    given = {"config": None, "revision": None, "train": "train", "test": None, "input": None, "label": None}
-    given |= {"size": 4, "resize": "pad", "color": "auto", "unreadable": "skip", "test_share": 0.3}
-    given |= {
-        "root": str(tmp_path / "cache"),
-        "n_train": None,
-        "standardise": "all",
-        "mean": None,
-        "std": None,
-    }
     whole = [path.read_bytes() for path in paths]
     n_refused = 0
     for k in range(N_DAMAGED):
@@ -201,7 +206,7 @@ def test_damaged_files_never_cause_anything_but_a_line(pa, tmp_path):
             damaged[at] = rng.integers(256)
         path.write_bytes(damaged[: rng.integers(len(damaged))] if k % 5 == 0 else damaged)
         try:
-            load_huggingface(str(path), **given, rng=torch.Generator())
+            dataset(path, "data.size=4", "data.unreadable=skip", "data.test_share=0.3")
         except BadInput as fault:
             n_refused += "\n" not in str(fault)
     assert n_refused > N_DAMAGED / 5
@@ -216,7 +221,7 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch):
         == f"data.path={tmp_path}: needs the package datasets: pip install 'hetal[huggingface]'"
     )
     with pytest.raises(BadInput, match=r"^data\.path is not set"):
-        load("huggingface")
+        dataset(tmp_path, "data.path=null")
 
 
 def test_a_folder_saved_by_datasets(tmp_path):
