@@ -109,6 +109,8 @@ def all_pairs(npz: str) -> list[Pair]:
             beside = [*BESIDE.get(group, []), *SHORT, *THIN.get(chosen, []), chosen]
             if option == "npz":
                 beside.append(f"data.path={npz}")
+            if option == "folder":
+                beside.append(f"data.path={Path(npz).with_name('photos')}")
             cfg = base(tuple(beside))
             for key in keys(cfg[group] if cfg[group] is not None else OmegaConf.create(), group):
                 found.setdefault((f"{group}={option}", key), tuple(beside))

@@ -54,6 +54,7 @@ def cache(tmp_path, monkeypatch):
 def settled(monkeypatch):
     """Let digests of files that were just written be remembered."""
     monkeypatch.setattr(digests, "SETTLING_SECONDS", -60.0)
+    monkeypatch.setattr(digests, "SMALLEST_CACHED", 0)
 
 
 # Files.
@@ -199,6 +200,18 @@ def test_a_folder_is_read_once(tmp_path, cache, settled, monkeypatch):
     assert digest_of(folder) != first
 
 
+def test_small_files_of_a_folder_make_no_entries(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(digests, "SETTLING_SECONDS", -60.0)
+    (tmp_path / "data").mkdir()
+    for i in range(5):
+        (tmp_path / "data" / f"{i}.png").write_bytes(b"x" * i)
+    first = digests.digest_of(tmp_path / "data")
+    assert len(list(cache.iterdir())) == 1  # of the folder
+    assert digests.digest_of(tmp_path / "data") == first
+    (tmp_path / "data" / "4.png").write_bytes(b"yyyy")
+    assert digests.digest_of(tmp_path / "data") != first
+
+
 def test_a_file_written_within_a_tick_of_the_clock_is_read_again(tmp_path, cache):
     file = tmp_path / "file"
     file.write_bytes(b"content")
@@ -244,7 +257,7 @@ def test_a_user_without_a_home_has_no_memory(tmp_path, settled, monkeypatch):
 def test_many_processes_share_a_memory(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(3_000_000))
-    line = "from hetal.record import digests; digests.SETTLING_SECONDS = -60; "
+    line = "from hetal.record import digests; digests.SETTLING_SECONDS = -60; digests.SMALLEST_CACHED = 0; "
     line += f"print(digests.digest_of(digests.Path({str(file)!r})))"
     env = environment({"XDG_CACHE_HOME": str(tmp_path / "cache")})
     processes = [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from PIL import Image
 
 from hetal.errors import CONTROL, BadInput
 from hetal.evaluate import area_under_curve
@@ -25,6 +26,8 @@ NULLABLE = (
     "model.batch_norm_momentum", "model.resize", "model.weights", "tracker.entity",
     "tracker.group", "tracker.job_type", "tracker.run_name", "train.checkpoint_minutes",
     "train.clip", "train.clip_norm",
+    "data.name", "data.path", "data.size", "data.train", "data.test",
+    "data.config", "data.revision", "data.input", "data.label",
 )  # fmt: skip
 
 
@@ -34,6 +37,9 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> str:
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (120, 6, 6), dtype=np.uint8), np.arange(120) % 4
     np.savez(path, x_train=x[:100], y_train=y[:100], x_test=x[100:], y_test=y[100:])
+    for k in range(120):
+        (path.parent / "photos" / f"{y[k]}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x[k]).save(path.parent / "photos" / f"{y[k]}" / f"{k}.png")
     return str(path)
 
 

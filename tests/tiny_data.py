@@ -180,7 +180,7 @@ def load(source: str, *overrides: str, seed: int = 0) -> Task:
     """The task of `conf/data/<source>.yaml`, as Hydra composes and instantiates it."""
     node = composed(source, *overrides)
     with open_dict(node):
-        node.pop("name", None)  # hetal's own setting
+        node.pop("name", None)  # hetal's own, for titles
     return instantiate(node)(rng=stream(seed, "data"))
 
 

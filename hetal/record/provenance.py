@@ -26,7 +26,11 @@ ARITHMETIC = ("torch", "torchvision", "numpy", "scikit-learn")
 ARITHMETIC_MODULES = ("torch.", "torchvision.", "numpy.", "sklearn.")
 
 # Packages that compute them as well where a target of hetal's uses them.
-BY_TARGET = {"hetal.models.Timm": "timm"}
+BY_TARGET = {
+    "hetal.data.load_folder": "pillow",
+    "hetal.data.load_huggingface": "pillow",
+    "hetal.models.Timm": "timm",
+}
 
 # hetal's folders and files that compute a result; the others show it, store it or start it.
 COMPUTES = (
