@@ -128,7 +128,7 @@ def test_fisher_leaves_least_uncertain_with_every_pick(weight, count_rows):
     pool = Pool(images, torch.arange(15).repeat_interleave(torch.arange(15) % 4 + 1))
     pool.reveal(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1]))  # image 0, and image 1 twice
     fitted = fitted_on(pool)
-    ids = Fisher(weight, 0.1, count_rows).query(fitted, pool, 13, stream(0, "query"))
+    ids = Fisher(weight, 0.1, count_rows, None).query(fitted, pool, 13, stream(0, "query"))
     for k in range(12):
         left = {
             int(pool.source_N[i]): uncertainty_left(
@@ -169,7 +169,7 @@ def test_fisher_breaks_ties_at_random_not_by_the_order_of_the_data():
 @pytest.mark.parametrize("ridge", [0, 1e-9, float("nan"), float("inf")])
 def test_fisher_refuses_a_ridge_that_rounding_would_swallow(ridge):
     with pytest.raises(BadInput, match=rf"alg.ridge={ridge}: must be at least 1e-06, and finite"):
-        Fisher(gini, ridge, False)
+        Fisher(gini, ridge, False, None)
 
 
 def test_badge_starts_from_the_largest_gradient():

@@ -178,7 +178,9 @@ class EMNIST(real.EMNIST):
 
 def load(source: str, *overrides: str, seed: int = 0) -> Task:
     """The task of `conf/data/<source>.yaml`, as Hydra composes and instantiates it."""
-    return instantiate(composed(source, *overrides))(rng=stream(seed, "data"))
+    loader = instantiate(composed(source, *overrides))
+    loader.keywords.pop("name", None)  # hetal's own, for titles
+    return loader(rng=stream(seed, "data"))
 
 
 def composed(source: str, *overrides: str) -> DictConfig:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from hetal.machine.scratch import at_once, stacked
+
 if TYPE_CHECKING:
     from hetal.train.fitted import Standardise
 
@@ -20,4 +22,5 @@ def given_features(images_M: Tensor, prepare: Standardise) -> Tensor:
     Returns:
         (M, D) float32, where D is the number of values of an image.
     """
-    return prepare(images_M).flatten(1).contiguous()
+    parts = images_M.split(at_once(images_M))
+    return stacked((prepare(part).flatten(1) for part in parts), len(images_M))
