@@ -33,6 +33,9 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> str:
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (120, 6, 6), dtype=np.uint8), np.arange(120) % 4
     np.savez(path, x_train=x[:100], y_train=y[:100], x_test=x[100:], y_test=y[100:])
+    for name, rows in (("train", slice(100)), ("test", slice(100, 120))):
+        np.save(path.parent / f"x_{name}.npy", x[rows].reshape(-1, 36))
+        np.save(path.parent / f"y_{name}.npy", y[rows])
     return str(path)
 
 

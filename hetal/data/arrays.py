@@ -149,8 +149,8 @@ def _images(key: str, array: NDArray[Any], layout: str, vectors_only: bool) -> T
             f"{key} has shape {array.shape}, channels last; it must be (n, C, H, W), or data.layout=NHWC. Images of "
             f"{array.shape[1]} channels that are {array.shape[3]} wide: swap H and W"
         )
-    is_vector_of_half = array.ndim == 2 and array.dtype == np.float16
-    dtype = array.dtype if array.dtype == np.uint8 or is_vector_of_half else np.dtype(np.float32)
+    is_half = array.ndim == 2 and array.dtype.itemsize == 2
+    dtype = np.dtype(np.uint8 if array.dtype == np.uint8 else np.float16 if is_half else np.float32)
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable:
         images = torch.from_numpy(array)
     else:
@@ -205,12 +205,12 @@ def _member(file: Any, name: str) -> NDArray[Any]:
         if info.file_size > scratch.MOST_IN_MEMORY:
             with archive.open(info) as stream:
                 version = np.lib.format.read_magic(stream)
-                reads = {
+                header = {
                     (1, 0): np.lib.format.read_array_header_1_0,
                     (2, 0): np.lib.format.read_array_header_2_0,
-                }
-                shape, is_fortran, dtype = reads[version](stream)
-                if not is_fortran and dtype.str in ("|u1", "<f2", "<f4") and 0 not in shape:
+                }.get(version)
+                shape, is_fortran, dtype = header(stream) if header else ((), False, np.dtype(bool))
+                if not is_fortran and dtype.str in ("|u1", "<f2", "<f4") and shape and 0 not in shape:
                     return scratch.stacked(_streamed(stream, shape, dtype), shape[0]).numpy()
         array: NDArray[Any] = file[name]
         return array
