@@ -88,7 +88,8 @@ def measure(folder: Path, picks: int, alg: str, overrides: Sequence[str]) -> Mea
         command = [
             sys.executable, "launch.py", "data=features", f"data.path={folder}", "model=linear", "noise=blank",
             "mult=1", f"alg={alg}", *overrides, f"n_start={picks}", f"n_query={picks}", f"n_end={2 * picks}",
-            "tracker=none", "train=fast", "train.max_epochs=20", "device=cpu", f"threads={os.cpu_count()}", f"root={root}",
+            "tracker=none", "train=fast", "train.max_epochs=20", "device=cpu", f"threads={os.cpu_count()}",
+            f"root={root}",
         ]  # fmt: skip
         began, private, pages = time.perf_counter(), 0.0, 0.0
         with open(Path(root) / "output", "w") as output:
@@ -120,11 +121,11 @@ def head(n: int, width: int, picks: int) -> list[str]:
         "its own.",
         "",
         "*Scores* is the time of all forward passes, *selection* that of what follows. *Memory* is the most that "
-        "belongs to the process, the interpreter and torch included (0.3 GiB). *Pages of files* are those of the data, and of "
-        "unnamed files in $TMPDIR, or else /var/tmp, that hold the pool in its order and the features of all its "
-        f"images, {n * width * 6 / 2**30:.2g} GiB together. The system keeps such pages where there is room, and drops "
-        "them where there is none: a pool may be larger than memory. Without `alg.max_candidates`, `fisher` reads all "
-        "features for every pick.",
+        "belongs to the process, the interpreter and torch included. *Pages of files* are those of the data, "
+        "and of unnamed files in $TMPDIR, or else /var/tmp, that hold the pool in its order and the features of all "
+        f"its images, {n * width * 6 / 2**30:.2g} GiB together. The system keeps such pages where there is room, and "
+        "drops them where there is none: a pool may be larger than memory. Without `alg.max_candidates`, "
+        "`fisher` reads all features for every pick.",
         "",
         "| strategy | a query | scores | selection | the whole run | memory | pages of files |",
         "|---|---|---|---|---|---|---|",
