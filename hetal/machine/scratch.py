@@ -12,7 +12,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,23 +81,23 @@ class Stack:
         if self._n_filled == 0:
             self._begin(rows)
         if self._file is not None:
-            try:
+            with _one_line():
                 self._file.write(rows.contiguous().numpy().data)
-            except OSError as error:
-                raise BadInput(
-                    f"cannot write to {folder()}: {error.strerror or error}; TMPDIR names another folder for what "
-                    "memory is not to hold"
-                ) from error
         else:
             assert self._tensor is not None
             self._tensor[self._n_filled : self._n_filled + len(rows)] = rows
         self._n_filled += len(rows)
 
     def tensor(self) -> Tensor:
-        """Return the tensor, once all rows are there."""
+        """Return the tensor, once all rows are there.
+
+        Raises:
+            BadInput: the disk is full.
+        """
         assert self._n_filled == self._n
         if self._file is not None:
-            self._file.flush()
+            with _one_line():
+                self._file.flush()
             self._tensor = torch.from_numpy(mapped(self._file, self._dtype, self._shape))
             self._file.close()
         assert self._tensor is not None
@@ -105,12 +106,25 @@ class Stack:
     def _begin(self, rows: Tensor) -> None:
         self._shape = (self._n, *rows.shape[1:])
         size = self._n * rows[0].numel() * rows.element_size()
-        if rows.device.type == "cpu" and size > MOST_IN_MEMORY and shutil.disk_usage(folder()).free > size:
-            self._dtype = rows.numpy().dtype
-            # Closed once it is mapped.
-            self._file = tempfile.TemporaryFile(dir=folder(), prefix="hetal-")  # noqa: SIM115
-        else:
+        if rows.device.type == "cpu" and size > MOST_IN_MEMORY:
+            with suppress(OSError):
+                if shutil.disk_usage(folder()).free > size:
+                    self._dtype = rows.numpy().dtype
+                    self._file = tempfile.TemporaryFile(dir=folder(), prefix="hetal-")  # noqa: SIM115
+        if self._file is None:
             self._tensor = torch.empty(self._shape, dtype=rows.dtype, device=rows.device)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Report a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"cannot write to {folder()}: {error.strerror or error}; TMPDIR names another folder for what memory is "
+            "not to hold"
+        ) from error
 
 
 def stacked(parts: Iterable[Tensor], n: int) -> Tensor:
