@@ -166,6 +166,23 @@ def test_fisher_breaks_ties_at_random_not_by_the_order_of_the_data():
     assert queries == set(range(1, 20))
 
 
+def test_fisher_chooses_among_random_candidates_on_large_pools():
+    pool = make_pool(n=40, copies=1)
+    fitted = fitted_on(pool)
+
+    def bought(most: int | None, n: int, seed: int = 0) -> list[int]:
+        return Fisher(gini, 0.1, False, most).query(fitted, pool, n, stream(seed, "query")).tolist()
+
+    everything = bought(None, 5)
+    assert bought(1000, 5) == everything
+    best = {bought(1, 1, seed)[0] for seed in range(60)}  # of one candidate: any row
+    assert len(best) > 20
+    assert len({bought(None, 1, seed)[0] for seed in range(60)}) == 1
+    assert len(set(bought(3, 12))) == 12
+    with pytest.raises(BadInput, match=r"^alg\.max_candidates=0: must be at least 1, or null$"):
+        Fisher(gini, 0.1, False, 0)
+
+
 @pytest.mark.parametrize("ridge", [0, 1e-9, float("nan"), float("inf")])
 def test_fisher_refuses_a_ridge_that_rounding_would_swallow(ridge):
     with pytest.raises(BadInput, match=rf"alg.ridge={ridge}: must be at least 1e-06, and finite"):
