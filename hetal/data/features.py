@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import torch
 
-from hetal.data.arrays import load_arrays, opened_folder, opened_npz
+from hetal.data.arrays import load_arrays
+from hetal.data.sources import opened_folder, opened_npz
 from hetal.task import Task
 
 

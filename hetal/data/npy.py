@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
-from hetal.data.arrays import load_arrays, opened_folder
+from hetal.data.arrays import load_arrays
+from hetal.data.sources import opened_folder
 from hetal.task import Task
 
 

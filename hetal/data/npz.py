@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
-from hetal.data.arrays import load_arrays, opened_npz
+from hetal.data.arrays import load_arrays
+from hetal.data.sources import opened_npz
 from hetal.task import Task
 
 
