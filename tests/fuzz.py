@@ -106,8 +106,10 @@ def all_pairs(npz: str) -> list[Pair]:
         for option in options(group):
             chosen = f"{group}={option}"
             beside = [*BESIDE.get(group, []), *SHORT, *THIN.get(chosen, []), chosen]
-            if option in ("npz", "npy", "features"):
-                beside.append(f"data.path={npz if option == 'npz' else Path(npz).parent}")
+            if option == "npz":
+                beside.append(f"data.path={npz}")
+            if option in ("npy", "features"):
+                beside.append(f"data.path={Path(npz).with_name('vectors')}")
             cfg = base(tuple(beside))
             for key in keys(cfg[group] if cfg[group] is not None else OmegaConf.create(), group):
                 found.setdefault((f"{group}={option}", key), tuple(beside))
