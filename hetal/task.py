@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
+from hetal.machine.scratch import at_once
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Examples:
     """Images and their labels.
 
     Attributes:
-        images: (n, C, H, W) images or (n, D) vectors; uint8 in 0..255, or float32.
+        images: (n, C, H, W) images or (n, D) vectors; uint8 in 0..255, float16 or float32; perhaps mapped from disk.
         labels: (n,) int64 in 0..n_classes-1.
     """
 
@@ -67,9 +68,9 @@ class Task:
                 raise BadInput(
                     f"data: {name} images must be (n, C, H, W) or (n, D), not {tuple(images.shape)}"
                 )
-            if images.dtype not in (torch.uint8, torch.float32):
-                raise BadInput(f"data: {name} images must be uint8 or float32, not {images.dtype}")
-            if images.is_floating_point() and not bool(images.isfinite().all()):
+            if images.dtype not in (torch.uint8, torch.float16, torch.float32):
+                raise BadInput(f"data: {name} images must be uint8, float16 or float32, not {images.dtype}")
+            if not is_finite(images):
                 raise BadInput(f"data: {name} images hold NaN or infinity")
             if tuple(images.shape[1:]) != self.image_shape:
                 raise BadInput(
@@ -102,12 +103,28 @@ class Task:
 
     def _is_finite_standardised(self, images: Tensor) -> bool:
         """Return whether standardised images are finite in float32, by the extremes of each channel."""
-        if images.dtype == torch.uint8:
-            extremes = torch.tensor([[0.0], [255.0]])
-        else:
-            extremes = torch.stack(images.transpose(0, 1).flatten(1).aminmax(dim=1))
-        standardised = (extremes.float() - torch.tensor(self.mean)) * (1 / torch.tensor(self.std))
+        is_uint8 = images.dtype == torch.uint8
+        low_high = torch.tensor([[0.0], [255.0]]) if is_uint8 else torch.stack(extremes(images))
+        standardised = (low_high.float() - torch.tensor(self.mean)) * (1 / torch.tensor(self.std))
         return bool(standardised.isfinite().all())
+
+
+def extremes(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest value of each channel or feature, (C,) each; NaN where there is a NaN.
+
+    They are computed part by part, since images may be mapped from disk.
+    """
+    others = [axis for axis in range(images.dim()) if axis != 1]
+    parts = images.split(at_once(images))
+    low_C = torch.stack([part.amin(others) for part in parts]).amin(0)
+    return low_C, torch.stack([part.amax(others) for part in parts]).amax(0)
+
+
+def is_finite(images: Tensor) -> bool:
+    """Return whether images hold neither NaN nor infinity."""
+    if not images.is_floating_point() or images.numel() == 0:
+        return True
+    return bool(torch.stack(extremes(images)).isfinite().all())
 
 
 def per_channel(name: str, values: object) -> tuple[float, ...]:

@@ -111,6 +111,8 @@ def all_pairs(npz: str) -> list[Pair]:
                 beside.append(f"data.path={npz}")
             if option == "folder":
                 beside.append(f"data.path={Path(npz).with_name('photos')}")
+            if option in ("npy", "features"):
+                beside.append(f"data.path={Path(npz).with_name('vectors')}")
             cfg = base(tuple(beside))
             for key in keys(cfg[group] if cfg[group] is not None else OmegaConf.create(), group):
                 found.setdefault((f"{group}={option}", key), tuple(beside))

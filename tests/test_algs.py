@@ -128,7 +128,7 @@ def test_fisher_leaves_least_uncertain_with_every_pick(weight, count_rows):
     pool = Pool(images, torch.arange(15).repeat_interleave(torch.arange(15) % 4 + 1))
     pool.reveal(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1]))  # image 0, and image 1 twice
     fitted = fitted_on(pool)
-    ids = Fisher(weight, 0.1, count_rows).query(fitted, pool, 13, stream(0, "query"))
+    ids = Fisher(weight, 0.1, count_rows, None).query(fitted, pool, 13, stream(0, "query"))
     for k in range(12):
         left = {
             int(pool.source_N[i]): uncertainty_left(
@@ -166,10 +166,27 @@ def test_fisher_breaks_ties_at_random_not_by_the_order_of_the_data():
     assert queries == set(range(1, 20))
 
 
+def test_fisher_chooses_among_random_candidates_on_large_pools():
+    pool = make_pool(n=40, copies=1)
+    fitted = fitted_on(pool)
+
+    def bought(most: int | None, n: int, seed: int = 0) -> list[int]:
+        return Fisher(gini, 0.1, False, most).query(fitted, pool, n, stream(seed, "query")).tolist()
+
+    everything = bought(None, 5)
+    assert bought(1000, 5) == everything
+    best = {bought(1, 1, seed)[0] for seed in range(60)}  # of one candidate: any row
+    assert len(best) > 20
+    assert len({bought(None, 1, seed)[0] for seed in range(60)}) == 1
+    assert len(set(bought(3, 12))) == 12
+    with pytest.raises(BadInput, match=r"^alg\.max_candidates=0: must be at least 1, or null$"):
+        Fisher(gini, 0.1, False, 0)
+
+
 @pytest.mark.parametrize("ridge", [0, 1e-9, float("nan"), float("inf")])
 def test_fisher_refuses_a_ridge_that_rounding_would_swallow(ridge):
     with pytest.raises(BadInput, match=rf"alg.ridge={ridge}: must be at least 1e-06, and finite"):
-        Fisher(gini, ridge, False)
+        Fisher(gini, ridge, False, None)
 
 
 def test_badge_starts_from_the_largest_gradient():

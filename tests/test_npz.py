@@ -74,7 +74,8 @@ def test_npz_layouts_and_types(tmp_path, shape, image_shape, dtype):
     x_train[0] = 5
     task = npz(saved(tmp_path, arrays(x_train=x_train, x_test=x_test)))
     assert task.image_shape == image_shape
-    assert task.train.images.dtype == (torch.uint8 if dtype == "u1" else torch.float32)
+    kept = {"u1": torch.uint8, "f2": torch.float16 if len(shape) == 1 else torch.float32}
+    assert task.train.images.dtype == kept.get(dtype, torch.float32)
     assert bool((task.train.images[0] == 5).all())
     assert bool((task.test.images == 3).all())
 
@@ -83,6 +84,74 @@ def test_npz_layouts_and_types(tmp_path, shape, image_shape, dtype):
 def test_npz_labels_of_any_whole_type(tmp_path, dtype):
     task = npz(saved(tmp_path, arrays(y_train=(np.arange(12) % 3).astype(dtype))))
     assert task.train.labels.tolist() == [0, 1, 2] * 4
+
+
+@pytest.mark.parametrize(
+    ("y_train", "y_test", "names"),
+    [
+        (["dog", "ant", "cat"] * 4, ["cat"] * 6, ("ant", "cat", "dog")),
+        ([7.0, -3.0, 2.0] * 4, [2] * 6, ("-3", "2", "7")),
+        ([3, 1, 2] * 4, [2.0] * 6, ("1", "2", "3")),
+        ([b"\xc3\xa9", b"a", b"b"] * 4, [b"b"] * 6, ("a", "b", "é")),
+    ],
+)
+def test_npz_labels_of_other_types_are_mapped_with_a_note(y_train, y_test, names, tmp_path):
+    task = npz(saved(tmp_path, arrays(y_train=np.array(y_train), y_test=np.array(y_test))))
+    assert task.class_names == names
+    assert task.notes == (f"labels {', '.join(names)} are classes 0 to 2",)
+    assert task.train.labels.tolist() == [2, 0, 1] * 4
+    assert task.test.labels.tolist() == [1] * 6
+
+
+def test_npz_channels_last_by_layout(tmp_path):
+    content = arrays()
+    last = {key: content[key].transpose(0, 2, 3, 1) for key in ("x_train", "x_test")}
+    task = npz(saved(tmp_path, arrays(**last)), "data.layout=NHWC")
+    assert torch.equal(task.train.images, torch.from_numpy(content["x_train"]))
+    assert task.train.images.is_contiguous()
+    grey = {
+        key: content[key][:, 0] for key in ("x_train", "x_test")
+    }  # without channels there is nothing to move
+    assert npz(saved(tmp_path, arrays(**grey)), "data.layout=NHWC").image_shape == (1, 5, 5)
+    with pytest.raises(BadInput, match=r"^data\.layout=HWC: must be NCHW or NHWC$"):
+        npz(tmp_path / "own.npz", "data.layout=HWC")
+
+
+def test_npz_other_labels_are_bought_and_other_arrays_do_not_matter(tmp_path):
+    worst = np.array(["b", "a", "a", *["a", "b"] * 4, "a"])
+    content = arrays(
+        y_train=np.array(["a", "b"] * 6), y_test=np.array(["b", "a"] * 3), human_worst=worst,
+        human_best_train=np.array(["a", "b"] * 6), votes=np.zeros((3, 3)), names=np.array("x"), short=np.arange(3),
+    )  # fmt: skip
+    path = saved(tmp_path, content)
+    task = npz(path, "data.labels=human_worst")
+    assert task.train.labels.tolist() == (worst == "b").tolist()
+    assert task.test.labels.tolist() == [1, 0] * 3
+    assert task.notes[1] == "data.labels=human_worst: 91.7% of the labels differ from y_train"
+    assert npz(path, "data.labels=human_best").notes[1].endswith("0.0% of the labels differ from y_train")
+    for name, said in {
+        "expert": "has no array expert or expert_train, for data.labels=expert; it holds x_train, y_train, x_test, ",
+        "short": "short has 3 labels for 12 images, for data.labels=short",
+        "votes": "votes has 3 labels for 12 images",
+        "names": "names has shape ()",
+    }.items():
+        with pytest.raises(BadInput) as caught:
+            npz(path, f"data.labels={name}")
+        assert said in str(caught.value) or (
+            name == "votes" and "votes has shape (3, 3)" in str(caught.value)
+        )
+
+
+def test_npz_standardises_as_named_and_explicit_constants_win(tmp_path):
+    x = np.array([[0.0, 10], [2, 30]] * 6)
+    path = saved(tmp_path, arrays(x_train=x, x_test=x[:6]))
+    assert (npz(path).mean, npz(path).std) == ((1, 20), (1, 10))
+    task = npz(path, "data.standardise=all")
+    assert (task.mean, task.std) == ((10.5,), pytest.approx((x.std(),)))
+    assert (npz(path, "data.standardise=none").mean, npz(path, "data.standardise=none").std) == ((0,), (1,))
+    assert npz(path, "data.standardise=all", "data.std=[4]").std == (4,)
+    with pytest.raises(BadInput, match=r"^data\.standardise=pixel: must be feature, all or none$"):
+        npz(path, "data.standardise=pixel", "data.std=[4]", "data.mean=[4]")
 
 
 def test_npz_constants_may_be_given_and_a_constant_feature_has_std_1(tmp_path):
@@ -123,24 +192,21 @@ FAULTS = {
     "x_train has shape (12, 28, 20, 3), channels last": {"x_train": np.zeros((12, 28, 20, 3))},
     "x_train has shape (12, 32, 32, 4), channels last": {"x_train": np.zeros((12, 32, 32, 4))},
     "x_train has shape (12, 5, 90, 2), channels last": {"x_train": np.zeros((12, 5, 90, 2), np.uint8)},
-    "x_test has shape (6, 28, 20, 1), channels last; it must be (n, C, H, W): transpose(0, 3, 1, 2). Images of 28": {
+    "x_test has shape (6, 28, 20, 1), channels last; it must be (n, C, H, W), or data.layout=NHWC. Images of 28": {
         "x_test": np.zeros((6, 28, 20, 1))
     },
     "x_train holds NaN": {"x_train": np.full((12, 2, 5, 5), np.nan)},
     "x_test holds NaN, infinity": {"x_test": np.full((6, 2, 5, 5), 1e39)},
     "y_train has 11 labels for 12 images": {"y_train": np.arange(11) % 3},
     "y_test has 7 labels for 6 images": {"y_test": np.arange(7) % 3},
-    "y_train is float64 of shape (12,)": {"y_train": np.zeros(12)},
-    "y_train is bool": {"y_train": np.arange(12) % 2 == 0},
-    "y_train is int64 of shape (12, 3)": {"y_train": np.eye(12, 3, dtype=int)},
-    "y_train holds labels -1..2": {"y_train": np.arange(12) % 4 - 1},
-    "y_train holds labels 0..18446744073709551615": {
-        "y_train": np.array([0] * 11 + [2**64 - 1], dtype=np.uint64)
-    },
-    "y_train holds labels up to 3 but none is 2": {"y_train": np.array([0, 1, 3] * 4)},
-    "y_train holds labels up to 12 but none is 0": {"y_train": np.arange(1, 13)},
+    "y_train holds 0.5; labels must be whole numbers or text": {"y_train": np.arange(12) / 2},
+    "y_train: 1 labels are missing": {"y_train": np.array([np.nan, *range(11)])},
+    "y_train and y_test must both hold text or both numbers": {"y_train": np.array(["a", "b", "c"] * 4)},
+    "y_train has shape (12, 3)": {"y_train": np.eye(12, 3, dtype=int)},
+    "y_train holds 18446744073709551615": {"y_train": np.array([0] * 11 + [2**64 - 1], dtype=np.uint64)},
+    "y_train is datetime64[s]": {"y_train": np.zeros(12, "M8[s]")},
     "y_train holds one class only": {"y_train": np.zeros(12, dtype=int)},
-    "y_test holds label 3; the classes in y_train are 0..2": {"y_test": np.arange(6) % 4},
+    "y_test holds the label 3, which y_train does not": {"y_test": np.arange(6) % 4},
     "x_train holds uint8 (2, 5, 5) and x_test float32 (2, 5, 5)": {"x_test": np.zeros((6, 2, 5, 5))},
     "and x_test uint8 (2, 5, 4)": {"x_test": np.zeros((6, 2, 5, 4), dtype=np.uint8)},
     "cannot be read as .npz (ValueError: Object arrays": {"x_train": np.array([None] * 12)},
@@ -192,7 +258,10 @@ def test_npz_without_a_path_says_what_to_give():
 def loads_or_says_why(path: Path) -> None:
     fault = None
     try:
-        task = load_npz(str(path), n_train=None, mean=None, std=None, rng=stream(0, "data"))
+        task = load_npz(
+            str(path), layout="NCHW", labels=None, n_train=None, standardise=None, mean=None, std=None,
+            rng=stream(0, "data"),
+        )  # fmt: skip
         assert np.isfinite([*task.mean, *task.std]).all()
     except BadInput as error:
         fault = str(error)

@@ -28,6 +28,7 @@ NULLABLE = (
     "train.clip", "train.clip_norm",
     "data.name", "data.path", "data.size", "data.train", "data.test",
     "data.config", "data.revision", "data.input", "data.label",
+    "alg.max_candidates", "data.labels", "data.name", "data.standardise", "n_start", "n_query", "n_end",
 )  # fmt: skip
 
 
@@ -40,6 +41,10 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> str:
     for k in range(120):
         (path.parent / "photos" / f"{y[k]}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(x[k]).save(path.parent / "photos" / f"{y[k]}" / f"{k}.png")
+    for name, rows in (("train", slice(100)), ("test", slice(100, 120))):
+        (path.parent / "vectors").mkdir(exist_ok=True)
+        np.save(path.parent / "vectors" / f"x_{name}.npy", x[rows].reshape(-1, 36))
+        np.save(path.parent / "vectors" / f"y_{name}.npy", y[rows])
     return str(path)
 
 
@@ -105,7 +110,7 @@ def test_a_value_is_a_run_or_one_line(shard, own_data, tmp_path, no_training):  
         assert not CONTROL.search(said), (pair, said)
         name = pair.key.split("._")[0]
         words = {name, name.rpartition(".")[2], name.partition(".")[0]} | (
-            {"mult"} if "factor" in name else set()
+            {"mult"} if "factor" in name else {"n_start"} if name == "data.n_train" else set()
         )
         assert any(word in said.partition(";")[0] for word in words), (pair, said)
     assert min(kinds.values()) > 0

@@ -74,7 +74,7 @@ def kmeans(
     """
     given = as_points(points)
     finite_sq_norms(given)
-    x_MD = given.factors[0].to(torch.float32)
+    x_MD = given[:].factors[0].to(torch.float32)
     copies_M = checked_copies(
         len(x_MD), None if weights is None else as_tensor(weights, "weights"), x_MD.device
     )

@@ -171,4 +171,4 @@ def _matched(centers: Points, points: Points) -> Points:
             f"points of width {points.shape} cannot be compared with centers of width {centers.shape}"
         )
     finite_sq_norms(centers, "centers")
-    return OuterProduct(*(factor.to(points.dtype) for factor in centers.factors))
+    return OuterProduct(*(factor.to(points.dtype) for factor in centers[:].factors))

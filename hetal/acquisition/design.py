@@ -14,9 +14,14 @@ and the greedy design takes the point that takes most, again and again: V-optima
 Experiments, 1972), the aim of active learning since Cohn, Ghahramani & Jordan (JAIR 1996). BAIT (Ash et al., NeurIPS
 2021, arXiv 2106.09675) does so with the information matrices of a softmax layer, C * D wide. Here each is replaced
 by its trace in C, w_i, times x_i x_i', D wide, so that a pick costs a pass over the points.
+
+Few points are held in float64. Many are read as they are, in blocks that are converted one by one, so that they may be
+backed by a file.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -25,6 +30,12 @@ from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
 
 # Below it, rounding decides some picks: float64 cannot hold what is uncertain before the first labels and after them.
 LEAST_RIDGE = 1e-6
+
+# Points of up to this many numbers are held in float64, 512 MiB.
+NUMBERS_HELD = 2**26
+
+# Numbers of a block of more points, which then stays in cache.
+NUMBERS_AT_ONCE = 2**19
 
 
 def greedy_design(
@@ -84,41 +95,91 @@ def _greedy_design(
         raise ValueError(f"ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
     device = points_MD.device
     on = torch.device("cpu") if device.type == "mps" else device  # Apple's GPUs have no float64
-    x_MD, w_M = points_MD.to(on).double(), weight_M.to(on).double()
+    points_MD, w_M = points_MD.to(on), weight_M.to(on).double()
     known, candidates = known.to(on), candidates.to(on)
     counted_M = w_M if copies is None else w_M * copies.to(on)
-    if not bool(x_MD.isfinite().all() and w_M.isfinite().all() and (w_M >= 0).all()):
+    sq_norm_M = torch.cat([block.square().sum(1) for _, block in _Double(points_MD).blocks()])
+    if not bool(sq_norm_M.isfinite().all() and w_M.isfinite().all() and (w_M >= 0).all()):
         raise ValueError("points and weights must be finite, and weights 0 or more")
-    x_MD = x_MD / x_MD.square().sum(1).mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)
-    x_PD, w_P = x_MD[candidates], w_M[candidates]
+    x_MD = _Double(points_MD, sq_norm_M.mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny))
+    x_PD, w_P = x_MD.take(candidates), w_M[candidates]
 
-    goal_DD = x_MD.T @ (counted_M[:, None] * x_MD)
-    information_DD = ridge * torch.eye(x_MD.shape[1], dtype=torch.float64, device=on)
-    information_DD += x_MD[known].T @ (w_M[known, None] * x_MD[known])
+    goal_DD = x_MD.information(counted_M)
+    information_DD = ridge * torch.eye(points_MD.shape[1], dtype=torch.float64, device=on)
+    information_DD += x_MD.take(known).information(w_M[known])
     barred_P = torch.zeros_like(w_P)
     picks = torch.empty(n, dtype=torch.int64, device=on)
     for k in range(n):
-        if _is_due(k, x_MD.shape[1]):
+        if _is_due(k, points_MD.shape[1]):
             covariance_DD = torch.linalg.inv(information_DD)
-            spread_PD = x_PD @ covariance_DD
-            variance_P = (spread_PD * x_PD).sum(1)
-            reach_P = (spread_PD @ goal_DD * spread_PD).sum(1)
+            variance_P, reach_P = x_PD.variance_and_reach(covariance_DD, goal_DD)
         pick = (w_P * reach_P / (1 + w_P * variance_P) + barred_P).argmax(0, keepdim=True)
         picks[k : k + 1] = pick
         barred_P.index_fill_(0, pick, -torch.inf)
         # The rank-one update of A, and of what is kept of it: variance = x'Ax and reach = x'ASAx. Nothing here is
         # read back to the host, as an index that is a scalar on a GPU would be.
-        x_D, w_1 = x_PD.index_select(0, pick).squeeze(0), w_P.index_select(0, pick)
+        x_D, w_1 = x_PD[pick].squeeze(0), w_P.index_select(0, pick)
         a_D = covariance_DD @ x_D
         goal_D = goal_DD @ a_D
         share = w_1 / (1 + w_1 * variance_P.index_select(0, pick))
-        both_P2 = x_PD @ torch.stack([a_D, covariance_DD @ goal_D], dim=1)
-        along_P, across_P = both_P2.unbind(1)
+        along_P, across_P = x_PD.along(torch.stack([a_D, covariance_DD @ goal_D], dim=1)).unbind(1)
         reach_P += share * along_P * (share * (a_D @ goal_D) * along_P - 2 * across_P)
         variance_P -= share * along_P.square()
         covariance_DD -= share * torch.outer(a_D, a_D)
         information_DD += w_1 * torch.outer(x_D, x_D)
     return candidates[picks].to(device)
+
+
+class _Double:
+    """Points in float64, divided by a scale: held where they are few, else converted block by block.
+
+    Args:
+        points_MD: as given.
+        scale: a scalar; None is 1.
+        rows: (P,) int64, which of them; None for all.
+    """
+
+    def __init__(self, points_MD: Tensor, scale: Tensor | None = None, rows: Tensor | None = None) -> None:
+        self._points_MD, self._scale, self._rows = points_MD, scale, rows
+        self._n, width = len(points_MD if rows is None else rows), max(points_MD.shape[1], 1)
+        is_held = self._n * width <= NUMBERS_HELD
+        self._size = max(self._n if is_held else NUMBERS_AT_ONCE // width, 1)
+        self._held = self[slice(None)] if is_held else None
+
+    def take(self, rows: Tensor) -> _Double:
+        """Return the points with these numbers, of a set of all."""
+        return _Double(self._points_MD, self._scale, rows)
+
+    def __getitem__(self, at: Tensor | slice) -> Tensor:
+        x = self._points_MD[at if self._rows is None else self._rows[at]].double()
+        return x if self._scale is None else x / self._scale
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield consecutive points, and where they are."""
+        for start in range(0, max(self._n, 1), self._size):
+            at = slice(start, start + self._size)
+            yield at, self[at] if self._held is None else self._held
+
+    def information(self, weight_P: Tensor) -> Tensor:
+        """Return sum_i w_i x_i x_i', (D, D)."""
+        width = self._points_MD.shape[1]
+        total_DD = torch.zeros(width, width, dtype=torch.float64, device=self._points_MD.device)
+        for at, x in self.blocks():
+            total_DD += x.T @ (weight_P[at, None] * x)
+        return total_DD
+
+    def along(self, directions_DK: Tensor) -> Tensor:
+        """Return the scalar products (P, K) with directions."""
+        return torch.cat([x @ directions_DK for _, x in self.blocks()])
+
+    def variance_and_reach(self, covariance_DD: Tensor, goal_DD: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x'Ax and x'ASAx of each point, (P,) each."""
+        found = []
+        for _, x in self.blocks():
+            spread = x @ covariance_DD
+            found.append(((spread * x).sum(1), (spread @ goal_DD * spread).sum(1)))
+        variances, reaches = zip(*found, strict=True)
+        return torch.cat(variances), torch.cat(reaches)
 
 
 def _is_due(k: int, width: int) -> bool:

@@ -30,6 +30,9 @@ from hetal.acquisition.inputs import AnyArray, Array, as_tensor
 _TILE_SIZE = {"cpu": 2**19, "cuda": 2**25}
 _TILE_WIDTH = 512
 
+# Points of up to this many numbers (1 GiB of float32) are copied where some are taken of a set.
+_NUMBERS_TAKEN = 2**28
+
 
 class OuterProduct(Generic[Array]):
     """M points, each the outer product of one row of every factor; a single factor is plain features.
@@ -40,6 +43,7 @@ class OuterProduct(Generic[Array]):
 
     Attributes:
         factors: the matrices, as tensors.
+        rows: (P,) int64, which of their rows are the points; None for all.
         is_numpy: whether they were given as numpy arrays, and picks among them are returned as such.
 
     Raises:
@@ -60,11 +64,23 @@ class OuterProduct(Generic[Array]):
         self.device = self.factors[0].device
         is_double = any(factor.dtype == torch.float64 for factor in tensors)
         self.dtype = torch.float64 if is_double else torch.float32
+        self.rows: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.factors[0])
+        return len(self.factors[0] if self.rows is None else self.rows)
+
+    def take(self, rows: Tensor) -> OuterProduct[Array]:
+        """Return the points (P,) int64 in this order, without a copy where that would be large."""
+        chosen: OuterProduct[Any] = OuterProduct(*self.factors)
+        chosen.rows = rows.to(self.device) if self.rows is None else self.rows[rows.to(self.device)]
+        if len(rows) * sum(self.shape) <= _NUMBERS_TAKEN:
+            chosen = OuterProduct(*(factor[chosen.rows] for factor in self.factors))
+        chosen.is_numpy = self.is_numpy
+        return chosen
 
     def __getitem__(self, rows: Tensor | slice) -> Points:
+        if self.rows is not None:
+            rows = self.rows[rows]
         return OuterProduct(*(factor[rows].to(self.dtype) for factor in self.factors))
 
     @property
@@ -80,7 +96,7 @@ class OuterProduct(Generic[Array]):
 
     def double(self) -> Points:
         """Return the same points in float64."""
-        return OuterProduct(*(factor.double() for factor in self.factors))
+        return OuterProduct(*(factor.double() for factor in self[:].factors))
 
     def sq_norms(self) -> Tensor:
         """Return the squared norms (M,), which for an outer product are products of squared norms."""

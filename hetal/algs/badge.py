@@ -20,6 +20,6 @@ class BADGE(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids: first the largest gradient, then draws with probability proportional to squared distance."""
         images, copies = pool.distinct()
-        gradients = badge_embedding(fitted.probs_MC[images], fitted.features_MD[images])
+        gradients = badge_embedding(fitted.probs_MC, fitted.features_MD).take(images)
         picks = kmeans_plusplus(gradients, n, rng, weights=copies)
         return pool.rows_showing(images[picks], rng)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hetal.acquisition import k_center
+from hetal.acquisition import OuterProduct, k_center
 from hetal.algs.base import QueryStrategy, fill_up
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
@@ -23,5 +23,7 @@ class CoreSet(QueryStrategy):
         features_MD = fitted.features_MD
         images, _ = pool.distinct()
         centers = features_MD[pool.source_N[pool.labelled_ids()].unique()]
-        picks = k_center(features_MD[images], min(n, len(images)), centers=centers, fill=False)
+        picks = k_center(
+            OuterProduct(features_MD).take(images), min(n, len(images)), centers=centers, fill=False
+        )
         return fill_up(pool.lowest_rows_showing(images[picks]), pool, n, rng)

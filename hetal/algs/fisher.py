@@ -38,17 +38,24 @@ class Fisher(QueryStrategy):
         weight: maps probabilities (M, C) to the information in a label of each image, (M,), 0 or more.
         ridge: prior information on every direction, in labels of weight 1 of a feature vector of mean norm.
         count_rows: count every row, labelled or not, instead of every image, as BAIT does.
+        max_candidates: choose among so many random images (n, if that is more), for what all of the pool leave
+            uncertain; None among all. A pick takes time in proportion to them.
 
     Raises:
-        BadInput: `ridge` is below `LEAST_RIDGE` or not finite.
+        BadInput: `ridge` is below `LEAST_RIDGE` or not finite, or `max_candidates` is below 1.
     """
 
-    def __init__(self, weight: Callable[[Tensor], Tensor], ridge: float, count_rows: bool) -> None:
+    def __init__(
+        self, weight: Callable[[Tensor], Tensor], ridge: float, count_rows: bool, max_candidates: int | None
+    ) -> None:
         if not LEAST_RIDGE <= ridge < float("inf"):
             raise BadInput(f"alg.ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
+        if max_candidates is not None and max_candidates < 1:
+            raise BadInput(f"alg.max_candidates={max_candidates}: must be at least 1, or null")
         self.weight = weight
         self.ridge = ridge
         self.count_rows = count_rows
+        self.max_candidates = max_candidates
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids, the most informative first; once every image is labelled, random ids of the others."""
@@ -57,6 +64,8 @@ class Fisher(QueryStrategy):
         new = images[~torch.isin(images, labelled)]
         # Shuffled, since ties go to the first candidate.
         new = new[torch.randperm(len(new), generator=rng).to(new.device)]
+        if self.max_candidates is not None:
+            new = new[: max(self.max_candidates, n)]
         picks = greedy_design(
             fitted.features_MD,
             self.weight(fitted.probs_MC),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from hetal.noise.pool import NoisyPool, extend, n_noisy_rows
-from hetal.task import Examples
+from hetal.task import Examples, extremes
 
 
 def blank_noise(
@@ -36,7 +36,7 @@ def blank_noise(
     k = n_noisy_rows(len(train), factor)
     blank = torch.zeros_like(train.images[: min(k, 1)])
     if train.images.dim() == 2:
-        blank = blank.clamp(*train.images.aminmax(dim=0))
+        blank = blank.clamp(*extremes(train.images))
     return extend(
         train,
         images=blank,

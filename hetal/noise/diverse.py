@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.noise.pool import NoisyPool, check_integer, extend, n_noisy_rows
-from hetal.task import Examples
+from hetal.task import Examples, extremes
 
 # Each colour takes a row of memory for its classes.
 MAX_COLORS = 10**6
@@ -89,7 +89,9 @@ def draw_colors(like: Tensor, n: int, rng: torch.Generator) -> Tensor:
     """
     n_channels = like.shape[1]
     if like.is_floating_point():
-        low, high = like.aminmax() if like.dim() == 4 else like.aminmax(dim=0)
+        low, high = extremes(like)
+        if like.dim() == 4:
+            low, high = low.min(), high.max()
         # Interpolated, since high - low may overflow. Equal draws are not excluded, since they are very unlikely.
         share = torch.rand(n, n_channels, generator=rng)
         colors = (low * (1 - share) + high * share).clamp(low, high)
@@ -98,7 +100,7 @@ def draw_colors(like: Tensor, n: int, rng: torch.Generator) -> Tensor:
             raise BadInput(f"noise.n_colors={n}: {n_channels}-channel images have {256**n_channels} colours")
         colors = _distinct(lambda k: torch.randint(256, (k, n_channels), generator=rng), n)
     else:
-        low, high = (bound.long() for bound in like.aminmax(dim=0))
+        low, high = (bound.long() for bound in extremes(like))
         levels = high - low + 1
         if n > (n_vectors := math.prod(levels.tolist())):
             raise BadInput(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.task import Examples
+from hetal.machine.scratch import at_once, gathered, stacked
+from hetal.task import Examples, is_finite
 
 #: A larger factor is most likely a typing mistake; with this many rows, ids and labels alone take 17 GB.
 MAX_NOISY_ROWS = 10**9
@@ -47,7 +48,7 @@ class NoisyPool:
                 f"noise: its images are {images.dtype} {tuple(images.shape[1:])}, "
                 f"those of the data {like.dtype} {tuple(like.shape[1:])}"
             )
-        if images.is_floating_point() and not bool(images.isfinite().all()):
+        if not is_finite(images):
             raise BadInput("noise: its images hold NaN or infinity")
 
     def check(self, n_classes: int) -> None:
@@ -155,9 +156,12 @@ def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> N
             f"noise: its images are {tuple(images.shape[1:])}, "
             f"those of the data {tuple(train.images.shape[1:])}"
         )
-    n = len(train)
+    n, images_M = len(train), train.images
+    if len(images):
+        added = images.to(train.images.dtype)
+        images_M = stacked([*images_M.split(at_once(images_M)), added], n + len(added))
     return NoisyPool(
-        images_M=torch.cat([train.images, images.to(train.images.dtype)]) if len(images) else train.images,
+        images_M=images_M,
         source_N=torch.cat([torch.arange(n), source]),
         labels_N=torch.cat([train.labels, labels]),
         is_noisy_N=torch.arange(n + len(source)) >= n,
@@ -188,7 +192,7 @@ def shuffled(pool: NoisyPool, rng: torch.Generator) -> NoisyPool:
     new_number_M = torch.full((len(pool.images_M),), -1)
     new_number_M[order_M] = torch.arange(len(order_M))
     return NoisyPool(
-        images_M=pool.images_M[order_M],
+        images_M=gathered(pool.images_M, order_M),
         source_N=new_number_M[pool.source_N][order_N],
         labels_N=pool.labels_N[order_N],
         is_noisy_N=pool.is_noisy_N[order_N],

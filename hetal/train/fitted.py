@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hetal.errors import BadInput, Diverged
+from hetal.machine.scratch import Stack, gathered
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
@@ -72,7 +73,7 @@ class Standardise:
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Map (n, *image_shape) uint8 or float32 to the same shape in float32."""
+        """Map (n, *image_shape) uint8, float16 or float32 to the same shape in float32."""
         x = images.to(torch.float32, memory_format=self.layout)
         centred = x.sub(self._mean) if x is images else x.sub_(self._mean)
         return centred.mul_(self._scale)
@@ -254,7 +255,7 @@ class Fitted:
 
     def images(self, numbers: Tensor) -> Tensor:
         """Return the stored images of these image numbers."""
-        return self._images_M.index_select(0, numbers)
+        return gathered(self._images_M, numbers)
 
     def outputs(self, network: nn.Module, images: Tensor) -> Outputs:
         """Run `network` on stored images.
@@ -310,15 +311,16 @@ class Fitted:
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
         began = time.perf_counter()
-        logits, features = [], []
+        logits, features, are_finite = Stack(len(images)), Stack(len(images)), []
         for batch in split(images, batch_size or self._batch_size):
             f, h = network(self._prepare(batch))
             logits.append(f)
             features.append(h)
-        logits_nC = torch.cat(logits)
-        result = Outputs(logits_nC, logits_nC.softmax(1), torch.cat(features))
-        if not bool(result.probs.isfinite().all() & result.features.isfinite().all()):
-            bad = ~(result.probs.isfinite().all(1) & result.features.isfinite().all(1))
+            are_finite.append(h.isfinite().all(1))
+        logits_nC = logits.tensor()
+        result = Outputs(logits_nC, logits_nC.softmax(1), features.tensor())
+        bad = ~(result.probs.isfinite().all(1) & torch.cat(are_finite))
+        if bool(bad.any()):
             raise Diverged(
                 f"the network gives NaN or infinity for {int(bad.sum())} of {len(images)} images; "
                 "a smaller optimizer.lr or data.std as large as the data vary may help"

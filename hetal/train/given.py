@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from hetal.machine.scratch import at_once, stacked
+
 
 def given_features(images_M: Tensor, prepare: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the given features of stored images: standardised as networks get them, and flattened.
@@ -17,4 +19,5 @@ def given_features(images_M: Tensor, prepare: Callable[[Tensor], Tensor]) -> Ten
     Returns:
         (M, D) float32, where D is the number of values of an image.
     """
-    return prepare(images_M).flatten(1).contiguous()
+    parts = images_M.split(at_once(images_M))
+    return stacked((prepare(part).flatten(1) for part in parts), len(images_M))
