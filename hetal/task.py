@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.machine.scratch import at_once
+from hetal.machine.scratch import at_once, gathered
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Images and their labels.
+    """Images, their labels, and what else the data set says of them.
 
     Attributes:
         images: (n, C, H, W) images or (n, D) vectors; uint8 in 0..255, float16 or float32; perhaps mapped from disk.
         labels: (n,) int64 in 0..n_classes-1.
+        columns: by name, of n rows each: labels by other people such as "human_worst", (n,) int64 in 0..n_classes-1;
+            "votes", (n, n_classes) float32, how many people gave each label; "features", (n, D) float16 or float32, by
+            an encoder.
     """
 
     images: Tensor
     labels: Tensor
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise BadInput(f"data: {len(self.images)} images but {len(self.labels)} labels")
+        for name, column in self.columns.items():
+            if len(column) != len(self.labels):
+                raise BadInput(f"data: {len(self.labels)} labels but {len(column)} rows of {name}")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, ids: Tensor) -> Examples:
-        return Examples(self.images[ids], self.labels[ids])
+        if ids.dtype == torch.bool:
+            ids = torch.nonzero(ids).flatten()
+        columns = {name: gathered(column, ids) for name, column in self.columns.items()}
+        return Examples(gathered(self.images, ids), self.labels[ids], columns)
 
 
 @dataclass(frozen=True)

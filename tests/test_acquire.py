@@ -18,6 +18,7 @@ from hetal.algs.random import Random
 from hetal.app.compose import build_experiment
 from hetal.app.launch import resolved
 from hetal.errors import BadInput
+from hetal.guard.changes import digest
 from hetal.guard.query import check_ids
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
@@ -415,6 +416,17 @@ class Notes(MLP):
 def test_what_a_network_notes_is_not_the_strategy_s_doing(tmp_path):
     run_here(*TOY, "alg=badge", "model._target_=tests.test_acquire.Notes", root=tmp_path)
     assert len(records(tmp_path)) == 1
+
+
+def test_arrays_of_every_type_have_a_digest():
+    held = [
+        np.zeros(3, kind)
+        for kind in ("f2", "M8[s]", "m8[D]", "U3", "V4", "?", "c16", [("a", "i4"), ("b", "M8[s]")])
+    ]
+    assert len({digest(array) for array in held}) == len(held)
+    dates = np.array(["2026-01-01", "2026-01-02"], "M8[D]")
+    assert digest(dates) == digest(dates.copy()) != digest(dates[::-1])
+    assert digest(np.array(1.5)) != digest(np.array(2.5))
 
 
 def test_caches_and_loggers_are_no_memory(tmp_path):

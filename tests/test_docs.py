@@ -171,7 +171,7 @@ def test_every_noise_has_a_panel_in_the_picture_of_them_all():
     [
         ("STRATEGIES.md", "All of them", "alg"),
         ("POOLS.md", "Noise", "noise"),
-        ("POOLS.md", "Data sets", "data"),
+        ("DATA.md", "Data sets", "data"),
     ],
 )
 def test_a_table_lists_the_options_of_a_group(page, heading, group):

@@ -142,6 +142,48 @@ def test_npz_other_labels_are_bought_and_other_arrays_do_not_matter(tmp_path):
         )
 
 
+def test_npz_keeps_what_else_is_known_of_the_training_rows(tmp_path):
+    rng = np.random.default_rng(0)
+    more = {
+        "human_one": rng.integers(3, size=12),
+        "human_two_train": rng.integers(3, size=12).astype(float),
+        "human_short": np.zeros(5, int),
+        "votes_train": rng.integers(1, 9, (12, 3)),
+        "features_train": rng.normal(size=(12, 4)),
+        "other": np.zeros(7),
+    }
+    path = saved(tmp_path, arrays(**more))
+    task = npz(path)
+    columns = task.train.columns
+    assert {*columns} == {"human_one", "human_two", "votes", "features"}
+    assert columns["human_two"].tolist() == more["human_two_train"].tolist()
+    assert columns["votes"].tolist() == more["votes_train"].tolist()
+    assert columns["features"].dtype == torch.float32
+    assert task.notes == ("array human_short is left out: human_short has 5 labels for 12 images, for "
+                          "data.labels=human_short",)  # fmt: skip
+    some = npz(path, "data.n_train=6").train
+    at = [int((task.train.images == image).flatten(1).all(1).nonzero()) for image in some.images]
+    for name, column in some.columns.items():
+        assert torch.equal(column, columns[name][at])
+
+
+@pytest.mark.parametrize(
+    ("fault", "column"),
+    [
+        (r"votes_train has shape \(12, 2\); it must be \(n, 3\), one column", {"votes_train": np.ones((12, 2))}),
+        ("votes_train has 11 rows for 12 images", {"votes_train": np.ones((11, 3))}),
+        ("votes_train must hold numbers, 0 or more, and no row of zeros", {"votes_train": np.zeros((12, 3))}),
+        ("votes_train must hold numbers, 0 or more, and no row of zeros", {"votes_train": np.full((12, 3), np.nan)}),
+        ("votes_train is <U1; votes are numbers", {"votes_train": np.full((12, 3), "a")}),
+        (r"features_train has shape \(12,\); it must be \(n, D\)", {"features_train": np.ones(12)}),
+        ("features_train holds NaN", {"features_train": np.full((12, 2), np.nan)}),
+    ],
+)  # fmt: skip
+def test_npz_columns_that_are_none(fault, column, tmp_path):
+    with pytest.raises(BadInput, match=fault):
+        npz(saved(tmp_path, arrays(**column)))
+
+
 def test_npz_standardises_as_named_and_explicit_constants_win(tmp_path):
     x = np.array([[0.0, 10], [2, 30]] * 6)
     path = saved(tmp_path, arrays(x_train=x, x_test=x[:6]))

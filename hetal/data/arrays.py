@@ -2,7 +2,8 @@
 
 Images are (n, C, H, W), or (n, H, W) with one channel, or (n, H, W, C) where `layout` says so; vectors are (n, D). They
 are uint8, or floats of any width; these become float32, but for vectors of float16, which stay as they are. Labels are
-of any type that `hetal.data.labels` maps to classes. Other arrays may be there, such as labels by other people.
+of any type that `hetal.data.labels` maps to classes. Three kinds of other arrays are kept as columns of the training
+set: labels by other people, whose names begin with human_; votes_train; and features_train. The rest is ignored.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ def load_arrays(
                 if len(y) != len(x):
                     raise BadInput(f"{key} has {len(y)} labels for {len(x)} images")
             bought, notes = encoded.train, [encoded.note] * bool(encoded.note)
+            columns, unfit = _columns(source, y_train, len(encoded.names))
+            notes += unfit
             if labels is not None:
                 bought = _other_labels(source, str(labels), y_train)
                 share = float((bought != encoded.train).double().mean())
@@ -96,12 +99,9 @@ def load_arrays(
     except BadInput as fault:
         raise BadInput(f"data.path={path}: {fault}") from fault.__cause__
     computed_mean, computed_std = statistics(train, standardise) if mean is None or std is None else ((), ())
-    examples = Examples(train, bought)
-    if n_train is not None:
-        ids = stratified(bought, n_train, rng)
-        examples = Examples(scratch.gathered(train, ids), bought[ids])
+    examples = Examples(train, bought, columns)
     return Task(
-        train=examples,
+        train=examples if n_train is None else examples[stratified(bought, n_train, rng)],
         test=Examples(test, encoded.test),
         n_classes=len(encoded.names),
         mean=computed_mean if mean is None else per_channel("data.mean", mean),
@@ -149,6 +149,41 @@ def _converted(array: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[Tensor]:
         with np.errstate(over="ignore"):
             part = np.array(array[start : start + rows], dtype, order="C")
         yield torch.from_numpy(part)
+
+
+def _columns(source: Source, y_train: NDArray[Any], n_classes: int) -> tuple[dict[str, Tensor], list[str]]:
+    """Return what else the arrays say of the training set, as `hetal.task.Examples` has it, and notes."""
+    columns, notes = {}, []
+    for name in source.names:
+        if name.startswith("human_"):
+            try:
+                columns[name.removesuffix("_train")] = _other_labels(source, name, y_train)
+            except BadInput as fault:
+                notes.append(f"array {name} is left out: {fault}")
+    for name, n_columns, what in (
+        ("votes", n_classes, f"it must be (n, {n_classes}), one column a class"),
+        ("features", None, "it must be (n, D)"),
+    ):
+        if (key := f"{name}_train") in source.names:
+            array = source.read(key)
+            if array.ndim != 2 or 0 in array.shape or n_columns not in (None, array.shape[1]):
+                raise BadInput(f"{key} has shape {array.shape}; {what}")
+            if len(array) != len(y_train):
+                raise BadInput(f"{key} has {len(array)} rows for {len(y_train)} images")
+            if name == "votes":
+                array = _votes(array)
+            columns[name] = _images(key, array, "NCHW", vectors_only=True)
+    return columns, notes
+
+
+def _votes(array: NDArray[Any]) -> NDArray[Any]:
+    """Return counts or shares of votes as float32."""
+    if array.dtype.kind not in "iufb":
+        raise BadInput(f"votes_train is {array.dtype}; votes are numbers, 0 or more")
+    votes = array.astype(np.float32)
+    if not (np.isfinite(votes).all() and (votes >= 0).all() and (votes.sum(1) > 0).all()):
+        raise BadInput("votes_train must hold numbers, 0 or more, and no row of zeros only")
+    return votes
 
 
 def _other_labels(source: Source, name: str, y_train: NDArray[Any]) -> Tensor:

@@ -188,7 +188,9 @@ def _feed(hasher: Any, value: Any, seen: dict[int, tuple[int, Any]]) -> None:
             _feed(hasher, value.grad, seen)
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
         feed(value.dtype, value.shape)
-        hasher.update(np.ascontiguousarray(value).data)
+        if value.nbytes:
+            # As bytes, since numpy gives no buffer of dates.
+            hasher.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     elif isinstance(value, torch.Generator):
         hasher.update(value.get_state().numpy().data)
     elif isinstance(value, (set, frozenset)):
