@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hetal.experiment import Setup
 from hetal.machine.memory import peak_mb
-from hetal.pool import Oracle
-from hetal.record.schema import Purchase, Round
+from hetal.pool import Oracle, is_right, per_kind
+from hetal.record.schema import REJECT, Purchase, Round
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabels
 from hetal.train.fit import Fit
@@ -61,10 +61,12 @@ def measure(
     """
     score_seconds = fit.fitted.seconds
     n_bought = len(purchase.ids)
-    per_class = torch.bincount(purchase.labels, minlength=setup.task.n_classes).tolist()
+    labels = purchase.labels[purchase.labels != REJECT]
+    per_class = torch.bincount(labels, minlength=setup.task.n_classes).tolist()
+    region, n_regions = setup.oracle.region(purchase.ids), setup.oracle.n_regions
     return Round(
         round=t,
-        n_labelled=len(setup.pool.labelled_ids()),
+        n_labelled=len(setup.pool.bought_ids()),
         **metrics,
         train_accuracy=fit.accuracy,
         epochs=fit.epochs,
@@ -77,6 +79,12 @@ def measure(
         clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
         n_distinct=len(purchase.source.unique()) if n_bought else None,
         bought_per_class=per_class if n_bought else None,
+        right_share=_share(is_right(setup.oracle, purchase.ids)),
+        n_rejected=n_bought - len(labels) if n_bought else None,
+        bought_per_kind=per_kind(setup.oracle, purchase.ids) if n_bought else None,
+        bought_per_region=torch.bincount(region[region >= 0], minlength=n_regions).tolist()
+        if n_bought and n_regions
+        else None,
         seconds={
             "train": round(seconds["train"], 4),
             "score": round(score_seconds, 4),

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,10 @@ from hetal.guard.query import acquire
 from hetal.guard.state import keeps_state
 from hetal.guard.training import check_training
 from hetal.machine.process import unchanged
-from hetal.noise import NoisyPool
+from hetal.noise import Corrupt, NoisyPool, corrupt
 from hetal.noise.pool import shuffled
-from hetal.pool import Oracle, Pool
+from hetal.pool import Oracle, Pool, is_right, per_kind
+from hetal.record.schema import REJECT
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
@@ -31,8 +33,6 @@ from hetal.train.members import ensemble_in
 from hetal.train.optim import MakeOptimizer
 from hetal.train.recipe import Network
 from hetal.train.schedule import MakeSchedule
-
-Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,8 @@ class Experiment:
         keeps_state(self.alg, f"alg={name}")
         _check_start(self.start)
         task = load(self.data, seed, device)
-        noisy = shuffled(_corrupted(task, self.noise, seed, device), stream(seed, "order"))
+        task, noisy = _corrupted(task, self.noise, seed, device)
+        noisy = shuffled(noisy, stream(seed, "order"))
         budget = Budget(self.n_start, self.n_query, self.n_end)
         budget.check(len(noisy))
         task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
@@ -108,6 +109,12 @@ class Experiment:
             stream(seed, "start globals"),
             _who(self.start),
         )
+        n_labels = int((oracle.label(start_ids) != REJECT).sum())
+        if n_labels < min(self.n_start, 2):
+            raise BadInput(
+                f"n_start={self.n_start}: {len(start_ids) - n_labels} of the first rows are of no class of the task; a "
+                "larger n_start, or another seed, finds more that are"
+            )
         return Setup(task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start)
 
     def learner(self, task: Task, device: torch.device) -> Learner:
@@ -203,6 +210,31 @@ class Setup:
         ]
 
     @property
+    def pool_content(self) -> dict[str, Any]:
+        """What the pool holds, in numbers of rows, for readers of the record: all of it is hidden from strategies.
+
+        "rows"; "images", distinct ones; "right", rows that sell the right label; "rejected", rows that sell none;
+        "kinds", clean rows and those of each noise, by name; and where the noise has regions, "regions" and
+        "noisy_per_region".
+        """
+        oracle, ids = self.oracle, torch.arange(len(self.pool))
+        labels, region = oracle.label(ids), oracle.region(ids)
+        content: dict[str, Any] = {
+            "rows": len(ids),
+            "images": len(self.pool.images_M),
+            "right": int(is_right(oracle, ids).sum()),
+            "rejected": int((labels == REJECT).sum()),
+            "kinds": per_kind(oracle, ids),
+        }
+        if n := oracle.n_regions:
+            seen = region >= 0
+            content["regions"] = torch.bincount(region[seen], minlength=n).tolist()
+            content["noisy_per_region"] = torch.bincount(
+                region[seen & oracle.is_noisy(ids)], minlength=n
+            ).tolist()
+        return content
+
+    @property
     def fingerprint(self) -> str:
         """Hash of all images and labels of the pool and the test set, hidden labels included."""
         digest = hashlib.sha256()
@@ -222,21 +254,23 @@ class Setup:
     def absent_classes(self) -> list[int]:
         """Classes without a label in the start set, which the first networks cannot predict."""
         present = torch.zeros(self.task.n_classes, dtype=torch.bool)
-        present[self.oracle.label(self.start_ids)] = True
+        labels = self.oracle.label(self.start_ids)
+        present[labels[labels != REJECT]] = True
         return torch.nonzero(~present).flatten().tolist()
 
 
-def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> NoisyPool:
-    """Return the training set corrupted by a noise setting, which must not change the test set."""
+def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> tuple[Task, NoisyPool]:
+    """Return the task and its training set corrupted by a noise setting, which must not change the test set.
+
+    Where the noise takes classes out of the task, the task is without them.
+    """
     test = {"images": task.test.images, "labels": task.test.labels}
     before = Checksums.of(test)
     with unchanged("noise: it"), seeded(stream(seed, "noise globals"), device):
-        noisy = make_part("noise", noise, NoisyPool, task.train, task.n_classes, stream(seed, "noise"))
+        noisy = corrupt(noise, task.train, task.n_classes, seed)
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
-    noisy.check(task.n_classes)
-    noisy.check_images(task.train)
-    return noisy
+    return (task.without(noisy.outside) if noisy.outside else task), noisy
 
 
 def _who(start: QueryStrategy) -> str:

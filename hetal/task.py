@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -111,12 +111,48 @@ class Task:
                     f"data.mean, data.std: (x - mean) / std of the {name} images is beyond what float32 holds"
                 )
 
+    def without(self, outside: Sequence[int]) -> Task:
+        """Return the task without the rows of some classes, the others being numbered in their order.
+
+        Raises:
+            BadInput: fewer than two classes are left, or one has no test row.
+        """
+        number_C = new_numbers(outside, self.n_classes)
+        inside = torch.nonzero(number_C >= 0).flatten().tolist()
+
+        def narrowed(examples: Examples) -> Examples:
+            rows = torch.nonzero(number_C[examples.labels] >= 0).flatten()
+            return Examples(gathered(examples.images, rows), number_C[examples.labels[rows]])
+
+        return replace(
+            self,
+            train=narrowed(self.train),
+            test=narrowed(self.test),
+            n_classes=len(inside),
+            class_names=tuple(self.class_names[c] for c in inside) if self.class_names else (),
+        )
+
     def _is_finite_standardised(self, images: Tensor) -> bool:
         """Return whether standardised images are finite in float32, by the extremes of each channel."""
         is_uint8 = images.dtype == torch.uint8
         low_high = torch.tensor([[0.0], [255.0]]) if is_uint8 else torch.stack(extremes(images))
         standardised = (low_high.float() - torch.tensor(self.mean)) * (1 / torch.tensor(self.std))
         return bool(standardised.isfinite().all())
+
+
+def new_numbers(outside: Sequence[int], n_classes: int) -> Tensor:
+    """Return the numbers (n_classes,) int64 that classes have once some are outside the task; of these, -1.
+
+    Raises:
+        BadInput: fewer than two classes are left.
+    """
+    is_inside = torch.ones(n_classes, dtype=torch.bool)
+    is_inside[torch.tensor(outside, dtype=torch.int64)] = False
+    if int(is_inside.sum()) < 2:
+        raise BadInput(
+            f"noise: takes {len(outside)} of {n_classes} classes out of the task; at least 2 must be left"
+        )
+    return torch.where(is_inside, is_inside.cumsum(0) - 1, -1)
 
 
 def extremes(images: Tensor) -> tuple[Tensor, Tensor]:

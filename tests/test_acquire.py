@@ -657,20 +657,20 @@ def test_a_user_s_own_noise_is_shuffled_too(tmp_path):
 
 
 def last_rows_noisy(train, n_classes, rng):
-    from hetal.noise.pool import extend
+    from hetal.noise.rows import extend
 
     k = len(train)
     return extend(train, train.images[:0], torch.arange(k), torch.zeros(k).long())
 
 
 def bad_labels(train, n_classes, rng):
-    from hetal.noise.pool import extend
+    from hetal.noise.rows import extend
 
     return extend(train, train.images[:0], torch.arange(3), torch.full((3,), n_classes))
 
 
 def bad_sources(train, n_classes, rng):
-    from hetal.noise.pool import extend
+    from hetal.noise.rows import extend
 
     return extend(train, train.images[:0], torch.full((3,), len(train)), torch.zeros(3).long())
 
@@ -678,7 +678,7 @@ def bad_sources(train, n_classes, rng):
 def float_labels(train, n_classes, rng):
     import dataclasses
 
-    from hetal.noise.pool import extend
+    from hetal.noise.rows import extend
 
     pool = extend(train, train.images[:0], torch.zeros(0).long(), torch.zeros(0).long())
     return dataclasses.replace(pool, labels_N=pool.labels_N.float())

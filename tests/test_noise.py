@@ -22,7 +22,7 @@ from hetal.noise import (
     diverse,
     no_noise,
 )
-from hetal.noise.pool import extend, n_noisy_rows
+from hetal.noise.rows import extend, n_noisy_rows
 from hetal.rng import stream
 from hetal.task import Examples
 

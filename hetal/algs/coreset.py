@@ -22,7 +22,7 @@ class CoreSet(QueryStrategy):
         """Return n ids, farthest first; once every row coincides with a centre, random ids of the others."""
         features_MD = fitted.features_MD
         images, _ = pool.distinct()
-        centers = features_MD[pool.source_N[pool.labelled_ids()].unique()]
+        centers = features_MD[pool.source_N[pool.bought_ids()].unique()]
         picks = k_center(
             OuterProduct(features_MD).take(images), min(n, len(images)), centers=centers, fill=False
         )

@@ -61,7 +61,7 @@ class Fisher(QueryStrategy):
         """Return n ids, the most informative first; once every image is labelled, random ids of the others."""
         labelled = pool.source_N[pool.labelled_ids()]
         images, _ = pool.distinct()
-        new = images[~torch.isin(images, labelled)]
+        new = images[~torch.isin(images, pool.source_N[pool.bought_ids()])]
         # Shuffled, since ties go to the first candidate.
         new = new[torch.randperm(len(new), generator=rng).to(new.device)]
         if self.max_candidates is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import torch
 from hydra.errors import InstantiationException
@@ -68,7 +68,11 @@ GROUPS = {
 MEMBERS = Annotated[int, between(1, MOST_MEMBERS)]
 
 # Settings in groups that are hetal's own and not arguments of a target, with the annotations of their values.
-OWN: dict[str, dict[str, Any]] = {"model": {"members": MEMBERS}, "data": {"name": str | int | None}}
+OWN: dict[str, dict[str, Any]] = {
+    "model": {"members": MEMBERS},
+    "data": {"name": str | int | None},
+    "noise": {"name": str | int | None},
+}
 
 # Plain settings that an experiment takes.
 NUMBERS = ("n_start", "n_query", "n_end", "seed")
@@ -231,6 +235,10 @@ def check_setting(hint: Any, value: Any, where: str) -> None:
     """
     if isinstance(value, Mapping) and "_target_" in value:
         _check_node(value, where, hint, call_of(hint))
+        return
+    if isinstance(value, Mapping) and get_origin(hint) in (dict, Mapping):
+        for key, one in value.items():
+            check_setting(get_args(hint)[1], one, f"{where}.{key}")
         return
     check_value(hint, value, where)
     items: Sequence[Any] | Mapping[Any, Any] = value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 import hetal.app.resolvers  # noqa: F401  # that configs refer to
+from hetal.app.names import data_name, noise_name, with_parts_of_noise
 from hetal.errors import BadInput, RecordLocked
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_settings
@@ -48,6 +48,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         raise BadInput(where + str(error).split("\n")[0]) from None
     assert isinstance(config, dict)
     _check_resolved(config)
+    if isinstance(noise := config.get("noise"), dict):
+        config["noise"] = with_parts_of_noise(noise)
     return {str(key): value for key, value in config.items()}
 
 
@@ -90,6 +92,7 @@ def launch(cfg: DictConfig) -> JobResult:
     chosen_in = (*GROUPS, *nested_groups())
     choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in chosen_in}
     choices["data"] = data_name(config, choices["data"])
+    choices["noise"] = noise_name(config, choices["noise"])
     record = Record(config, choices, raw_overrides(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     progress = f"{job_label(hydra)} checked  " if config["dry_run"] and in_sweep else ""
@@ -152,13 +155,6 @@ def with_budget(config: dict[str, Any]) -> dict[str, Any]:
     task = load(build_part(config, "data"), config["seed"], torch.device("cpu"))
     budget = Budget.fitting(len(task.train), task.n_classes, *(config[name] for name in names))
     return {**config, "n_start": budget.n_start, "n_query": budget.n_query, "n_end": budget.n_end}
-
-
-def data_name(config: Mapping[str, Any], option: str) -> str:
-    """Return the name of a data set: `data.name`, else that of its file or folder, else the option of the group."""
-    data = config["data"]
-    path = data.get("path")
-    return str(data.get("name") or (Path(str(path)).stem if path else option))
 
 
 def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> JobResult:

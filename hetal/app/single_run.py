@@ -53,7 +53,13 @@ def run_on_record(
     config = record.config
     setup = experiment.prepare(device)
     held = record.hold(
-        device, setup.fingerprint, config["force"], setup.budget, setup.sees, setup.task.class_names
+        device,
+        setup.fingerprint,
+        config["force"],
+        setup.budget,
+        setup.sees,
+        setup.task.class_names,
+        setup.pool_content,
     )
     with SafeStop(should_stop) as stop, held:
         if record.finished(setup.budget) is not None:

@@ -196,8 +196,8 @@ def check_ids(ids: object, pool: Pool, n: int, may_stop: bool, who: str) -> Tens
     values, counts = ids.unique(return_counts=True)
     if len(repeated := values[counts > 1]):
         raise refuse(f"id {int(repeated[0])} more than once")
-    if len(labelled := ids[torch.isin(ids, pool.labelled_ids().cpu())]):
-        raise refuse(f"id {int(labelled[0])}, which is labelled already")
+    if len(bought := ids[torch.isin(ids, pool.bought_ids().cpu())]):
+        raise refuse(f"id {int(bought[0])}, which is labelled already")
     return ids
 
 

@@ -4,7 +4,25 @@ from hetal.noise.blank import blank_noise
 from hetal.noise.class_ import class_noise
 from hetal.noise.clean import no_noise
 from hetal.noise.copies import copied_class_noise
+from hetal.noise.corrupt import Corrupt, corrupt
 from hetal.noise.diverse import diverse_noise
+from hetal.noise.mixed import mixed
 from hetal.noise.pool import NoisyPool
+from hetal.noise.rows import extend, in_place, relabel
+from hetal.noise.symmetric import symmetric_noise
 
-__all__ = ["NoisyPool", "blank_noise", "class_noise", "copied_class_noise", "diverse_noise", "no_noise"]
+__all__ = [
+    "Corrupt",
+    "NoisyPool",
+    "blank_noise",
+    "class_noise",
+    "copied_class_noise",
+    "corrupt",
+    "diverse_noise",
+    "extend",
+    "in_place",
+    "mixed",
+    "no_noise",
+    "relabel",
+    "symmetric_noise",
+]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from hetal.noise.pool import NoisyPool, extend, n_noisy_rows
+from hetal.noise.pool import NoisyPool
+from hetal.noise.rows import extend, n_noisy_rows, uniform
 from hetal.task import Examples, extremes
 
 
@@ -42,4 +43,5 @@ def blank_noise(
         images=blank,
         source=torch.full((k,), len(train)),
         labels=torch.randint(n_classes, (k,), generator=rng),
+        draw=uniform(n_classes),
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from hetal.noise.pool import NoisyPool, check_integer, extend, n_noisy_rows, relabel, rows_of_class
+from hetal.noise.pool import NoisyPool
+from hetal.noise.rows import check_integer, extend, n_noisy_rows, relabel, rows_of_class, uniform
 from hetal.task import Examples
 
 
@@ -49,5 +50,6 @@ def class_noise(
         images=train.images[:0],
         source=templates[torch.randint(len(templates), (k,), generator=rng)],
         labels=torch.randint(n_classes, (k,), generator=rng),
+        draw=uniform(n_classes),
     )
     return relabel(pool, rows, labels)

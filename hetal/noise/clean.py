@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from hetal.noise.pool import NoisyPool, extend
+from hetal.noise.pool import NoisyPool
+from hetal.noise.rows import extend
 from hetal.task import Examples
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import torch
 
-from hetal.noise.pool import NoisyPool, extend, n_noisy_rows, relabel, rows_of_class
+from hetal.noise.pool import NoisyPool
+from hetal.noise.rows import extend, n_noisy_rows, relabel, rows_of_class, uniform
 from hetal.task import Examples
 
 
@@ -38,5 +39,11 @@ def copied_class_noise(
     rows = rows_of_class(train, n_classes, noisy_class)
     labels = torch.randint(n_classes, (len(rows),), generator=rng)
     copied = torch.randperm(len(rows), generator=rng)[torch.arange(k) % len(rows)]
-    pool = extend(train, images=train.images[:0], source=rows[copied], labels=labels[copied])
+    pool = extend(
+        train,
+        images=train.images[:0],
+        source=rows[copied],
+        labels=labels[copied],
+        draw=uniform(n_classes),
+    )
     return relabel(pool, rows, labels)

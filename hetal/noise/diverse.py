@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.noise.pool import NoisyPool, check_integer, extend, n_noisy_rows
+from hetal.noise.pool import NoisyPool
+from hetal.noise.rows import check_integer, extend, n_noisy_rows
 from hetal.task import Examples, extremes
 
 # Each colour takes a row of memory for its classes.
@@ -61,11 +62,17 @@ def diverse_noise(
     which_label = torch.randint(labels_per_color, (k,), generator=rng)
     # Images that no row shows are left out: strategies that work on images would count them.
     used, image_of_row = color_of_row.unique(return_inverse=True)
+
+    def draw(rows: Tensor, rng: torch.Generator) -> Tensor:
+        which = torch.randint(labels_per_color, (len(rows),), generator=rng)
+        return classes_of_color[color_of_row[rows - len(train)], which]
+
     return extend(
         train,
         images=colors[used],
         source=len(train) + image_of_row,
         labels=classes_of_color[color_of_row, which_label],
+        draw=draw,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
@@ -10,11 +10,41 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.machine.scratch import at_once, gathered, stacked
+from hetal.machine.scratch import at_once, gathered
+from hetal.record.schema import REJECT
 from hetal.task import Examples, is_finite
 
-#: A larger factor is most likely a typing mistake; with this many rows, ids and labels alone take 17 GB.
-MAX_NOISY_ROWS = 10**9
+#: Of rows without a true label: they show no class, or none of the task.
+NO_LABEL = -1
+
+#: Of rows that a noise with regions has not seen.
+NO_REGION = -1
+
+#: Types of numbers of classes and regions, and the most regions.
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+MAX_REGIONS = 2**15
+
+#: Draws the labels of rows (n,) int64 of a pool anew, as an oracle does that is asked again; on the CPU.
+Draw = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which noise made each row of a pool.
+
+    Attributes:
+        names: "clean", and the names of the noise settings, in the order in which they were applied.
+        draws: of each of them, see `NoisyPool.draw`; None where it says nothing.
+        number_N: (N,) uint8, which of them made the row noisy, or could have, drawing its label; 0: none.
+        row_N: (N,) int32, the row's number in the pool which that one returned, as `draws` take it.
+        overlap: two settings that both draw labels of the same rows; () where there are none.
+    """
+
+    names: tuple[str, ...]
+    draws: tuple[Draw | None, ...]
+    number_N: Tensor
+    row_N: Tensor
+    overlap: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,25 +52,42 @@ class NoisyPool:
     """A pool of clean and noisy rows.
 
     Attributes:
-        images_M: the distinct images; (M, C, H, W) or (M, D).
+        images_M: the distinct images; (M, C, H, W) or (M, D). Those of the training set come first, in its order.
         source_N: (N,) int64, the image that each row shows.
-        labels_N: (N,) int64, the label that a query of the row buys.
-        is_noisy_N: (N,) bool, whether the label is noise.
+        labels_N: (N,) int64, the label that a query of the row buys; `REJECT` where it buys none.
+        is_noisy_N: (N,) bool, whether the label is noise: drawn at random, or wrong.
+        true_N: (N,) integers, the right label; `NO_LABEL` where there is none. None: of rows that show an image of the
+            training set it is the label there, and others have none.
+        region_N: (N,) integers, the number of the region of inputs that a row is in, if the noise has regions;
+            `NO_REGION` where it is not known.
+        draw: draws the labels of rows among `is_drawn_N` anew. None where it is not known how.
+        is_drawn_N: (N,) bool, rows whose label was drawn at random, though it may have come out right; None: those that
+            are noisy.
+        outside: classes that the task does not have, all their rows being rejected; labels are numbered without them
+            once the noise has been applied.
+        parts: which noise made each row; filled in by `hetal.noise.corrupt`.
     """
 
     images_M: Tensor
     source_N: Tensor
     labels_N: Tensor
     is_noisy_N: Tensor
+    true_N: Tensor | None = None
+    region_N: Tensor | None = None
+    draw: Draw | None = None
+    is_drawn_N: Tensor | None = None
+    outside: tuple[int, ...] = ()
+    parts: Parts | None = None
 
     def __len__(self) -> int:
         return len(self.source_N)
 
     def check_images(self, train: Examples) -> None:
-        """Refuse images whose shape or dtype differs from the data's; a noise setting may be the user's own.
+        """Refuse images that do not fit the data's; a noise setting may be the user's own.
 
         Raises:
-            BadInput: names `noise`, its images and those of the data.
+            BadInput: names `noise`; its images differ in shape or dtype from those of the data, hold NaN or infinity,
+                or do not begin with those of the data.
         """
         images, like = self.images_M, train.images
         if images.shape[1:] != like.shape[1:] or images.dtype != like.dtype:
@@ -48,8 +95,17 @@ class NoisyPool:
                 f"noise: its images are {images.dtype} {tuple(images.shape[1:])}, "
                 f"those of the data {like.dtype} {tuple(like.shape[1:])}"
             )
+        if images is like:
+            return
         if not is_finite(images):
             raise BadInput("noise: its images hold NaN or infinity")
+        at = at_once(like)
+        begin = zip(images.split(at), like.split(at), strict=False)
+        if len(images) < len(like) or not all(torch.equal(a[: len(b)], b) for a, b in begin):
+            raise BadInput(
+                "noise: its images must begin with those of the training set, unchanged and in their order; rows "
+                "may show any of them, or none"
+            )
 
     def check(self, n_classes: int) -> None:
         """Refuse an invalid pool; a noise setting may be the user's own.
@@ -62,10 +118,37 @@ class NoisyPool:
             tensor = getattr(self, name)
             if not is_dense(tensor) or tensor.dtype != dtype or tensor.shape != (n,):
                 raise BadInput(f"noise: {name} is {describe(tensor)}; it must be {dtype} of shape ({n},)")
-        for name, lowest, highest in (("source_N", 0, m - 1), ("labels_N", 0, n_classes - 1)):
-            low, high = (int(bound) for bound in getattr(self, name).aminmax())
+        if n == 0:
+            raise BadInput("noise: it leaves no row")
+        for name in ("true_N", "region_N"):
+            tensor = getattr(self, name)
+            if tensor is not None and not (
+                is_dense(tensor) and tensor.dtype in INTEGERS and tensor.shape == (n,)
+            ):
+                raise BadInput(f"noise: {name} is {describe(tensor)}; it must be integers of shape ({n},)")
+        if self.is_drawn_N is not None and not (
+            is_dense(self.is_drawn_N)
+            and self.is_drawn_N.dtype == torch.bool
+            and self.is_drawn_N.shape == (n,)
+        ):
+            raise BadInput(
+                f"noise: is_drawn_N is {describe(self.is_drawn_N)}; it must be bool of shape ({n},)"
+            )
+        can_reject = bool(self.is_noisy_N[self.labels_N == REJECT].all())
+        for name, lowest, highest in (
+            ("source_N", 0, m - 1),
+            ("labels_N", REJECT if can_reject else 0, n_classes - 1),
+            ("true_N", NO_LABEL, n_classes - 1),
+            ("region_N", NO_REGION, MAX_REGIONS - 1),
+        ):
+            if (tensor := getattr(self, name)) is None:
+                continue
+            low, high = (int(bound) for bound in tensor.aminmax())
             if low < lowest or high > highest:
-                raise BadInput(f"noise: {name} holds {low}..{high}; it must be in {lowest}..{highest}")
+                also = ", or -1 in noisy rows, where a query is rejected" if name == "labels_N" else ""
+                raise BadInput(
+                    f"noise: {name} holds {low}..{high}; it must be in {max(lowest, 0)}..{highest}{also}"
+                )
 
 
 def is_dense(value: object) -> TypeGuard[Tensor]:
@@ -91,92 +174,6 @@ def describe(value: object) -> str:
     return f"{value.dtype} of shape {tuple(value.shape)}"
 
 
-def check_integer(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
-    """Refuse a setting that is not a whole number in `low..high`, or at least `low`; `why` explains the bound.
-
-    Raises:
-        BadInput: naming the setting, its value and what is allowed.
-    """
-    # Settings come from YAML and the command line, so they may be anything; bool is an int in Python.
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if not (is_integer and value >= low and (high is None or value <= high)):
-        allowed = f">= {low}" if high is None else f"in {low}..{high}"
-        raise BadInput(f"{name}={value}: must be a whole number {allowed}{why and f', {why}'}")
-
-
-def n_noisy_rows(n_clean: int, factor: float) -> int:
-    """Return the number of noisy rows to add: `factor * n_clean`, rounded.
-
-    Raises:
-        BadInput: `factor` is negative, not a finite number, or gives more than `MAX_NOISY_ROWS` rows.
-    """
-    is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-    if not (is_number and 0 <= factor < math.inf):
-        raise BadInput(f"mult={factor}: must be a finite number >= 0")
-    if factor * n_clean > MAX_NOISY_ROWS:
-        raise BadInput(
-            f"mult={factor}: must be at most {MAX_NOISY_ROWS / n_clean:g} for {n_clean} clean rows"
-        )
-    return round(factor * n_clean)
-
-
-def rows_of_class(train: Examples, n_classes: int, noisy_class: int) -> Tensor:
-    """Return the ids of the rows of `noisy_class`, ascending.
-
-    Raises:
-        BadInput: there is no such class, or it has no rows.
-    """
-    check_integer(
-        "noise.noisy_class",
-        noisy_class,
-        low=0,
-        high=n_classes - 1,
-        why=f"as the data have {n_classes} classes",
-    )
-    rows = torch.nonzero(train.labels == noisy_class).flatten()
-    if len(rows) == 0:
-        raise BadInput(f"noise.noisy_class={noisy_class}: the data has no training row of it")
-    return rows
-
-
-def extend(train: Examples, images: Tensor, source: Tensor, labels: Tensor) -> NoisyPool:
-    """Return the pool of the clean rows of `train` with noisy rows appended.
-
-    Args:
-        train: n clean examples; row i shows image i.
-        images: (m, ...) new distinct images, possibly none, of the shape and dtype of those of `train`.
-        source: (k,) int64, the image of each new row: i < n is clean image i, n + j is `images[j]`.
-        labels: (k,) int64, the label of each new row.
-
-    Raises:
-        BadInput: the new images do not have the shape of those of `train`.
-    """
-    if len(images) and images.shape[1:] != train.images.shape[1:]:
-        raise BadInput(
-            f"noise: its images are {tuple(images.shape[1:])}, "
-            f"those of the data {tuple(train.images.shape[1:])}"
-        )
-    n, images_M = len(train), train.images
-    if len(images):
-        added = images.to(train.images.dtype)
-        images_M = stacked([*images_M.split(at_once(images_M)), added], n + len(added))
-    return NoisyPool(
-        images_M=images_M,
-        source_N=torch.cat([torch.arange(n), source]),
-        labels_N=torch.cat([train.labels, labels]),
-        is_noisy_N=torch.arange(n + len(source)) >= n,
-    )
-
-
-def relabel(pool: NoisyPool, rows: Tensor, labels: Tensor) -> NoisyPool:
-    """Return `pool` with new `labels` for `rows`, which count as noisy."""
-    return replace(
-        pool,
-        labels_N=pool.labels_N.index_copy(0, rows, labels),
-        is_noisy_N=pool.is_noisy_N.index_fill(0, rows, True),
-    )
-
-
 def shuffled(pool: NoisyPool, rng: torch.Generator) -> NoisyPool:
     """Return the pool with its rows and images in random order, so that no id or image number reveals noise.
 
@@ -191,9 +188,16 @@ def shuffled(pool: NoisyPool, rng: torch.Generator) -> NoisyPool:
     order_M = order_M[torch.bincount(pool.source_N, minlength=len(order_M))[order_M] > 0]
     new_number_M = torch.full((len(pool.images_M),), -1)
     new_number_M[order_M] = torch.arange(len(order_M))
-    return NoisyPool(
+    parts = pool.parts
+    if parts is not None:
+        parts = replace(parts, number_N=parts.number_N[order_N], row_N=parts.row_N[order_N])
+    return replace(
+        pool,
         images_M=gathered(pool.images_M, order_M),
         source_N=new_number_M[pool.source_N][order_N],
         labels_N=pool.labels_N[order_N],
         is_noisy_N=pool.is_noisy_N[order_N],
+        true_N=None if pool.true_N is None else pool.true_N[order_N],
+        region_N=None if pool.region_N is None else pool.region_N[order_N],
+        parts=parts,
     )

@@ -54,9 +54,11 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
         raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
     settings = with_content_digests(identifying_settings(config))
     without_seed = {key: value for key, value in settings.items() if key != "seed"}
-    readable = {group: re.sub(r"[^\w.+-]", "_", choice) for group, choice in choices.items()}
-    factor = config["noise"].get("factor", 0)
-    parts = [*(readable[g] for g in ("alg", "data", "noise")), f"x{factor:g}", readable["model"]]
+    readable = {
+        group: re.sub(r"[^\w.+-]", "_", choice.replace(" + ", "+")) for group, choice in choices.items()
+    }
+    times = [f"x{config['noise']['factor']:g}"] if "factor" in config["noise"] else []
+    parts = [*(readable[g] for g in ("alg", "data", "noise")), *times, readable["model"]]
     seed = f"s{config['seed']}"
     folder = "-".join([*parts, seed, settings_hash(settings)])
     return Identity(

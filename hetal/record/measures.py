@@ -106,6 +106,8 @@ def _of_a_round() -> Iterator[Measure]:
     yield Measure(
         "n_distinct", "distinct images of a query", "count", "higher", ("tracker", "display"), "distinct"
     )
+    yield Measure("right_share", "right labels of a query", "share", "higher", ("chart", "tracker"), "right")
+    yield Measure("n_rejected", "rows of a query that were rejected", "count", "lower", ("tracker",))
     yield Measure("epochs", "epochs", "count", "lower", ("tracker", "dashboard", "display"), title="Epochs")
     yield Measure("n_pseudo", "pseudo-labelled rows", "count", None, ("tracker",))
     yield Measure("n_pseudo_noisy", "noisy pseudo-labelled rows", "count", "lower", ("tracker",))

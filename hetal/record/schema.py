@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, which readers of records do 
 
 START = -1  # the "round" in which the start set was bought
 
+# What the oracle answers to a query of a row that is of no class of the task: it costs, and gives no label.
+REJECT = -1
+
 # Fields that describe the machine, not the result: they differ between two runs of one config. The digest covers
 # them, so it differs too.
 MEASURED = ("seconds", "peak_memory_mb", "digest")
@@ -28,6 +31,8 @@ Amount = Annotated[float, Field(ge=0, le=1e12)]
 Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
 Seconds = Annotated[dict[Phase, Amount], Field(max_length=20)]
 PerClass = Annotated[list[Count], Field(max_length=100_000)]
+# By the name of a noise setting, or "clean".
+PerKind = Annotated[dict[Annotated[str, Field(max_length=200)], Count], Field(max_length=256)]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Round:
 
     Attributes:
         round: 0, 1, ...
-        n_labelled: labels trained on: all that were bought before.
+        n_labelled: all rows that were bought before, at the cost of a label each; trained on, but for those rejected.
         accuracy, balanced_accuracy, macro_f1, nll, ece: on the clean test set, see `hetal.evaluate`.
         train_accuracy: online accuracy of the last epoch before any fine-tuning.
         epochs, steps, restarts: of training, fine-tuning included.
@@ -53,6 +58,10 @@ class Round:
         clean_share: share of clean rows among the rows bought.
         n_distinct: distinct images among the rows bought.
         bought_per_class: number of rows bought with each label.
+        right_share: share of rows among those bought whose label is the right one.
+        n_rejected: rows bought that are of no class of the task, and gave no label.
+        bought_per_kind: number of rows bought that are "clean", and of each noise by name.
+        bought_per_region: number of rows bought in each region of the noise; null where it has none.
         seconds: wall time by phase.
         peak_memory_mb: peak memory of the round in MiB, see `hetal.machine.memory`; null if not known.
         queries_digest: of all rows bought up to and including this round, see `hetal.record.seal.queries_digests`.
@@ -85,6 +94,10 @@ class Round:
     n_pseudo_noisy: Count | None = None
     pseudo_accuracy_clean: Share | None = None
     pseudo_accuracy_noisy: Share | None = None
+    right_share: Share | None = None
+    n_rejected: Count | None = None
+    bought_per_kind: PerKind | None = None
+    bought_per_region: PerClass | None = None
     queries_digest: str = ""
     digest: str = ""
 
@@ -167,6 +180,7 @@ class Provenance:
         files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
         sees: what its choices of rows saw besides the pool, see `hetal.experiment.Setup`: hidden labels, test inputs.
         classes: names of the classes, in order; empty where they are numbers only.
+        pool: what the pool holds, see `hetal.experiment.Setup.pool_content`.
     """
 
     id: str
@@ -179,3 +193,4 @@ class Provenance:
     files: dict[str, str]
     sees: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    pool: dict[str, Any] = field(default_factory=dict)

@@ -137,6 +137,7 @@ class Record(History):
         budget: Budget | None = None,
         sees: Sequence[str] = (),
         classes: Sequence[str] = (),
+        pool: Mapping[str, Any] | None = None,
     ) -> Iterator[Record]:
         """Lock the record for writing inside a `with` block, check that this run may continue it, and start a session.
 
@@ -150,6 +151,7 @@ class Record(History):
             budget: of the run.
             sees: `Setup.sees` of the run.
             classes: names of the classes, if they have any.
+            pool: `Setup.pool_content` of the run.
 
         Raises:
             RecordLocked: another process holds the record.
@@ -170,7 +172,7 @@ class Record(History):
             if budget is None or self.finished(budget) is None:
                 if budget is not None:
                     self.cut(budget.n_shared(self.rounds))
-                self._begin(device, data, made, sees, classes)
+                self._begin(device, data, made, sees, classes, pool or {})
             yield self
 
     def wait(self, check: Callable[[], None]) -> None:
@@ -316,6 +318,7 @@ class Record(History):
         versions: dict[str, str],
         sees: Sequence[str],
         classes: Sequence[str],
+        pool: Mapping[str, Any],
     ) -> None:
         about = self._about or Provenance(
             id=uuid.uuid4().hex[:8],
@@ -328,6 +331,7 @@ class Record(History):
             files=data_files(self.config),
             sees=list(sees),
             classes=list(classes),
+            pool=dict(pool),
         )
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:

@@ -144,9 +144,11 @@ def _translate_params(config: DictConfig) -> None:
     }
     swept = {}
     for name, values in params.items():
-        key, _, value = as_options([f"{name}={values}"])[0].partition("=")
+        first, *others = as_options([f"{name}={values}"])
+        key, _, value = first.partition("=")
         if name != GROUP or typed.isdisjoint({GROUP, FACTOR}):
             swept[key] = values if key == name else value
+        swept |= {word.partition("=")[0]: word.partition("=")[2] for word in others}
     if swept != params:
         with read_write(config), open_dict(config):
             config.hydra.sweeper.params = swept

@@ -4,18 +4,23 @@
   and null chooses the option `none` where there is one.
 - A setting that has moved is known by its old name: `train.lr` is `optimizer.lr`.
 - A number for `mult` sets its factor, see `hetal.sweep.mult`.
+- The noise settings that `noise.of=[symmetric,blank]` names are added to `noise.parts`; their own settings are typed
+  without that: `noise.symmetric.rate=0.2`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Collection, Sequence
+from functools import cache, partial
 
 from hetal.machine.installation import CONF
 from hetal.sweep import mult
 
 MOVED = {"train.lr": "optimizer.lr"}
+
+# Begins the override that adds a part of a noise.
+PART = "noise@noise.parts."
 
 
 def as_options(overrides: Sequence[str]) -> list[str]:
@@ -27,7 +32,24 @@ def as_options(overrides: Sequence[str]) -> list[str]:
     Raises:
         BadInput: a sweep over `mult` mixes numbers with options that hetal does not have.
     """
-    return mult.as_options([_translated(word) for word in overrides])
+    return mult.as_options(_with_parts_of_noise([_translated(word) for word in overrides]))
+
+
+def _with_parts_of_noise(words: Sequence[str]) -> list[str]:
+    """Return overrides with the options that `noise.of` names, and their settings, as parts of the noise."""
+    lists = [word for word in words if re.match(r"\+{0,2}noise\.of=", word)]
+    chosen = [word for word in words if word.startswith("noise=")]
+    if not lists or (chosen and "mixed" not in chosen[-1]):
+        return [*words]
+    names = dict.fromkeys(name for word in lists for name in re.findall(r"[\w.-]+", word.partition("=")[2]))
+    names.pop("choice", None)
+    translated = [re.sub(r"^(\+{0,2})noise\.(\w+)\.", partial(_part, names), word) for word in words]
+    parts = [word for name in names if (word := f"+{PART}{name}={name}") not in words]
+    return [*translated, *parts]
+
+
+def _part(names: Collection[str], match: re.Match[str]) -> str:
+    return f"{match[1]}noise.parts.{match[2]}." if match[2] in names else match[0]
 
 
 @cache

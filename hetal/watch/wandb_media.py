@@ -15,7 +15,7 @@ from torch import Tensor
 from hetal.errors import BadInput
 from hetal.record.measures import OF_A_ROUND, shown_in
 from hetal.record.reader import read_contents
-from hetal.record.schema import Purchase, Round
+from hetal.record.schema import REJECT, Purchase, Round
 from hetal.record.writer import Record
 
 # Config groups shown by the name of the chosen option, groups whose single values are shown too, and plain settings.
@@ -121,7 +121,8 @@ def sample(purchase: Purchase, images_M: Tensor, n: int) -> list[tuple[Image.Ima
         pixels, purchase.labels[at].tolist(), purchase.is_noisy[at].tolist(), strict=True
     ):
         picture = ImageOps.expand(Image.fromarray(inner.numpy()), FRAME, NOISY if noisy else CLEAN)
-        pictures.append((picture, f"label {label}, {'noisy' if noisy else 'clean'}"))
+        answer = "rejected" if label == REJECT else f"label {label}"
+        pictures.append((picture, f"{answer}, {'noisy' if noisy else 'clean'}"))
     return pictures
 
 

@@ -81,7 +81,7 @@ def count_rows(run: Run) -> Counts | None:
         rows = acquired_rows(run)
     except (OSError, BadInput):
         return None
-    queried = rows["round"] >= 0
+    queried = (rows["round"] >= 0) & (rows["labels"] >= 0)  # without those rejected
     labels, noisy = rows["labels"][queried], rows["is_noisy"][queried]
     if not len(labels):
         return None

@@ -41,9 +41,14 @@ def command_line(given: Sequence[str]) -> str:
 
 
 def kept(given: Sequence[str], *keep: str) -> list[str]:
-    """Return overrides without those in `HOW`, and without the seed unless `keep` names it."""
+    """Return overrides without those in `HOW`, those that follow from others, and the seed unless `keep` names it."""
     dropped = {*HOW, *({"seed"} - set(keep))}
-    return [o for o in given if o.split("=", 1)[0].lstrip("+") not in dropped]
+    names = [o.split("=", 1)[0].lstrip("+") for o in given]
+    return [
+        o
+        for o, name in zip(given, names, strict=True)
+        if name not in dropped and not name.startswith("noise@noise.parts.")
+    ]
 
 
 def _quoted(value: str) -> str:

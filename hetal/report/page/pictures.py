@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from hetal.record.schema import REJECT
 from hetal.report.analyse.pictures import Images, Pictures
 from hetal.report.load.acquired import Array
 
@@ -66,7 +67,7 @@ def shown(pictures: Pictures, plane: Path | None) -> Shown:
 
 def _named(rows: Images) -> list[str]:
     """Return the labels by name, or number where there is none."""
-    names = dict(enumerate(rows.classes))
+    names = {**dict(enumerate(rows.classes)), REJECT: "rejected"}
     return [names.get(label, str(label)) for label in rows.labels.tolist()]
 
 

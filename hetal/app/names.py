@@ -1,0 +1,43 @@
+"""Names of data sets and noise in titles, groups and reports, from the settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def data_name(config: Mapping[str, Any], option: str) -> str:
+    """Return the name of a data set: `data.name`, else that of its file or folder, else the option of the group."""
+    data = config["data"]
+    path = data.get("path")
+    return str(data.get("name") or (Path(str(path)).stem if path else option))
+
+
+def noise_name(config: Mapping[str, Any], option: str) -> str:
+    """Return the name of a noise, without its factor: `noise.name`, else the option of the group."""
+    return str(config["noise"].get("name") or option)
+
+
+def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node of a noise that applies several with those parts only that it applies, and a name made of theirs.
+
+    Other nodes are returned as they are, and so is what is none of the allowed, which is refused later.
+    """
+    of, parts = node.get("of"), node.get("parts")
+    if not isinstance(of, list) or not isinstance(parts, Mapping):
+        return dict(node)
+    chosen = {name: parts[name] for name in of if isinstance(name, str) and name in parts}
+    if not all(isinstance(part, Mapping) for part in chosen.values()):
+        return dict(node)
+    made_up = " + ".join(_name_of_part(part, name) for name, part in chosen.items())
+    own = {
+        name: {key: value for key, value in part.items() if key != "name"} for name, part in chosen.items()
+    }
+    return {**node, "name": node.get("name") or made_up, "parts": own}
+
+
+def _name_of_part(part: Mapping[str, Any], name: str) -> str:
+    factor = part.get("factor")
+    is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+    return str(part.get("name") or name) + (f" x{factor:g}" if is_number else "")

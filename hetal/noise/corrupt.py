@@ -1,0 +1,197 @@
+"""Application of noise settings to a training set, one after another, with what each did to every row.
+
+Each is called with the rows that are still clean, so every row is the noise of at most one of them. Rows that one adds
+under right labels are clean, and the next may corrupt them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hetal.errors import BadInput, make_part
+from hetal.machine.scratch import at_once, gathered, stacked
+from hetal.noise.pool import NO_LABEL, NO_REGION, NoisyPool, Parts
+from hetal.record.schema import REJECT
+from hetal.rng import stream
+from hetal.task import Examples, new_numbers
+
+#: A noise setting: called with the training set, the number of classes and a generator.
+Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
+
+# The modules of noise that alone draw from the generator of all noise, as in the records of hetal 0.1.
+FIRST = tuple(f"hetal.noise.{name}" for name in ("blank", "class_", "clean", "copies", "diverse"))
+
+
+class Named(NamedTuple):
+    """A noise setting, the name of what it makes noisy, and its generator."""
+
+    name: str
+    noise: Corrupt
+    rng: torch.Generator
+
+
+def corrupt(noise: Corrupt, train: Examples, n_classes: int, seed: int) -> NoisyPool:
+    """Return a training set corrupted by a noise setting.
+
+    Args:
+        noise: the setting; hetal's own or the user's.
+        train: n clean examples.
+        n_classes: number of classes.
+        seed: of the run.
+
+    Returns:
+        A pool with `true_N` (int32) and `parts`. If it has classes `outside`, labels are in 0..C'-1 for the C' others.
+
+    Raises:
+        BadInput: the setting fails, or what it returns is no pool; names `noise` and what is wrong.
+    """
+    rng = stream(seed, "noise")
+    name, module = _names(noise)
+    if module not in FIRST and module != "hetal.noise.mixed":
+        rng = stream_of(rng, name)
+    return one_by_one([Named(name, noise, rng)], train, n_classes)
+
+
+def stream_of(rng: torch.Generator, name: str) -> torch.Generator:
+    """Return the generator of the noise of a name, which depends on the seed of `rng` and the name alone."""
+    return stream(rng.initial_seed(), f"noise {name}")
+
+
+def one_by_one(settings: Sequence[Named], train: Examples, n_classes: int) -> NoisyPool:
+    """Return a training set corrupted by several noise settings, in order; see `corrupt`.
+
+    Args:
+        settings: at least one.
+        train: n clean examples.
+        n_classes: number of classes.
+
+    Raises:
+        BadInput: as `corrupt`; or one leaves no clean row to the next.
+    """
+    pool = _call(settings[0], train, n_classes)
+    for setting in settings[1:]:
+        pool = _next(setting, pool, train, n_classes - len(pool.outside))
+    return pool
+
+
+def _call(setting: Named, train: Examples, n_classes: int) -> NoisyPool:
+    """Return the checked pool of one noise setting, with right labels, parts, and labels of the task only."""
+    name, noise, rng = setting
+    pool = make_part("noise", noise, NoisyPool, train, n_classes, rng)
+    pool.check(n_classes)
+    pool.check_images(train)
+    if pool.parts is not None:  # of several settings
+        return pool
+    source = pool.source_N
+    true_N = pool.true_N
+    if true_N is None:
+        known = train.labels[source.clamp(max=len(train) - 1)]
+        true_N = torch.where(source < len(train), known, NO_LABEL)
+    is_made = pool.is_noisy_N if pool.is_drawn_N is None else pool.is_noisy_N | pool.is_drawn_N
+    parts = Parts(
+        names=("clean", name),
+        draws=(None, pool.draw),
+        number_N=is_made.to(torch.uint8),
+        row_N=torch.arange(len(pool), dtype=torch.int32),
+    )
+    pool = replace(pool, true_N=true_N.to(torch.int32), draw=None, is_drawn_N=None, parts=parts)
+    return without_classes(pool, pool.outside, n_classes) if pool.outside else pool
+
+
+def without_classes(pool: NoisyPool, outside: Sequence[int], n_classes: int) -> NoisyPool:
+    """Return the pool with its labels numbered as if there were no classes `outside`; their rows have no true label.
+
+    Raises:
+        BadInput: fewer than two classes are left, or a row sells a label that is outside.
+    """
+    number_C = new_numbers(outside, n_classes)
+    assert pool.true_N is not None
+    labels_N = torch.where(pool.labels_N == REJECT, REJECT, number_C[pool.labels_N])
+    if bool(((labels_N == REJECT) & (pool.labels_N != REJECT)).any()):
+        raise BadInput("noise: a row sells a label of a class that is outside the task")
+    true = pool.true_N.long()
+    true_N = torch.where(true == NO_LABEL, NO_LABEL, number_C[true]).to(torch.int32)
+    return replace(pool, labels_N=labels_N, true_N=true_N)
+
+
+def _next(setting: Named, pool: NoisyPool, train: Examples, n_classes: int) -> NoisyPool:
+    """Apply one more noise setting to the clean rows of a pool that was made from `train`."""
+    assert pool.true_N is not None
+    assert pool.parts is not None
+    is_clean = ~pool.is_noisy_N
+    clean, kept = torch.nonzero(is_clean).flatten(), torch.nonzero(pool.is_noisy_N).flatten()
+    if len(clean) == 0:
+        raise BadInput(f"noise.of: {pool.parts.names[-1]} leaves no clean row to {setting.name}")
+    n, shown = len(clean), pool.source_N[clean]
+    columns = {}
+    # Images that were added have none, and those of a task with other classes have other labels.
+    if int(shown.max()) < len(train) and not pool.outside:
+        columns = {key: gathered(column, shown) for key, column in train.columns.items()}
+    is_whole = n == len(pool.images_M) and torch.equal(shown, torch.arange(n))
+    images = pool.images_M if is_whole else gathered(pool.images_M, shown)
+    made = _call(setting, Examples(images, pool.true_N[clean].long(), columns), n_classes)
+    assert made.true_N is not None
+    assert made.parts is not None
+    if made.outside:
+        raise BadInput(f"noise.of: {setting.name} takes classes out of the task, so it must come first")
+    if pool.region_N is not None and made.region_N is not None:
+        raise BadInput(f"noise.of: {setting.name} is the second setting with regions; there can be one")
+    is_old, row = made.source_N < n, made.source_N.clamp(max=n - 1)
+    added = made.images_M[n:]
+    images_M = pool.images_M
+    if len(added):
+        halves = [*images_M.split(at_once(images_M)), *added.split(at_once(added))]
+        images_M = stacked(halves, len(images_M) + len(added))
+    region_N = None
+    if pool.region_N is not None:
+        own = torch.where(is_old, pool.region_N[clean][row], NO_REGION)
+        region_N = torch.cat([pool.region_N[kept], own])
+    elif made.region_N is not None:
+        region_N = torch.cat([torch.full((len(kept),), NO_REGION, dtype=made.region_N.dtype), made.region_N])
+    return replace(
+        pool,
+        images_M=images_M,
+        source_N=torch.cat(
+            [pool.source_N[kept], torch.where(is_old, shown[row], made.source_N - n + len(pool.images_M))]
+        ),
+        labels_N=torch.cat([pool.labels_N[kept], made.labels_N]),
+        is_noisy_N=torch.cat([pool.is_noisy_N[kept], made.is_noisy_N]),
+        true_N=torch.cat([pool.true_N[kept], made.true_N]),
+        region_N=region_N,
+        parts=_joined(pool.parts, made.parts, kept, clean),
+    )
+
+
+def _joined(before: Parts, made: Parts, kept: Tensor, clean: Tensor) -> Parts:
+    """Return the parts of the rows `kept` and of those that one more setting has made of the rows `clean`."""
+    number = len(before.names)
+    if number > torch.iinfo(torch.uint8).max:
+        raise BadInput(
+            f"noise.of: holds {number} settings; at most {torch.iinfo(torch.uint8).max} are allowed"
+        )
+    overlap = before.overlap
+    if drew := [int(i) for i in before.number_N[clean].unique() if i]:
+        overlap = (before.names[drew[0]], made.names[1])
+    return Parts(
+        names=(*before.names, made.names[1]),
+        draws=(*before.draws, made.draws[1]),
+        number_N=torch.cat([before.number_N[kept], made.number_N * number]),
+        row_N=torch.cat([before.row_N[kept], made.row_N]),
+        overlap=overlap,
+    )
+
+
+def _names(noise: Corrupt) -> tuple[str, str]:
+    """Return the name of a noise setting, which is that of its module, and the whole name of the module."""
+    function = noise
+    while isinstance(function, functools.partial):
+        function = function.func
+    module = getattr(function, "__module__", None) or "noise"
+    name = getattr(function, "__name__", "noise") if module == "__main__" else module.rpartition(".")[2]
+    return name.strip("_"), module
