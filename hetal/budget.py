@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hetal.errors import BadInput
-from hetal.record.schema import Round
+from hetal.record.schema import OF_A_PURCHASE, Round
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,8 @@ class Budget:
         if n == len(rounds) or not rounds[n].n_asked:
             return None
         if self.n_to_ask(shared) == 0:
-            last = dataclasses.replace(
-                rounds[n], n_asked=0, n_bought=0, clean_share=None, n_distinct=None, bought_per_class=None
-            )
+            nothing: dict[str, Any] = dict.fromkeys(OF_A_PURCHASE)
+            last = dataclasses.replace(rounds[n], n_asked=0, n_bought=0, **nothing)
             return [*shared, last]
         if rounds[-1].n_labelled < self.n_end:
             return None

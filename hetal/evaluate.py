@@ -10,18 +10,23 @@ from torch import Tensor
 
 from hetal.experiment import Setup
 from hetal.machine.memory import peak_mb
-from hetal.pool import Oracle, is_right, per_kind
+from hetal.pool import Oracle, asked_again, is_right, per_kind
 from hetal.record.schema import REJECT, Purchase, Round
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabels
 from hetal.train.fit import Fit
 
 
-def buy(setup: Setup, ids: Tensor) -> Purchase:
-    """Buy the labels of `ids` (n,) from the oracle, with their noise flags for the record; all on the CPU."""
-    ids = ids.cpu()
-    source = setup.pool.source_N[ids.to(setup.pool.device)].cpu()
-    return Purchase(ids, setup.oracle.label(ids), source, setup.oracle.is_noisy(ids))
+def buy(setup: Setup, ids: Tensor, t: int) -> Purchase:
+    """Buy the labels of `ids` (n,) from the oracle in round `t`, with noise flags for the record; all on the CPU."""
+    ids, source_N = ids.cpu(), setup.pool.source_N.cpu()
+    is_asked_M = torch.zeros(len(setup.pool.images_M), dtype=torch.bool)
+    is_asked_M[source_N[setup.pool.bought_ids().cpu()]] = True
+    source = source_N[ids]
+    labels, is_noisy = setup.oracle.answer(
+        ids, asked_again(source, is_asked_M), stream(setup.seed, "oracle", t)
+    )
+    return Purchase(ids, labels, source, is_noisy)
 
 
 def test(t: int, setup: Setup, fit: Fit) -> dict[str, float]:
@@ -66,7 +71,7 @@ def measure(
     region, n_regions = setup.oracle.region(purchase.ids), setup.oracle.n_regions
     return Round(
         round=t,
-        n_labelled=len(setup.pool.bought_ids()),
+        n_labelled=setup.pool.n_asked,
         **metrics,
         train_accuracy=fit.accuracy,
         epochs=fit.epochs,
@@ -79,12 +84,13 @@ def measure(
         clean_share=1 - float(purchase.is_noisy.double().mean()) if n_bought else None,
         n_distinct=len(purchase.source.unique()) if n_bought else None,
         bought_per_class=per_class if n_bought else None,
-        right_share=_share(is_right(setup.oracle, purchase.ids)),
+        right_share=_share(is_right(purchase.labels, setup.oracle.true(purchase.ids))),
         n_rejected=n_bought - len(labels) if n_bought else None,
         bought_per_kind=per_kind(setup.oracle, purchase.ids) if n_bought else None,
         bought_per_region=torch.bincount(region[region >= 0], minlength=n_regions).tolist()
         if n_bought and n_regions
         else None,
+        cost=setup.oracle.cost(purchase.ids) if n_bought else None,
         seconds={
             "train": round(seconds["train"], 4),
             "score": round(score_seconds, 4),

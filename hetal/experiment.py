@@ -22,7 +22,7 @@ from hetal.guard.training import check_training
 from hetal.machine.process import unchanged
 from hetal.noise import Corrupt, NoisyPool, corrupt
 from hetal.noise.pool import shuffled
-from hetal.pool import Oracle, Pool, is_right, per_kind
+from hetal.pool import PERSISTENT, Answers, Oracle, Pool, is_right, per_kind
 from hetal.record.schema import REJECT
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
@@ -67,6 +67,7 @@ class Experiment:
     schedule: MakeSchedule | None = None
     finetune: PseudoLabel | None = None
     start: QueryStrategy = field(default_factory=Random)
+    oracle: Answers = PERSISTENT
     name: str = ""
 
     def prepare(self, device: torch.device) -> Setup:
@@ -93,13 +94,22 @@ class Experiment:
             learner = self.learner(task, device)
             network = learner.new_network()
             self._check(network, learner, name)
-        pool, oracle = Pool(noisy.images_M.to(device), noisy.source_N), Oracle(noisy)
+        features = noisy.features_M if noisy.features_M is None else noisy.features_M.to(device)
+        pool = Pool(noisy.images_M.to(device), noisy.source_N, self.oracle.relabel, features)
+        oracle = Oracle(noisy, self.oracle)
         for strategy in (self.start, self.alg):
             if isinstance(strategy, Bound):
                 strategy.see(*oracle.everything())
         targets = task.test.images if self.start.reads_targets else None
         standardise = learner.prepare(network)
-        given = Fitted(None, pool.images_M, standardise, learner.score_batch_size, targets=targets)
+        given = Fitted(
+            None,
+            pool.images_M,
+            standardise,
+            learner.score_batch_size,
+            targets=targets,
+            given_M=pool.given_M,
+        )
         start_ids = acquire(
             self.start,
             given,
@@ -222,7 +232,7 @@ class Setup:
         content: dict[str, Any] = {
             "rows": len(ids),
             "images": len(self.pool.images_M),
-            "right": int(is_right(oracle, ids).sum()),
+            "right": int(is_right(labels, oracle.true(ids)).sum()),
             "rejected": int((labels == REJECT).sum()),
             "kinds": per_kind(oracle, ids),
         }
@@ -270,6 +280,9 @@ def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> t
         noisy = corrupt(noise, task.train, task.n_classes, seed)
     if changed := before.changed(test):
         raise BadInput(f"noise: it changed the test set's {changed[0]}, which is never corrupted")
+    if "features" in task.train.columns and noisy.features_M is None:
+        unused = "features_train is left out: the noise adds images, of which it says nothing"
+        task = dataclasses.replace(task, notes=(*task.notes, unused))
     return (task.without(noisy.outside) if noisy.outside else task), noisy
 
 

@@ -14,6 +14,7 @@ from hetal.machine.clock import Clock
 from hetal.machine.memory import reset_peak
 from hetal.record.history import History
 from hetal.record.purchases import check_purchases
+from hetal.record.schema import START
 from hetal.rng import stream
 from hetal.watch.watcher import Watchers
 
@@ -35,7 +36,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
     pool, oracle, budget, learner, seed = setup.pool, setup.oracle, setup.budget, setup.learner, setup.seed
     watchers = watchers or Watchers()
     strategy = CheckedStrategy(setup.strategy, f"alg={setup.name}")
-    history.start(buy(setup, setup.start_ids))
+    history.start(buy(setup, setup.start_ids, START))
     check_purchases(
         history.purchases, oracle, pool.source_N, setup.start_ids, history.source, setup.start_is_random
     )
@@ -66,7 +67,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
             if n:
                 with clock("query"), watchers.query():
                     ids = strategy.query(fit.fitted, pool, n, seed, t)
-        purchase, state, weights = buy(setup, ids), strategy.state(), learner.hand_on(fit)
+        purchase, state, weights = buy(setup, ids, t), strategy.state(), learner.hand_on(fit)
         row = measure(t, setup, fit, metrics, n, purchase, clock.seconds)
         watchers.purchase(purchase, fit)
         history.append(row, purchase, state, weights)

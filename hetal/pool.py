@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from hetal.errors import BadInput
 from hetal.noise import NoisyPool
 from hetal.noise.pool import NO_LABEL, NO_REGION
 from hetal.record.schema import REJECT
 
 # Of a row in the pool's column of bought labels.
 NOT_BOUGHT = -2
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How the oracle answers when it is asked again.
+
+    Attributes:
+        fresh: whether the label of an image that was asked before, of this row or another that shows it, is drawn anew
+            from the noise; else a row's label is always the same.
+        relabel: whether a strategy may ask again for a row that it has bought, at the cost of a label.
+    """
+
+    fresh: bool
+    relabel: bool
+
+
+#: Every row has one label, and is asked once.
+PERSISTENT = Answers(fresh=False, relabel=False)
 
 
 class Candidates(NamedTuple):
@@ -35,12 +55,27 @@ class Pool:
     Args:
         images_M: (M, C, H, W) or (M, D) distinct images, on the device to compute on.
         source_N: (N,) int64, the image that each row shows.
+        may_relabel: whether rows may be bought again.
+        given_M: (M, D) features of the images that the data bring along; None where they bring none.
+
+    Attributes:
+        n_asked: labels paid for so far, those of rows bought again and of rejected ones included.
     """
 
-    def __init__(self, images_M: Tensor, source_N: Tensor) -> None:
+    def __init__(
+        self,
+        images_M: Tensor,
+        source_N: Tensor,
+        may_relabel: bool = False,
+        given_M: Tensor | None = None,
+    ) -> None:
         self.images_M = images_M
         self.source_N = source_N.to(images_M.device)
+        self.may_relabel = may_relabel
+        self.given_M = given_M
+        self.n_asked = 0
         self._labels_N = torch.full_like(self.source_N, NOT_BOUGHT)
+        self._answers: list[tuple[Tensor, Tensor]] = []  # of rows that were bought again, all of them
 
     def __len__(self) -> int:
         return len(self.source_N)
@@ -52,10 +87,12 @@ class Pool:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors of the pool, by names for messages."""
+        given = {} if self.given_M is None else {"pool.given_M": self.given_M}
         return {
             "pool.images_M": self.images_M,
             "pool.source_N": self.source_N,
             "the labels bought": self._labels_N,
+            **given,
         }
 
     def bought_ids(self) -> Tensor:
@@ -77,6 +114,8 @@ class Pool:
     def labels(self, ids: Tensor) -> Tensor:
         """Return the bought labels of `ids`: (len(ids),) int64.
 
+        Of a row that was bought several times, it is the most frequent answer, and of equally frequent ones the latest.
+
         Raises:
             ValueError: a row of `ids` has no label: it has not been bought, or was rejected.
         """
@@ -85,11 +124,23 @@ class Pool:
             raise ValueError("asked for the label of a row that was never bought, or was rejected")
         return labels
 
+    def answers(self, ids: Tensor, n_classes: int) -> Tensor:
+        """Return how often each label was bought for `ids`: (len(ids), n_classes) int64."""
+        ids = ids.to(self.device)
+        place_N = torch.full_like(self.source_N, -1)
+        place_N[ids] = torch.arange(len(ids), device=self.device)
+        counts = torch.zeros(len(ids), n_classes, dtype=torch.int64, device=self.device)
+        for rows, labels in self._answers:
+            at, is_label = place_N[rows], labels >= 0
+            at, labels = at[is_label & (at >= 0)], labels[is_label & (at >= 0)]
+            counts.index_put_((at, labels), torch.ones_like(at), accumulate=True)
+        return counts[place_N[ids]]
+
     def reveal(self, ids: Tensor, labels: Tensor) -> None:
         """Add bought labels.
 
         Args:
-            ids: (n,) int64 distinct ids that were not bought before.
+            ids: (n,) int64 distinct ids, not bought before unless rows may be relabelled.
             labels: (n,) int64, their labels, or `hetal.record.schema.REJECT`.
 
         Raises:
@@ -98,9 +149,22 @@ class Pool:
         ids, labels = ids.to(self.device), labels.to(self.device)
         if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < len(self)):
             raise ValueError(f"ids must be in 0..{len(self) - 1}")
-        if len(ids.unique()) < len(ids) or bool((self._labels_N[ids] != NOT_BOUGHT).any()):
+        is_again = self._labels_N[ids] != NOT_BOUGHT
+        if len(ids.unique()) < len(ids) or (bool(is_again.any()) and not self.may_relabel):
             raise ValueError("a row was bought twice")
+        self.n_asked += len(ids)
         self._labels_N[ids] = labels
+        if self.may_relabel:
+            self._answers.append((ids, labels))
+            self._settle(ids[is_again & (labels != REJECT)], labels[is_again & (labels != REJECT)])
+
+    def _settle(self, ids: Tensor, latest: Tensor) -> None:
+        """Set the labels of rows that were bought several times, see `labels`."""
+        if len(ids):
+            counts = self.answers(ids, int(max(labels.max() for _, labels in self._answers)) + 1)
+            at = torch.arange(len(ids), device=self.device)
+            is_latest = counts[at, latest] == counts.amax(1)
+            self._labels_N[ids] = torch.where(is_latest, latest, counts.argmax(1))
 
     def distinct(self) -> Candidates:
         """Return the distinct images of all unlabelled rows, in order of their lowest row id.
@@ -155,14 +219,36 @@ class Oracle:
 
     Args:
         noisy: the corrupted pool.
+        answers: how it answers when it is asked again.
+
+    Raises:
+        BadInput: labels are to be drawn anew, and the noise does not say how.
     """
 
-    def __init__(self, noisy: NoisyPool) -> None:
+    def __init__(self, noisy: NoisyPool, answers: Answers = PERSISTENT) -> None:
+        self.answers = answers
+        self._cost_M = noisy.cost_M
+        self._source_N = noisy.source_N
         self._labels_N = noisy.labels_N.cpu()
         self._is_noisy_N = noisy.is_noisy_N.cpu()
         self._true_N = noisy.true_N
         self._region_N = noisy.region_N
         self._parts = noisy.parts
+        if answers.fresh:
+            self._check_draws()
+
+    def _check_draws(self) -> None:
+        parts = self._parts
+        if parts is None or parts.overlap:
+            both = "" if parts is None else f" {' and '.join(parts.overlap)} together do"
+            raise BadInput(
+                f"oracle=fresh: the noise{both} not say how labels are drawn anew; oracle=persistent"
+            )
+        for number, (name, draw) in enumerate(zip(parts.names, parts.draws, strict=True)):
+            if draw is None and bool(((parts.number_N == number) & self._is_noisy_N).any()):
+                raise BadInput(
+                    f"oracle=fresh: the noise {name} does not say how labels are drawn anew; oracle=persistent"
+                )
 
     @property
     def clean_share(self) -> float:
@@ -187,6 +273,33 @@ class Oracle:
         """Return the hidden labels of ids (n,): (n,) int64 on the CPU; `REJECT` where a row is of no class."""
         return self._labels_N[ids.cpu()]
 
+    def answer(self, ids: Tensor, is_again: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return what a query of ids (n,) buys: labels (n,) int64 and noise flags (n,) bool, on the CPU.
+
+        Where a label is drawn anew that need not have been noise, it is noise if it is not the right one.
+
+        Args:
+            ids: rows.
+            is_again: (n,) bool, rows whose image was asked before.
+            rng: draws what is drawn anew.
+        """
+        ids = ids.cpu()
+        labels, is_noisy = self.label(ids), self.is_noisy(ids)
+        if self.answers.fresh and self._parts is not None:
+            number_n = self._parts.number_N[ids] * is_again
+            for number, draw in enumerate(self._parts.draws):
+                at = torch.nonzero(number_n == number).flatten()
+                if draw is None or len(at) == 0:
+                    continue
+                labels[at] = draw(self._parts.row_N[ids[at]].long(), rng)
+                if not bool(self._is_noisy_N[self._parts.number_N == number].all()):
+                    is_noisy[at] = labels[at] != self.true(ids[at])
+        return labels, is_noisy
+
+    def cost(self, ids: Tensor) -> float | None:
+        """Return what a query of ids (n,) costs; None where the data do not say what a label costs."""
+        return None if self._cost_M is None else float(self._cost_M[self._source_N[ids.cpu()]].double().sum())
+
     def is_noisy(self, ids: Tensor) -> Tensor:
         """Return the noise flags of ids (n,), for the record only: (n,) bool on the CPU."""
         return self._is_noisy_N[ids.cpu()]
@@ -210,10 +323,22 @@ class Oracle:
         return torch.full_like(ids, NO_REGION) if self._region_N is None else self._region_N[ids].long()
 
 
-def is_right(oracle: Oracle, ids: Tensor) -> Tensor:
-    """Return whether rows sell the right label, (n,) bool on the CPU; those without one, or rejected, do not."""
-    labels = oracle.label(ids)
-    return (labels == oracle.true(ids)) & (labels != REJECT)
+def is_right(labels: Tensor, true: Tensor) -> Tensor:
+    """Return whether labels (n,) are the right ones (n,); those of rows without one, and rejections, are not."""
+    return (labels == true) & (labels != REJECT)
+
+
+def asked_again(source: Tensor, is_asked_M: Tensor) -> Tensor:
+    """Return (n,) bool: whether each image was asked before, in earlier queries or earlier in this one.
+
+    Args:
+        source: (n,) int64, the images of the rows that are asked, in order.
+        is_asked_M: (M,) bool, images asked in earlier queries.
+    """
+    order = source.argsort(stable=True)
+    repeats = torch.zeros_like(source, dtype=torch.bool)
+    repeats[order[1:]] = source[order[1:]] == source[order[:-1]]
+    return repeats | is_asked_M[source]
 
 
 def per_kind(oracle: Oracle, ids: Tensor) -> dict[str, int]:

@@ -22,7 +22,7 @@ class Examples:
         labels: (n,) int64 in 0..n_classes-1.
         columns: by name, of n rows each: labels by other people such as "human_worst", (n,) int64 in 0..n_classes-1;
             "votes", (n, n_classes) float32, how many people gave each label; "features", (n, D) float16 or float32, by
-            an encoder.
+            an encoder; "cost", (n,) float32, what a label costs.
     """
 
     images: Tensor

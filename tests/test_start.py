@@ -190,7 +190,7 @@ def test_a_computed_start_set_on_record_is_kept_whatever_this_machine_would_choo
 
     setup = prepared(start=KMeans("given", 50))
     assert not setup.start_is_random
-    recorded = [buy(setup, torch.arange(6))]
+    recorded = [buy(setup, torch.arange(6), 0)]
     check = (recorded, setup.oracle, setup.pool.source_N)
     check_purchases(*check, setup.start_ids, "x", same_start=False)
     for ids, same in ((setup.start_ids, True), (setup.start_ids[:5], False)):

@@ -29,6 +29,7 @@ from hetal.errors import CONTROL, BadInput, describe_error
 from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
 from hetal.models.ensemble import MOST_MEMBERS, ensemble_of
+from hetal.pool import Answers
 from hetal.record.settings import PLAIN
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabel
@@ -53,6 +54,7 @@ class Group:
 GROUPS = {
     "data": Group(called=Call(names=("rng",))),
     "noise": Group(called=Call(positions=3)),
+    "oracle": Group(makes=Answers),
     "model": Group(called=Call(positions=2)),
     "optimizer": Group(called=Call(positions=1)),
     "schedule": Group(called=Call(positions=1), optional=True),

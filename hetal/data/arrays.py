@@ -2,8 +2,8 @@
 
 Images are (n, C, H, W), or (n, H, W) with one channel, or (n, H, W, C) where `layout` says so; vectors are (n, D). They
 are uint8, or floats of any width; these become float32, but for vectors of float16, which stay as they are. Labels are
-of any type that `hetal.data.labels` maps to classes. Three kinds of other arrays are kept as columns of the training
-set: labels by other people, whose names begin with human_; votes_train; and features_train. The rest is ignored.
+of any type that `hetal.data.labels` maps to classes. Other arrays are kept as columns of the training set: labels by
+other people, whose names begin with human_; votes_train; features_train; and cost_train. The rest is ignored.
 """
 
 from __future__ import annotations
@@ -173,7 +173,21 @@ def _columns(source: Source, y_train: NDArray[Any], n_classes: int) -> tuple[dic
             if name == "votes":
                 array = _votes(array)
             columns[name] = _images(key, array, "NCHW", vectors_only=True)
+    if "cost_train" in source.names:
+        columns["cost"] = _cost(source.read("cost_train"), len(y_train))
     return columns, notes
+
+
+def _cost(array: NDArray[Any], n: int) -> Tensor:
+    """Return what the label of each row costs as float32."""
+    if array.shape != (n,) or array.dtype.kind not in "iuf":
+        raise BadInput(
+            f"cost_train is {array.dtype} of shape {array.shape}; it must be numbers of shape ({n},)"
+        )
+    cost = array.astype(np.float32)
+    if not (np.isfinite(cost).all() and (cost >= 0).all() and (cost <= 1e9).all()):
+        raise BadInput("cost_train must hold numbers in 0..1e9")
+    return torch.from_numpy(cost)
 
 
 def _votes(array: NDArray[Any]) -> NDArray[Any]:

@@ -196,7 +196,7 @@ def check_ids(ids: object, pool: Pool, n: int, may_stop: bool, who: str) -> Tens
     values, counts = ids.unique(return_counts=True)
     if len(repeated := values[counts > 1]):
         raise refuse(f"id {int(repeated[0])} more than once")
-    if len(bought := ids[torch.isin(ids, pool.bought_ids().cpu())]):
+    if not pool.may_relabel and len(bought := ids[torch.isin(ids, pool.bought_ids().cpu())]):
         raise refuse(f"id {int(bought[0])}, which is labelled already")
     return ids
 

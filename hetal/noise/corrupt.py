@@ -47,6 +47,8 @@ def corrupt(noise: Corrupt, train: Examples, n_classes: int, seed: int) -> Noisy
 
     Returns:
         A pool with `true_N` (int32) and `parts`. If it has classes `outside`, labels are in 0..C'-1 for the C' others.
+        Where `train` has a column "cost", so has the pool, images that were added costing the mean; where it has
+        "features", so has the pool, unless images were added.
 
     Raises:
         BadInput: the setting fails, or what it returns is no pool; names `noise` and what is wrong.
@@ -55,7 +57,12 @@ def corrupt(noise: Corrupt, train: Examples, n_classes: int, seed: int) -> Noisy
     name, module = _names(noise)
     if module not in FIRST and module != "hetal.noise.mixed":
         rng = stream_of(rng, name)
-    return one_by_one([Named(name, noise, rng)], train, n_classes)
+    pool = one_by_one([Named(name, noise, rng)], train, n_classes)
+    m, n = len(pool.images_M), len(train)
+    cost, features = (train.columns.get(name) for name in ("cost", "features"))
+    if cost is not None:
+        cost = torch.cat([cost, cost.mean().expand(m - n)])
+    return replace(pool, cost_M=cost, features_M=features if m == n else None)
 
 
 def stream_of(rng: torch.Generator, name: str) -> torch.Generator:

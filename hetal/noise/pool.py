@@ -65,7 +65,9 @@ class NoisyPool:
             are noisy.
         outside: classes that the task does not have, all their rows being rejected; labels are numbered without them
             once the noise has been applied.
-        parts: which noise made each row; filled in by `hetal.noise.corrupt`.
+        parts: which noise made each row; filled in by `hetal.noise.corrupt`, as are the next two.
+        cost_M: (M,) float32, what a label of each image costs, where the data say so.
+        features_M: (M, D), given features of each image, where the data bring some of all of them.
     """
 
     images_M: Tensor
@@ -78,6 +80,8 @@ class NoisyPool:
     is_drawn_N: Tensor | None = None
     outside: tuple[int, ...] = ()
     parts: Parts | None = None
+    cost_M: Tensor | None = None
+    features_M: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.source_N)
@@ -200,4 +204,6 @@ def shuffled(pool: NoisyPool, rng: torch.Generator) -> NoisyPool:
         true_N=None if pool.true_N is None else pool.true_N[order_N],
         region_N=None if pool.region_N is None else pool.region_N[order_N],
         parts=parts,
+        cost_M=None if pool.cost_M is None else pool.cost_M[order_M],
+        features_M=None if pool.features_M is None else gathered(pool.features_M, order_M),
     )

@@ -23,6 +23,12 @@ MEASURED = ("seconds", "peak_memory_mb", "digest")
 # The largest number of a record: floats represent integers exactly up to here.
 LARGEST = 2**53
 
+# Fields of a round on its purchase that are null where nothing was bought.
+OF_A_PURCHASE = (
+    "clean_share", "right_share", "n_distinct", "n_rejected", "bought_per_class", "bought_per_kind",
+    "bought_per_region", "cost",
+)  # fmt: skip
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
@@ -62,6 +68,7 @@ class Round:
         n_rejected: rows bought that are of no class of the task, and gave no label.
         bought_per_kind: number of rows bought that are "clean", and of each noise by name.
         bought_per_region: number of rows bought in each region of the noise; null where it has none.
+        cost: what the rows bought cost together, where the data say what a label costs.
         seconds: wall time by phase.
         peak_memory_mb: peak memory of the round in MiB, see `hetal.machine.memory`; null if not known.
         queries_digest: of all rows bought up to and including this round, see `hetal.record.seal.queries_digests`.
@@ -98,6 +105,7 @@ class Round:
     n_rejected: Count | None = None
     bought_per_kind: PerKind | None = None
     bought_per_region: PerClass | None = None
+    cost: Amount | None = None
     queries_digest: str = ""
     digest: str = ""
 

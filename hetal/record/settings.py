@@ -33,6 +33,7 @@ SETTINGS = (
     Setting("noise", None, "how the pool is corrupted", True),
     # Identified by noise.factor, which is computed from it.
     Setting("mult", None, "noisy rows per clean row: x1, x1.5, x2, x4, x8; or a number", False),
+    Setting("oracle", None, "what asking again for an image gives: persistent, fresh", True),
     Setting("model", None, "the network", True),
     Setting("optimizer", None, "how its weights are updated: adam, adamw, sgd, torch", True),
     Setting("schedule", None, "the learning rate over epochs", True),

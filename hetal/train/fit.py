@@ -337,4 +337,5 @@ class Fitting:
             tuned,
             targets=self._targets,
             attempt=self._restarts + 1,
+            given_M=self._pool.given_M,
         )

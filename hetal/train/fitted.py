@@ -93,6 +93,7 @@ class Fitted:
         targets: (T, *image_shape) images of the test set, as stored; None unless the strategy declared that it reads
             them.
         attempt: 1 for the first network of a round, one more after each restart of its training.
+        given_M: (M, ...) features that the data bring along beside the images; None where they bring none.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Fitted:
         tuned: Pair | None = None,
         targets: Tensor | None = None,
         attempt: int = 1,
+        given_M: Tensor | None = None,
     ) -> None:
         self.tuned = tuned
         self.attempt = attempt
@@ -113,6 +115,7 @@ class Fitted:
         self._snapshot = snapshot
         self._targets = targets
         self._images_M = images_M
+        self._given_M = given_M
         self._prepare = prepare
         self._batch_size = batch_size
 
@@ -219,7 +222,7 @@ class Fitted:
     @cached_property
     def given_MD(self) -> Tensor:
         """Features that the data bring along, of every distinct image, (M, D); see `hetal.train.given`."""
-        return given_features(self._images_M, self._prepare)
+        return given_features(self._images_M, self._prepare, self._given_M)
 
     @property
     def n_members(self) -> int:
