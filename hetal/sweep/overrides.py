@@ -14,6 +14,8 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cache, partial
 
+from omegaconf import OmegaConf
+
 from hetal.machine.installation import CONF
 from hetal.sweep import mult
 
@@ -39,13 +41,21 @@ def _with_parts_of_noise(words: Sequence[str]) -> list[str]:
     """Return overrides with the options that `noise.of` names, and their settings, as parts of the noise."""
     lists = [word for word in words if re.match(r"\+{0,2}noise\.of=", word)]
     chosen = [word for word in words if word.startswith("noise=")]
-    if not lists or (chosen and "mixed" not in chosen[-1]):
+    if ("mixed" not in chosen[-1]) if chosen else not lists:
         return [*words]
+    there = _parts_of_mixed()
     names = dict.fromkeys(name for word in lists for name in re.findall(r"[\w.-]+", word.partition("=")[2]))
     names.pop("choice", None)
-    translated = [re.sub(r"^(\+{0,2})noise\.(\w+)\.", partial(_part, names), word) for word in words]
-    parts = [word for name in names if (word := f"+{PART}{name}={name}") not in words]
-    return [*translated, *parts]
+    known = {*names, *there}
+    translated = [re.sub(r"^(\+{0,2})noise\.(\w+)\.", partial(_part, known), word) for word in words]
+    added = [f"+{PART}{name}={name}" for name in names if name not in there]
+    return [*translated, *(word for word in added if word not in words)]
+
+
+@cache
+def _parts_of_mixed() -> tuple[str, ...]:
+    """Return the names of the parts that `noise=mixed` has of itself."""
+    return tuple(name.partition("@")[0] for name in OmegaConf.load(CONF / "noise" / "mixed.yaml").defaults)
 
 
 def _part(names: Collection[str], match: re.Match[str]) -> str:
