@@ -32,7 +32,7 @@ from hetal.sweep.overrides import as_options, nested_groups
 from tests import mock_timm
 from tests.command_line import CONF, options
 
-GROUPS = ("alg", "data", "noise", "mult", "model", "train", "finetune", "start", "tracker")
+GROUPS = ("alg", "data", "noise", "mult", "oracle", "model", "train", "finetune", "start", "tracker")
 
 # What a group's options need of the others to be a valid run.
 BESIDE = {

@@ -99,7 +99,8 @@ def _call(setting: Named, train: Examples, n_classes: int) -> NoisyPool:
     true_N = pool.true_N
     if true_N is None:
         known = train.labels[source.clamp(max=len(train) - 1)]
-        true_N = torch.where(source < len(train), known, NO_LABEL)
+        of_others = torch.where(pool.is_noisy_N, NO_LABEL, pool.labels_N)
+        true_N = torch.where(source < len(train), known, of_others)
     is_made = pool.is_noisy_N if pool.is_drawn_N is None else pool.is_noisy_N | pool.is_drawn_N
     parts = Parts(
         names=("clean", name),
@@ -171,25 +172,36 @@ def _next(setting: Named, pool: NoisyPool, train: Examples, n_classes: int) -> N
         is_noisy_N=torch.cat([pool.is_noisy_N[kept], made.is_noisy_N]),
         true_N=torch.cat([pool.true_N[kept], made.true_N]),
         region_N=region_N,
-        parts=_joined(pool.parts, made.parts, kept, clean),
+        parts=_joined(pool.parts, made.parts, kept, torch.where(is_old, clean[row], -1)),
     )
 
 
-def _joined(before: Parts, made: Parts, kept: Tensor, clean: Tensor) -> Parts:
-    """Return the parts of the rows `kept` and of those that one more setting has made of the rows `clean`."""
+def _joined(before: Parts, made: Parts, kept: Tensor, was: Tensor) -> Parts:
+    """Return the parts of the rows `kept` and of those that one more setting returned.
+
+    Args:
+        before: of the pool so far.
+        made: of what the setting returned.
+        kept: rows of the pool that it did not get.
+        was: of each row that it returned, the row of the pool, -1 of new ones.
+    """
     number = len(before.names)
     if number > torch.iinfo(torch.uint8).max:
         raise BadInput(
             f"noise.of: holds {number} settings; at most {torch.iinfo(torch.uint8).max} are allowed"
         )
+    is_own = made.number_N > 0
+    number_before = torch.where(was >= 0, before.number_N[was], 0)
     overlap = before.overlap
-    if drew := [int(i) for i in before.number_N[clean].unique() if i]:
-        overlap = (before.names[drew[0]], made.names[1])
+    if both := number_before[is_own & (number_before > 0)].unique().tolist():
+        overlap = (before.names[both[0]], made.names[1])
     return Parts(
         names=(*before.names, made.names[1]),
         draws=(*before.draws, made.draws[1]),
-        number_N=torch.cat([before.number_N[kept], made.number_N * number]),
-        row_N=torch.cat([before.row_N[kept], made.row_N]),
+        number_N=torch.cat(
+            [before.number_N[kept], torch.where(is_own, number, number_before).to(torch.uint8)]
+        ),
+        row_N=torch.cat([before.row_N[kept], torch.where(is_own, made.row_N, before.row_N[was])]),
         overlap=overlap,
     )
 

@@ -57,7 +57,7 @@ class NoisyPool:
         labels_N: (N,) int64, the label that a query of the row buys; `REJECT` where it buys none.
         is_noisy_N: (N,) bool, whether the label is noise: drawn at random, or wrong.
         true_N: (N,) integers, the right label; `NO_LABEL` where there is none. None: of rows that show an image of the
-            training set it is the label there, and others have none.
+            training set it is the label there; of others, if they are clean, the one they sell.
         region_N: (N,) integers, the number of the region of inputs that a row is in, if the noise has regions;
             `NO_REGION` where it is not known.
         draw: draws the labels of rows among `is_drawn_N` anew. None where it is not known how.

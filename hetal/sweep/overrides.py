@@ -46,7 +46,7 @@ def _with_parts_of_noise(words: Sequence[str]) -> list[str]:
     there = _parts_of_mixed()
     names = dict.fromkeys(name for word in lists for name in re.findall(r"[\w.-]+", word.partition("=")[2]))
     names.pop("choice", None)
-    known = {*names, *there}
+    known = names if lists else there
     translated = [re.sub(r"^(\+{0,2})noise\.(\w+)\.", partial(_part, known), word) for word in words]
     added = [f"+{PART}{name}={name}" for name in names if name not in there]
     return [*translated, *(word for word in added if word not in words)]
