@@ -25,7 +25,10 @@ from hetal.task import Examples, new_numbers
 Corrupt = Callable[[Examples, int, torch.Generator], NoisyPool]
 
 # The modules of noise that alone draw from the generator of all noise, as in the records of hetal 0.1.
-FIRST = tuple(f"hetal.noise.{name}" for name in ("blank", "class_", "clean", "copies", "diverse"))
+# Near copies among them, so that without pixel noise and shifts they are those of class noise.
+FIRST = tuple(
+    f"hetal.noise.{name}" for name in ("blank", "class_", "clean", "copies", "diverse", "near_copies")
+)
 
 
 class Named(NamedTuple):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -107,8 +109,7 @@ def extend(
         )
     n, images_M = len(train), train.images
     if len(images):
-        added = images.to(train.images.dtype)
-        images_M = stacked([*images_M.split(at_once(images_M)), added], n + len(added))
+        images_M = appended(images_M, [images.to(images_M.dtype)], len(images))
     return NoisyPool(
         images_M=images_M,
         source_N=torch.cat([torch.arange(n), source]),
@@ -117,6 +118,11 @@ def extend(
         true_N=None if true is None else torch.cat([train.labels, true.to(torch.int64)]),
         draw=draw,
     )
+
+
+def appended(images: Tensor, parts: Iterable[Tensor], n: int) -> Tensor:
+    """Return `images`, followed by `n` more that come in parts; mapped from an unnamed file where they are large."""
+    return stacked(itertools.chain(images.split(at_once(images)), parts), len(images) + n)
 
 
 def relabel(pool: NoisyPool, rows: Tensor, labels: Tensor) -> NoisyPool:
