@@ -23,6 +23,7 @@ from hetal.guard.state import copy_or_none, keeps_state, state_of
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.record.checkpoint import State, packed, unpacked
+from hetal.record.schema import REJECT
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.fit import Fit
@@ -45,7 +46,7 @@ class SmallPool:
     Attributes:
         images_M: (M, 1, 4, 4) uint8 distinct images, which may look alike.
         source_N: (N,) int64.
-        labels_N: (N,) int64, hidden until bought.
+        labels_N: (N,) int64, hidden until bought; `REJECT` where a row is of no class.
         n_start: number of rows labelled from the start: the first ones.
         queries: number of rows that each query asks for.
     """
@@ -65,9 +66,9 @@ def check_strategy(
 ) -> None:
     """Test a strategy on small pools, and raise if it breaks the contract of a query strategy.
 
-    The pools have: ordinary images; many copies of few images; labels of one class only; identical images; networks
-    whose outputs are all equal, so that all scores are tied; fewer distinct images than rows asked for, down to the
-    last row of the pool. On each it is checked that
+    The pools have: ordinary images; many copies of few images, some of them of no class, so that they are rejected once
+    bought; labels of one class only; identical images; networks whose outputs are all equal, so that all scores are
+    tied; fewer distinct images than rows asked for, down to the last row of the pool. On each it is checked that
 
     - every query returns valid ids, see `hetal.guard.query.check_ids`;
     - no query changes the pool or the networks;
@@ -321,7 +322,9 @@ def _ordinary(rng: torch.Generator) -> SmallPool:
 def _copies(rng: torch.Generator) -> SmallPool:
     source = torch.randint(6, (60,), generator=rng)
     source[:6] = torch.arange(6)
-    return SmallPool(_images(6, rng), source, torch.randint(N_CLASSES, (60,), generator=rng), 4, (5, 9, 20))
+    labels = torch.randint(REJECT, N_CLASSES, (60,), generator=rng)
+    labels[:3] = torch.tensor([REJECT, 0, 1])
+    return SmallPool(_images(6, rng), source, labels, 4, (5, 9, 20))
 
 
 def _one_class(rng: torch.Generator) -> SmallPool:
@@ -340,7 +343,7 @@ def _exhausted(rng: torch.Generator) -> SmallPool:
 
 POOLS: dict[str, Callable[[torch.Generator], SmallPool]] = {
     "ordinary images": _ordinary,
-    "copies": _copies,
+    "copies, some rejected": _copies,
     "one class": _one_class,
     "identical images": _identical,
     "ties": _ordinary,

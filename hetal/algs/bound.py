@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hetal.algs.base import QueryStrategy
 from hetal.pool import Pool
+from hetal.record.schema import REJECT
 from hetal.train.fitted import Fitted
 
 
@@ -31,7 +32,7 @@ class Balanced(Bound):
     """Buys equally many rows of each label, by the labels that the rows sell, noise or not; within a label at random.
 
     Where the number asked for is no multiple of the number of labels, random labels get one more; where a label has too
-    few rows, the others share what is missing.
+    few rows, the others share what is missing. Rows that are rejected, which sell no label, come last.
     """
 
     needs_network = False
@@ -44,10 +45,10 @@ class Balanced(Bound):
         """Return n ids."""
         ids = pool.unlabelled_ids().cpu()
         ids = ids[torch.randperm(len(ids), generator=rng)]
-        classes = self._labels_N.unique()
+        classes = self._labels_N[self._labels_N != REJECT].unique()
         classes = classes[torch.randperm(len(classes), generator=rng)]
         # The labels take turns: a first row of each, then a second, and so on.
-        labels, turn = self._labels_N[ids], torch.empty_like(ids)
+        labels, turn = self._labels_N[ids], torch.full_like(ids, len(classes) * len(ids))
         for place, label in enumerate(classes.tolist()):
             rows = torch.nonzero(labels == label).flatten()
             turn[rows] = torch.arange(len(rows)) * len(classes) + place

@@ -140,8 +140,10 @@ def launch(cfg: DictConfig) -> JobResult:
 def with_budget(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config whose budget is set; where it is null, it follows from the size of the data, which are loaded.
 
+    Rows that the noise leaves out, or makes to be rejected, do not count.
+
     Raises:
-        BadInput: the data cannot be loaded.
+        BadInput: the data cannot be loaded, or the noise fails.
     """
     names = ("n_start", "n_query", "n_end")
     if all(config[name] is not None for name in names):
@@ -150,10 +152,15 @@ def with_budget(config: dict[str, Any]) -> dict[str, Any]:
 
     from hetal.app.compose import build_part
     from hetal.budget import Budget
-    from hetal.experiment import load
+    from hetal.experiment import corrupted, load
+    from hetal.record.schema import REJECT
 
-    task = load(build_part(config, "data"), config["seed"], torch.device("cpu"))
-    budget = Budget.fitting(len(task.train), task.n_classes, *(config[name] for name in names))
+    seed, device = config["seed"], torch.device("cpu")
+    task = load(build_part(config, "data"), seed, device)
+    n = len(task.train)
+    task, noisy = corrupted(task, build_part(config, "noise"), seed, device)
+    n = min(n, int((noisy.labels_N != REJECT).sum()))
+    budget = Budget.fitting(n, task.n_classes, *(config[name] for name in names))
     return {**config, "n_start": budget.n_start, "n_query": budget.n_query, "n_end": budget.n_end}
 
 

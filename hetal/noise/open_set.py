@@ -65,6 +65,7 @@ def open_set_noise(
         labels_N=torch.cat([train.labels[inside], torch.full((k,), REJECT)]),
         is_noisy_N=torch.arange(n + k) >= n,
         true_N=torch.cat([train.labels[inside], torch.full((k,), NO_LABEL)]),
+        draw=_reject,
         outside=tuple(out),
     )
 
@@ -94,6 +95,11 @@ def _named(outside: Sequence[int], n_classes: int) -> list[int]:
             "must be left"
         )
     return list(outside)
+
+
+def _reject(rows: Tensor, rng: torch.Generator) -> Tensor:
+    """Return what a query of rejected rows gives whenever it is made: (n,) int64."""
+    return torch.full_like(rows, REJECT)
 
 
 def _at_most(rows: Tensor, n_inside: int, share: float, rng: torch.Generator) -> Tensor:

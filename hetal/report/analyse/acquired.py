@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
+from hetal.record.schema import REJECT
 from hetal.report.analyse.setting import Setting
 from hetal.report.analyse.styles import Looks
 from hetal.report.load.acquired import acquired_rows
@@ -74,19 +75,20 @@ def acquired_by(settings: Sequence[Setting], looks: Looks) -> tuple[list[Acquire
 def count_rows(run: Run) -> Counts | None:
     """Return the number of clean and of noisy rows that queries acquired (2, C), by the class they are labelled with.
 
-    The start set, which no strategy chose, is not counted. None where queries.npz is missing, damaged, was changed
-    after it was written, or holds no query.
+    The start set, which no strategy chose, is not counted, nor are rows that were rejected. None where queries.npz is
+    missing, damaged, was changed after it was written, or holds no query.
     """
     try:
         rows = acquired_rows(run)
     except (OSError, BadInput):
         return None
-    queried = (rows["round"] >= 0) & (rows["labels"] >= 0)  # without those rejected
-    labels, noisy = rows["labels"][queried], rows["is_noisy"][queried]
-    if not len(labels):
+    queried = rows["round"] >= 0
+    if not queried.any():
         return None
+    queried &= rows["labels"] != REJECT
+    labels, noisy = rows["labels"][queried], rows["is_noisy"][queried]
     n_classes = max(len(row.get("bought_per_class") or ()) for row in run.rounds)
-    n_classes = max(n_classes, int(labels.max()) + 1)
+    n_classes = max(n_classes, int(labels.max(initial=0)) + 1)
     return np.stack([np.bincount(labels[noisy == flag], minlength=n_classes) for flag in (False, True)])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hetal.errors import BadInput
-from hetal.record.schema import START, Purchase
+from hetal.record.schema import REJECT, START, Purchase
 from hetal.record.seal import CHANGED, queries_digests
 from hetal.report.load.records import Run
 from hetal.report.load.untrusted import read_arrays
@@ -138,7 +138,7 @@ def _columns(arrays: Mapping[str, Array]) -> None:
     ):
         raise BadInput("its arrays are of the wrong type")
     labels = arrays.get("labels")
-    if labels is not None and len(labels) and not (labels.min() >= 0 and labels.max() < MOST_CLASSES):
+    if labels is not None and len(labels) and not (labels.min() >= REJECT and labels.max() < MOST_CLASSES):
         raise BadInput("its labels are out of range")
 
 

@@ -25,13 +25,14 @@ SUMMARY = ("area_under_curve", "final_accuracy", "queried_clean_share", "base_ra
 PHASES = ("train", "score", "select", "test")
 SECONDS = tuple(f"seconds.{phase}" for phase in PHASES)
 # Fields of a round that are no single number.
-OTHERS = ("seconds", "bought_per_class", "queries_digest", "digest")
+COUNTS = ("bought_per_class", "bought_per_kind", "bought_per_region")
+OTHERS = ("seconds", *COUNTS, "queries_digest", "digest")
 MEASURES = tuple(field.name for field in dataclasses.fields(Round) if field.name not in OTHERS)
 
 # The columns, in their order; settings follow.
 OF_BOTH = ("folder", "name", "label", *CHOICES, "seed", "finished")
 OF_RUNS = ("n_rounds", "n_labelled", *SUMMARY, *SECONDS)
-OF_ROUNDS = (*MEASURES, *SECONDS, "bought_per_class")
+OF_ROUNDS = (*MEASURES, *SECONDS, *COUNTS)
 
 # No config of hetal's has more settings than this; each becomes a column.
 MOST_SETTINGS = 1000
@@ -166,7 +167,7 @@ def _round(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{key: _number(row.get(key)) for key in MEASURES},
         **{f"seconds.{phase}": seconds.get(phase) for phase in PHASES},
-        "bought_per_class": row.get("bought_per_class"),
+        **{key: row.get(key) for key in COUNTS},
     }
 
 
