@@ -100,6 +100,5 @@ def _shifted(images: Tensor, moves: Tensor) -> Tensor:
     height, width = images.shape[2:]
     rows = (torch.arange(height) - moves[:, :1]).clamp(0, height - 1)
     columns = (torch.arange(width) - moves[:, 1:]).clamp(0, width - 1)
-    which = torch.arange(len(images))[:, None, None]
-    moved = images.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
-    return moved.permute(0, 3, 1, 2).contiguous()
+    down = images.gather(2, rows[:, None, :, None].expand_as(images))
+    return down.gather(3, columns[:, None, None, :].expand_as(images))
