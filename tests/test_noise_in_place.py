@@ -192,7 +192,8 @@ def test_instance_noise_is_that_of_the_paper(shape):
     pool = make("instance", train, 4, rate=0.4)
     probs_NC = reference(train, x, 0.4, 0.1, 4)
     quarter = 2 * (x[:, 0] > x[:, 0].mean()) + (x[:, 1] > x[:, 1].mean())
-    group = train.labels * 4 + quarter  # where in its class a row lies
+    is_easy = probs_NC[torch.arange(4000), train.labels] > 0.6  # a rate below 0.4
+    group = (train.labels * 4 + quarter) * 2 + is_easy  # where in its class a row lies, and its rate
     assert agrees(pool.labels_N, group, probs_NC)
     assert agrees(draws(pool, torch.arange(4000), stream(9, "again")), group, probs_NC)
     # It is no noise of classes alone.
