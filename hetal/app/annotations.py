@@ -165,7 +165,7 @@ def in_words(hint: Any) -> str:
     if origin in (list, tuple, Sequence):
         return f"a list, each {in_words(arguments[0])}" if arguments[0] is not Any else "a list"
     if origin in (dict, Mapping):
-        return "settings, KEY=VALUE"
+        return "a map, {KEY:VALUE}" if arguments[:1] == (int,) else "settings, KEY=VALUE"
     if origin is CALLABLE or origin is functools.partial:
         return "a function, given by its _target_ and _partial_: true"
     return f"a {getattr(hint, '__name__', hint)}, given by its _target_"

@@ -168,3 +168,19 @@ def uniform(n_classes: int) -> Draw:
         return torch.randint(n_classes, (len(rows),), generator=rng)
 
     return draw
+
+
+def categorical(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Draw one class per row, with probabilities proportional to weights, by inverting the distribution function.
+
+    Args:
+        weights: (n, C), 0 or more, each row with a positive sum.
+        uniform: (n,) float64, uniform in [0, 1).
+
+    Returns:
+        (n,) int64; never a class of weight 0.
+    """
+    cumulative = weights.double().cumsum(1)
+    total = cumulative[:, -1:]
+    chosen = (cumulative <= uniform[:, None] * total).sum(1)
+    return chosen.minimum((cumulative < total).sum(1))  # where the product is rounded up to the sum
