@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,9 +157,13 @@ def with_budget(config: dict[str, Any]) -> dict[str, Any]:
 
 def data_name(config: Mapping[str, Any], option: str) -> str:
     """Return the name of a data set: `data.name`, else that of its file or folder, else the option of the group."""
-    data = config["data"]
-    path = data.get("path")
-    return str(data.get("name") or (Path(str(path)).stem if path else option))
+    name, path = config["data"].get("name"), config["data"].get("path")
+    if name is not None and (name := str(name).strip()):
+        return str(name)
+    if not path:
+        return option
+    path = os.path.abspath(os.path.expanduser(str(path)))
+    return (os.path.basename(path) if os.path.isdir(path) else Path(path).stem) or option
 
 
 def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, tell: bool) -> JobResult:

@@ -19,6 +19,9 @@ from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
 
+# Letters of each name in that of a run's folder: file systems take 255 bytes in all.
+LONGEST = 40
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -52,9 +55,10 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
     name = str(config["name"])
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
+    _check_apart(config)
     settings = with_content_digests(identifying_settings(config))
     without_seed = {key: value for key, value in settings.items() if key != "seed"}
-    readable = {group: re.sub(r"[^\w.+-]", "_", choice) for group, choice in choices.items()}
+    readable = {group: re.sub(r"[^\w.+-]", "_", choice)[:LONGEST] for group, choice in choices.items()}
     factor = config["noise"].get("factor", 0)
     parts = [*(readable[g] for g in ("alg", "data", "noise")), f"x{factor:g}", readable["model"]]
     seed = f"s{config['seed']}"
@@ -66,6 +70,19 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
         group=" ".join([*parts, settings_hash(without_seed)]),
         dir=Path(str(config["root"])).expanduser() / name / folder,
     )
+
+
+def _check_apart(config: Mapping[str, Any]) -> None:
+    """Refuse data in a folder that runs write into, as its content would change with every run."""
+    data = config.get("data") or {}
+    path = data.get("path")
+    if not isinstance(path, str) or not os.path.isdir(folder := os.path.expanduser(path)):
+        return
+    for name, root in (("root", config["root"]), ("data.root", data.get("root"))):
+        if isinstance(root, str) and "\0" not in root:
+            inside = Path(os.path.realpath(os.path.expanduser(root)))
+            if Path(os.path.realpath(folder)) in (inside, *inside.parents):
+                raise BadInput(f"data.path={path}: {name}={root} is in it; {name}=FOLDER names another")
 
 
 def identifying_settings(config: Mapping[str, Any]) -> dict[str, Any]:
