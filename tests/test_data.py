@@ -209,6 +209,7 @@ def test_synthetic_classes_fall_geometrically_in_size_and_their_labels_are_right
         ("data.n_informative=3", "has 8 corners, too few for 10 clusters"),
         ("data.n_redundant=11", r"0\.\.10"),
         ("data.point_seed=-1", r"0\.\."),
+        ("data.class_sep=0", r"1e-06\.\.1e\+06"),
         ("data.test_share=0", "must be between 0 and 1"),
     ],
 )

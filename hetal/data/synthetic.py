@@ -58,7 +58,15 @@ def load_synthetic(
         BadInput: a number is out of range.
     """
     _check(
-        n_rows, n_classes, imbalance, n_features, n_informative, n_redundant, clusters_per_class, point_seed
+        n_rows,
+        n_classes,
+        imbalance,
+        n_features,
+        n_informative,
+        n_redundant,
+        clusters_per_class,
+        class_sep,
+        point_seed,
     )
     weight_C = imbalance ** -np.linspace(0, 1, n_classes)
     points, classes = make_classification(
@@ -100,6 +108,7 @@ def _check(
     n_informative: int,
     n_redundant: int,
     clusters_per_class: int,
+    class_sep: float,
     point_seed: int,
 ) -> None:
     """Refuse what make_classification cannot draw, by the names of the settings."""
@@ -111,6 +120,7 @@ def _check(
         ("n_informative", n_informative, 1, n_features),
         ("n_redundant", n_redundant, 0, n_features - n_informative),
         ("clusters_per_class", clusters_per_class, 1, 1000),
+        ("class_sep", class_sep, 1e-6, 1e6),
         ("point_seed", point_seed, 0, 2**32 - 1),
     ):
         if not low <= value <= high:
