@@ -6,7 +6,6 @@ import json
 import logging
 import random
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,14 +81,25 @@ class Mistaken(QueryStrategy):
         return MISTAKES[self.mistake](pool, n)
 
 
+MISTAKEN = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Mistaken", "+alg.mistake=null"]
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory):
+    """Return the records of a run without a mistake."""
+    root = tmp_path_factory.mktemp("right")
+    run_here(*MISTAKEN, root=root)
+    return records(root)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(mistake, tmp_path, monkeypatch):
-    line = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Mistaken", "+alg.mistake=null"]
-    run_here(*line, root=tmp_path / "right")
+def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(
+    mistake, right, tmp_path, monkeypatch
+):
     monkeypatch.setattr(Mistaken, "__init__", lambda self, mistake: vars(self).update(mistake=wrong, at=60))
     wrong = mistake
     with pytest.raises(BadInput) as caught:
-        run_here(*line, root=tmp_path / "wrong")
+        run_here(*MISTAKEN, root=tmp_path / "wrong")
     said = str(caught.value)
     assert said.startswith("alg=random: query returned ")
     assert said.endswith("; asked for were 20 distinct unlabelled ids, a tensor of int64")
@@ -97,8 +107,8 @@ def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(mistake,
     (rounds,) = records(tmp_path / "wrong").values()
     assert [row["round"] for row in rounds] == [0]
     wrong = None  # mended: the same command continues
-    run_here(*line, root=tmp_path / "wrong")
-    assert records(tmp_path / "wrong") == records(tmp_path / "right")
+    run_here(*MISTAKEN, root=tmp_path / "wrong")
+    assert records(tmp_path / "wrong") == right
 
 
 def test_what_was_asked_for_passes_on_any_device():
