@@ -107,10 +107,10 @@ def test_what_counts_opens_nothing(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     def denied(path):
-        raise PermissionError(13, "Permission denied", str(path))
+        raise PermissionError(13, "Permission denied", f"{path}/z")
 
     monkeypatch.setattr("hetal.record.identity.digest_of", denied)
-    with pytest.raises(BadInput, match=r"^data\.path=/x/y: cannot be read: Permission denied$"):
+    with pytest.raises(BadInput, match=r"^data\.path=/x/y: cannot be read: Permission denied \(/x/y/z\)$"):
         named(tmp_path, path="/x/y")
 
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetal.data import load_npz
+from hetal.data import load_npz, standardise
 from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.rng import stream
@@ -209,11 +209,14 @@ def test_npz_constants_may_be_given_and_a_constant_feature_has_std_1(tmp_path):
     assert (task.mean, task.std) == ((1,), (2, 3))
 
 
-def test_mean_and_std_add_up_over_slices():
+def test_mean_and_std_add_up_over_slices(monkeypatch):
     images = torch.randn(9000, 3, 2, 2, generator=stream(0, "x")) * 4 + 1000
     mean, std = statistics(images, "feature")
     torch.testing.assert_close(torch.tensor(mean), images.double().mean((0, 2, 3)).float())
     torch.testing.assert_close(torch.tensor(std), images.double().std((0, 2, 3), correction=0).float())
+    monkeypatch.setattr(standardise, "NUMBERS_AT_ONCE", 100)
+    assert max(part.numel() for part in standardise._slices(images)) == 96
+    torch.testing.assert_close(statistics(images, "feature"), (mean, std))
 
 
 def test_npz_n_train_and_the_home_folder(tmp_path, monkeypatch):

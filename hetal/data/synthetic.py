@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from sklearn.datasets import make_classification
 
+from hetal.data.sets import task_of
 from hetal.data.split import test_rows
-from hetal.data.standardise import statistics
 from hetal.errors import BadInput
-from hetal.task import Examples, Task, stratified
+from hetal.task import Task
 
 MAX_VALUES = 10**9
 
@@ -87,16 +87,13 @@ def load_synthetic(
             f"data.imbalance={imbalance:g}: class {int(count_C.argmin())} has {int(count_C.min())} of {n_rows} rows; "
             "it must have 2, one to train and one to test with"
         )
-    everything = Examples(torch.from_numpy(points).float(), labels)
-    is_test = test_rows(labels, test_share)
-    train = everything[~is_test]
-    mean, std = statistics(train.images, standardise)
-    return Task(
-        train=train[stratified(train.labels, n_train, rng)],
-        test=everything[is_test],
-        n_classes=n_classes,
-        mean=mean,
-        std=std,
+    return task_of(
+        torch.from_numpy(points).float(),
+        labels,
+        test_rows(labels, test_share),
+        n_train=n_train,
+        rng=rng,
+        standardise=standardise,
     )
 
 

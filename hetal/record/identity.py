@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetal.errors import BadInput
+from hetal.errors import BadInput, reason_of
 from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
@@ -160,7 +160,7 @@ def _with_content_digests(key: str, value: Any, where: str) -> Any:
     except ValueError:  # not a possible file name
         return value
     except OSError as error:
-        raise BadInput(f"{where}={value}: cannot be read: {error.strerror or error}") from None
+        raise BadInput(f"{where}={value}: cannot be read: {reason_of(error)}") from None
     return value if digest is None else f"content {digest}"
 
 
