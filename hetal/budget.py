@@ -38,7 +38,8 @@ class Budget:
         """Return a budget for data of this size, where the user has set none.
 
         It ends with half of the clean rows, at most 1,000; begins with a tenth of that, at least one label a class; and
-        buys as many each round as it begins with.
+        buys as many each round as it begins with. None of it but the end depends on `n_end`, so that a run that ends
+        later is the same run up to there.
 
         Args:
             n_rows: clean training rows.
@@ -49,7 +50,9 @@ class Budget:
             BadInput: a number is too small.
         """
         half = min(n_rows // 2, 1000)
-        start = n_start if n_start is not None else min(max(n_classes, (n_end or half) // 10, 1), n_rows)
+        start = n_start if n_start is not None else min(max(n_classes, half // 10, 1), n_rows)
+        if n_start is None and n_end is not None and n_end < start:
+            raise BadInput(f"n_end={n_end}: must be at least {start}, which n_start is unless set")
         query = n_query if n_query is not None else start
         return cls(start, query, n_end if n_end is not None else max(half, start))
 

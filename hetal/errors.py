@@ -15,6 +15,11 @@ T = TypeVar("T")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+def one_line(text: str) -> str:
+    """Return text that neither ends a line nor controls a terminal: control characters are escaped, such as to \\n."""
+    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
 class BadInput(Exception):
     """An error of the user or the machine; the message names the setting, its value, and what is allowed.
 
@@ -23,7 +28,7 @@ class BadInput(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(CONTROL.sub(lambda match: ascii(match[0])[1:-1], message))
+        super().__init__(one_line(message))
 
 
 class RecordLocked(BadInput):
@@ -90,6 +95,13 @@ def _is_library(path: str) -> bool:
     """Return whether a file belongs to hetal, the standard library or an installed package."""
     installed = f"{os.sep}lib{os.sep}python" in path or "site-packages" in path
     return installed or path.startswith(("<", os.path.dirname(__file__) + os.sep))
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Return why a file cannot be read, with its name where the error has one, such as of a file in a folder."""
+    name = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{reason} ({name})" if name else reason
 
 
 def describe_error(error: BaseException) -> str:

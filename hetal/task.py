@@ -39,9 +39,8 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, ids: Tensor) -> Examples:
-        if ids.dtype == torch.bool:
-            ids = torch.nonzero(ids).flatten()
+    def __getitem__(self, ids: Tensor | slice) -> Examples:
+        ids = torch.arange(len(self))[ids]
         columns = {name: gathered(column, ids) for name, column in self.columns.items()}
         return Examples(gathered(self.images, ids), self.labels[ids], columns)
 

@@ -6,7 +6,6 @@ import json
 import logging
 import random
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,14 +81,25 @@ class Mistaken(QueryStrategy):
         return MISTAKES[self.mistake](pool, n)
 
 
+MISTAKEN = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Mistaken", "+alg.mistake=null"]
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory):
+    """Return the records of a run without a mistake."""
+    root = tmp_path_factory.mktemp("right")
+    run_here(*MISTAKEN, root=root)
+    return records(root)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(mistake, tmp_path, monkeypatch):
-    line = [*TOY, "alg=random", "alg._target_=tests.test_acquire.Mistaken", "+alg.mistake=null"]
-    run_here(*line, root=tmp_path / "right")
+def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(
+    mistake, right, tmp_path, monkeypatch
+):
     monkeypatch.setattr(Mistaken, "__init__", lambda self, mistake: vars(self).update(mistake=wrong, at=60))
     wrong = mistake
     with pytest.raises(BadInput) as caught:
-        run_here(*line, root=tmp_path / "wrong")
+        run_here(*MISTAKEN, root=tmp_path / "wrong")
     said = str(caught.value)
     assert said.startswith("alg=random: query returned ")
     assert said.endswith("; asked for were 20 distinct unlabelled ids, a tensor of int64")
@@ -97,8 +107,8 @@ def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(mistake,
     (rounds,) = records(tmp_path / "wrong").values()
     assert [row["round"] for row in rounds] == [0]
     wrong = None  # mended: the same command continues
-    run_here(*line, root=tmp_path / "wrong")
-    assert records(tmp_path / "wrong") == records(tmp_path / "right")
+    run_here(*MISTAKEN, root=tmp_path / "wrong")
+    assert records(tmp_path / "wrong") == right
 
 
 def test_what_was_asked_for_passes_on_any_device():
@@ -618,29 +628,25 @@ class Position(QueryStrategy):
         )
 
 
-def clean_share(by: str, n: int, *line: str, root: Path) -> float:
-    """Return the clean share of `n` rows that one goes by position for, over 20 seeds."""
-    flags = []
-    for seed in range(20):
-        config = resolved(composed(*TOY, *line, f"seed={seed}", root=root))
-        setup = build_experiment(config, "x").prepare(torch.device("cpu"))
-        setup.pool.reveal(setup.start_ids, setup.oracle.label(setup.start_ids))
-        flags.append(setup.oracle.is_noisy(Position(by).query(None, setup.pool, n, stream(seed, "query"))))
-    return 1 - float(torch.cat(flags).double().mean())
-
-
 @pytest.mark.parametrize("noise", ["blank", "diverse", "class"])
-@pytest.mark.parametrize("by", ["lowest", "highest", "topk"])
-def test_positions_of_rows_tell_nothing(by, noise, tmp_path):
-    base = 0.18 if noise == "class" else 0.2
-    # 20 x 200 of 20 x 1,000 rows, drawn without replacement: a standard deviation of 0.6 points.
-    assert clean_share(by, 200, f"noise={noise}", root=tmp_path) == pytest.approx(base, abs=0.025)
-
-
-@pytest.mark.parametrize("by", ["first images", "last images"])
-def test_positions_of_images_tell_nothing(by, tmp_path):
-    # 20 x 100 of 20 times 192 clean images that are not labelled yet and 100 solid ones: a deviation of 0.9 points.
-    assert clean_share(by, 100, "noise=diverse", root=tmp_path) == pytest.approx(192 / 292, abs=0.04)
+def test_positions_tell_nothing(noise, tmp_path):
+    config = resolved(composed(*TOY, f"noise={noise}", root=tmp_path))
+    # Rows: 20 x 200 of 20 x 1,000 rows, drawn without replacement, a standard deviation of 0.6 points. Images: 20 x 100
+    # of 20 times 192 clean images that are not labelled yet and 100 solid ones, a deviation of 0.9 points.
+    by_row = (200, 0.18 if noise == "class" else 0.2, 0.025)
+    expected = dict.fromkeys(["lowest", "highest", "topk"], by_row)
+    if noise == "diverse":
+        expected |= dict.fromkeys(["first images", "last images"], (100, 192 / 292, 0.04))
+    flags: dict[str, list[torch.Tensor]] = {by: [] for by in expected}
+    for seed in range(20):
+        setup = build_experiment({**config, "seed": seed}, "x").prepare(torch.device("cpu"))
+        setup.pool.reveal(setup.start_ids, setup.oracle.label(setup.start_ids))
+        for by, (n, *_) in expected.items():
+            flags[by].append(
+                setup.oracle.is_noisy(Position(by).query(None, setup.pool, n, stream(seed, "query")))
+            )
+    for by, (_, share, off) in expected.items():
+        assert 1 - float(torch.cat(flags[by]).double().mean()) == pytest.approx(share, abs=off)
 
 
 def test_a_user_s_own_noise_is_shuffled_too(tmp_path):

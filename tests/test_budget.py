@@ -106,3 +106,32 @@ def test_whatever_is_on_record_a_run_goes_on_as_if_it_had_been_made_in_one_go(
     n = len(alone)
     is_there = len(recorded) >= n and recorded[: n - 1] == alone[:-1]
     assert (part is not None) == (is_there and alone[-1].n_asked in (0, recorded[n - 1].n_asked))
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "fitting"),
+    [
+        ((60_000, 10), (None, None, None), (100, 100, 1000)),
+        ((142, 3), (None, None, None), (7, 7, 71)),
+        ((142, 3), (None, None, 100), (7, 7, 100)),  # a later end is the same run up to there
+        ((142, 3), (20, None, None), (20, 20, 71)),
+        ((142, 3), (None, 5, None), (7, 5, 71)),
+        ((142, 3), (90, None, None), (90, 90, 90)),
+        ((9, 3), (None, None, None), (3, 3, 4)),
+        ((2, 2), (None, None, None), (2, 2, 2)),
+    ],
+)
+def test_a_budget_fits_the_data(size, given, fitting):
+    assert Budget.fitting(*size, *given) == Budget(*fitting)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ((None, None, 5), "n_end=5: must be at least 7, which n_start is unless set"),
+        ((None, 0, None), "n_query=0"),
+    ],
+)
+def test_a_budget_that_no_data_fit(given, names):
+    with pytest.raises(BadInput, match=names):
+        Budget.fitting(142, 3, *given)

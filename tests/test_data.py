@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from hetal.data.labels import encode_labels
 from hetal.data.standardise import statistics
 from hetal.errors import BadInput
 from hetal.rng import stream
@@ -209,9 +213,23 @@ def test_synthetic_classes_fall_geometrically_in_size_and_their_labels_are_right
         ("data.n_informative=3", "has 8 corners, too few for 10 clusters"),
         ("data.n_redundant=11", r"0\.\.10"),
         ("data.point_seed=-1", r"0\.\."),
+        ("data.class_sep=0", r"1e-06\.\.1e\+06"),
         ("data.test_share=0", "must be between 0 and 1"),
     ],
 )
 def test_synthetic_refuses(bad, allowed):
     with pytest.raises(BadInput, match=f"{bad}: .*{allowed}".replace("data.", r"data\.")):
         load("synthetic", bad)
+
+
+def test_labels_of_other_types_get_names_of_one_line_that_differ():
+    def names(*values):
+        labels = np.array(values, dtype=object)
+        return encode_labels(labels, labels, "y", "y").names
+
+    assert names(Decimal(2), Decimal(7)) == ("2", "7")
+    assert names(b"u", "\u00fc".encode()) == ("u", "\u00fc")
+    assert names(True, False) == ("False", "True")
+    assert names("\x1b[31m", "a\nb") == (r"\x1b[31m", r"a\nb")
+    assert names("x" * 60 + "1", "x" * 60 + "2") == ("x" * 60 + "1", "x" * 60 + "2")
+    assert names("x" * 61, "y") == ("x" * 60, "y")

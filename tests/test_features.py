@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,8 @@ def test_every_fault_of_a_folder_is_one_line(tmp_path, monkeypatch):
             np.save(broken / "x_train.npy", np.array([None, {}]), allow_pickle=True)
         else:
             (broken / "x_train.npy").write_bytes(what)
-        assert "cannot be read x_train.npy as .npy (" in fault("npy", broken)
+        said = "x_train.npy holds Python objects" if what is None else "x_train.npy cannot be read as .npy ("
+        assert said in fault("npy", broken)
     np.savez(folder / "x", a=np.zeros(3))
     (folder / "x.npz").rename(folder / "x_train.npy")
     assert "x_train.npy is not a .npy file" in fault("npy", folder)
@@ -130,7 +132,7 @@ def test_a_damaged_member_that_is_streamed_is_one_line(tmp_path, monkeypatch):
     content[content.index(b"NUMPY") + 1000] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
     monkeypatch.setattr(scratch, "MOST_IN_MEMORY", 0)
-    assert "cannot be read as .npz (BadZipFile: Bad CRC-32" in fault("features", tmp_path / "a.npz")
+    assert "x_train cannot be read as .npz (BadZipFile: Bad CRC-32" in fault("features", tmp_path / "a.npz")
 
 
 def test_folders_with_any_bytes_changed_load_or_say_why(tmp_path, monkeypatch):
@@ -175,3 +177,17 @@ def test_a_run_on_mapped_data_is_the_run_in_memory(alg, tmp_path, request):
     names = [next((tmp_path / name / "default").iterdir()).name for name in ("memory", "disk")]
     assert names[0] == names[1]
     assert names[0].startswith(f"{alg}-words-blank-x1-linear")
+
+
+def test_a_header_of_too_many_numbers_is_one_line(tmp_path, recwarn):
+    folder = in_folder(tmp_path / "a", vectors())
+    with open(folder / "x_train.npy", "wb") as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": (10**19, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(bytes(100))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for path in folder.glob("*.npy"):
+            archive.write(path, path.name)
+    assert "x_train.npy cannot be read as .npy (" in fault("npy", folder)
+    assert "x_train cannot be read as .npz (" in fault("npz", tmp_path / "a.npz")
+    assert not recwarn.list

@@ -162,6 +162,8 @@ def test_faults(pa, tmp_path):
     write(pa, tmp_path / "labels.parquet", pa.table({"x": [[1.0]] * 6, "label": [0, 1, None] * 2}))
     write(pa, tmp_path / "lists.parquet", pa.table({"x": [[1.0]] * 6, "label": [[0], [1], [1]] * 2}))
     write(pa, tmp_path / "two.parquet", pa.table({"x": [[1.0]] * 6, "y": [[1.0]] * 6, "label": [0, 1] * 3}))
+    write(pa, tmp_path / "unlike" / "0.parquet", pa.table({"x": [[1.0]] * 6, "label": [0, 1] * 3}))
+    write(pa, tmp_path / "unlike" / "1.parquet", pa.table({"z": [[1.0]] * 6, "label": [0, 1] * 3}))
     for name, typed, words in [
         ("nowhere/at/all", [], "there is no such file or folder"),
         ("nowhere.parquet", [], "there is no such file or folder"),
@@ -185,7 +187,8 @@ def test_faults(pa, tmp_path):
         ("null.parquet", [], "x has rows with missing values"),
         ("labels.parquet", [], "label of labels: 2 labels are missing"),
         ("lists.parquet", [], "label of lists holds list; labels must be"),
-        ("two.parquet", [], "data.input is not set, and 2 columns hold images or vectors: x, y, label"),
+        ("two.parquet", [], "data.input is not set; it must be the column of images or vectors: x, y"),
+        ("unlike", [], f"{tmp_path / 'unlike' / '1.parquet'} has no column x, which"),
         ("two.parquet", ["data.input=x", "data.size=0"], "data.size=0: must be"),
     ]:
         with pytest.raises(BadInput) as refusal:

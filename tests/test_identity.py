@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hetal.app.launch import data_name
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.record import code, digests
 from hetal.record.code import code_versions, own_code_digest, targets
 from hetal.record.digests import digest_of
 from hetal.record.identity import (
+    Identity,
     data_files,
     differences,
     identify,
@@ -105,10 +107,10 @@ def test_what_counts_opens_nothing(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     def denied(path):
-        raise PermissionError(13, "Permission denied", str(path))
+        raise PermissionError(13, "Permission denied", f"{path}/z")
 
     monkeypatch.setattr("hetal.record.identity.digest_of", denied)
-    with pytest.raises(BadInput, match=r"^data\.path=/x/y: cannot be read: Permission denied$"):
+    with pytest.raises(BadInput, match=r"^data\.path=/x/y: cannot be read: Permission denied \(/x/y/z\)$"):
         named(tmp_path, path="/x/y")
 
 
@@ -151,7 +153,7 @@ def test_a_folder_beyond_all_measure_is_refused(tmp_path, monkeypatch):
     for name in "abc":
         (tmp_path / name).touch()
     with pytest.raises(BadInput, match=r"data\.path=.*: cannot be read: it holds more than 2 files"):
-        named(tmp_path, path=str(tmp_path))
+        named("multirun", path=str(tmp_path))
 
 
 # What is remembered of files.
@@ -662,3 +664,46 @@ def test_the_code_of_a_users_package_counts_and_its_comments_do_not(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "was begun by code of their_pkg" in done.stderr
     assert "force=true" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({}, "npz"),
+        ({"path": None, "name": None}, "npz"),
+        ({"path": "x/penguins.csv"}, "penguins"),
+        ({"path": "penguins.csv", "name": "Palmer penguins"}, "Palmer penguins"),
+        ({"path": "penguins.csv", "name": 0}, "0"),
+        ({"path": "penguins.csv", "name": " "}, "penguins"),
+        ({"path": "v1.5"}, "v1.5"),
+        ({"path": "v1.5/"}, "v1.5"),
+        ({"path": "v1.5/.."}, "here"),
+        ({"path": "."}, "here"),
+        ({"path": "/"}, "npz"),
+    ],
+)
+def test_data_are_called_as_the_user_calls_them(data, name, tmp_path, monkeypatch):
+    (tmp_path / "here" / "v1.5").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert data_name({"data": data}, "npz") == name
+
+
+def test_the_name_of_data_is_cut_in_that_of_the_folder(tmp_path):
+    made = identify(config(tmp_path), {**CHOICES, "data": "漢" * 300})
+    assert len(os.fsencode(made.dir.name)) < 255
+
+
+@pytest.mark.parametrize("setting", ["root", "data.root"])
+def test_data_in_which_runs_are_kept_are_refused(setting, tmp_path):
+    mine, apart = tmp_path / "mine", str(tmp_path / "apart")
+    mine.mkdir()
+
+    def roots(root: str, kept: str) -> Identity:
+        return identify({**config(root), "data": {"path": str(mine), "root": kept}}, CHOICES)
+
+    with pytest.raises(
+        BadInput, match=rf"^data\.path=.*mine: {setting}=.* is in it; {setting}=FOLDER names another"
+    ):
+        roots(*(str(mine / "runs") if name == setting else apart for name in ("root", "data.root")))
+    assert roots(apart, apart).dir.parent == tmp_path / "apart" / "test"
+    assert roots(str(tmp_path), str(tmp_path)).dir.parent == tmp_path / "test"

@@ -325,21 +325,32 @@ def test_what_changes_bits_and_is_no_setting_is_recorded_and_said(written, tmp_p
     assert provenance.environment_change(provenance.session(CPU), [old]) is None
 
 
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_no_changed_byte_ends_in_anything_but_bad_input(data, tmp_path_factory):
-    tmp_path = tmp_path_factory.mktemp("record")
-    record = make(tmp_path)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return a finished record and the content of its files."""
+    record = make(tmp_path_factory.mktemp("record"))
     with record.hold(CPU, "data"):
         record.start(purchase(4, 2))
         record.append(row(0, 2, 3), purchase(9, 1, 3))
         record.finish(summary_of(1))
+    return record, {path: path.read_bytes() for path in record.dir.rglob("*") if path.is_file()}
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_changed_byte_ends_in_anything_but_bad_input(data, finished):
+    record, files = finished
+    shutil.rmtree(record.dir)
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     path = record.dir / data.draw(
         st.sampled_from(["rounds.jsonl", "queries.npz", "provenance.json", "summary.json"])
     )
     content = bytearray(path.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
+    tmp_path = record.dir.parents[1]
     with contextlib.suppress(BadInput):
         again = make(tmp_path)
         assert again.rounds == record.rounds[: len(again.rounds)]

@@ -109,6 +109,17 @@ def test_pools_of_mapped_vectors_are_those_in_memory(noise, dtype, monkeypatch, 
     assert bool(((low <= pools[0].images_M) & (pools[0].images_M <= high)).all())
 
 
+@pytest.mark.parametrize(
+    "ids", [slice(None, 3), slice(1, None, 2), torch.tensor([True, False] * 3), torch.tensor([-1, 2])]
+)
+def test_examples_are_taken_as_rows_of_a_tensor_are(ids, no_memory):
+    examples = Examples(torch.arange(12.0).view(6, 2), torch.arange(6), {"votes": torch.eye(6)})
+    some = examples[ids]
+    assert torch.equal(some.images, examples.images[ids])
+    assert torch.equal(some.labels, examples.labels[ids])
+    assert torch.equal(some.columns["votes"], examples.columns["votes"][ids])
+
+
 def test_float16_is_checked_as_float32_is():
     assert not is_finite(torch.tensor([[1.0, torch.inf]]).half())
     assert not is_finite(torch.tensor([[torch.nan, 1.0], [2.0, 3.0]]))

@@ -179,7 +179,9 @@ def test_rows_with_gaps_are_left_out_or_refused_by_name(tmp_path):
     assert "3 rows with missing values left out" in task.notes
     fault = "4 values are missing, by column: x 2, flag 1; data.missing=drop, mean,".replace("4", "3")
     assert fault in table_fault(path, "data.missing=refuse", label="y")
-    assert "column y: 1 labels are missing" in table_fault(saved(tmp_path, "y,x\na,1\n,2\nb,3\n"), label="y")
+    assert "column y holds no label in 1 row; data.missing=drop leaves" in table_fault(
+        saved(tmp_path, "y,x\na,1\n,2\nb,3\n"), label="y"
+    )
 
 
 def test_a_category_of_the_test_set_only_is_all_zeros_or_refused(tmp_path):
@@ -197,8 +199,8 @@ def test_a_category_of_the_test_set_only_is_all_zeros_or_refused(tmp_path):
     [
         ([3, 1, 2], ("1", "2", "3")),
         ([1.0, 0.0, 5.0], ("0", "1", "5")),
-        (["b", "a", "ü,\n"], ("a", "b", "ü,\n")),
-        ([True, False, True], ("0", "1")),
+        (["b", "a", "ü,\n"], ("a", "b", "ü,\\n")),
+        ([True, False, True], ("False", "True")),
     ],
 )
 def test_labels_of_any_type_are_classes_with_names(labels, names, tmp_path):
@@ -206,6 +208,12 @@ def test_labels_of_any_type_are_classes_with_names(labels, names, tmp_path):
     task = table(saved(tmp_path, frame), label="y")
     assert task.class_names == names
     assert len(task.train) + len(task.test) == 12
+
+
+def test_texts_that_stand_for_missing_are_those_of_the_setting(tmp_path):
+    path = saved(tmp_path, "y,x\n" + "None,1\nNA,2\nlow,3\n" * 4)
+    assert "column y holds no label in 8 rows" in table_fault(path, label="y")
+    assert table(path, "data.na_values=[]", label="y").class_names == ("NA", "None", "low")
 
 
 def test_forms_of_csv(tmp_path):
@@ -254,6 +262,7 @@ FAULTS = {
     "every column besides the label holds one value only": "y,x\na,1\nb,1\na,1\nb,1\n",
     "column x holds infinity, or": "y,x\na,inf\nb,1\na,1\nb,1\n",
     "column x holds infinity, or numbers beyond 1e+100": "y,x\na,1e101\nb,-1e101\na,0\nb,1\n",
+    "x holds infinity, or numbers beyond": f"y,x\na,1{'0' * 400}\nb,1\na,0\nb,1\n",
     "column x numbers the rows; data.drop=[x]": "y,x\n" + "".join(f"{i % 2},{i}\n" for i in range(5, 20)),
     "column x holds dates or times; data.drop=[x]": "y,x\na,2007-11-11\nb,2007-11-12\na,2007-11-12\n",
     "column x's (o/oo) holds dates or times; data.drop=['x\\'s (o/oo)']": "y,x's (o/oo)\na,2007-11-11\nb,2007-11-12\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 
 def data_name(config: Mapping[str, Any], option: str) -> str:
     """Return the name of a data set: `data.name`, else that of its file or folder, else the option of the group."""
-    data = config["data"]
-    path = data.get("path")
-    return str(data.get("name") or (Path(str(path)).stem if path else option))
+    name, path = config["data"].get("name"), config["data"].get("path")
+    if name is not None and (name := str(name).strip()):
+        return str(name)
+    if not path:
+        return option
+    path = os.path.abspath(os.path.expanduser(str(path)))
+    return (os.path.basename(path) if os.path.isdir(path) else Path(path).stem) or option
 
 
 def noise_name(config: Mapping[str, Any], option: str) -> str:

@@ -93,7 +93,7 @@ def load_arrays(
             columns, unfit = _columns(source, y_train, len(encoded.names))
             notes += unfit
             if labels is not None:
-                bought = _other_labels(source, str(labels), y_train)
+                bought = _bought(source, labels, y_train, encoded.names)
                 share = float((bought != encoded.train).double().mean())
                 notes.append(f"data.labels={labels}: {share:.1%} of the labels differ from y_train")
     except BadInput as fault:
@@ -125,6 +125,8 @@ def _images(key: str, array: NDArray[Any], layout: str, vectors_only: bool) -> T
             f"{key} has shape {array.shape}; it must be (n, C, H, W), (n, H, W) or (n, D), none of them 0"
         )
     if array.ndim == 4 and layout == "NHWC":
+        if min(array.shape[2:]) > MAX_CHANNELS >= array.shape[1]:
+            raise BadInput(f"{key} has shape {array.shape}, channels first, which is data.layout=NCHW")
         array = array.transpose(0, 3, 1, 2)
     # Channels last: read as channels first, these would be narrow images with many channels.
     elif array.ndim == 4 and min(array.shape[1:3]) > MAX_CHANNELS >= array.shape[3]:
@@ -200,16 +202,28 @@ def _votes(array: NDArray[Any]) -> NDArray[Any]:
     return votes
 
 
-def _other_labels(source: Source, name: str, y_train: NDArray[Any]) -> Tensor:
-    """Return the labels of another column, (n,) int64 in the classes of `y_train`."""
+def _bought(source: Source, name: str, y_train: NDArray[Any], classes: Sequence[str]) -> Tensor:
+    """Return the labels of another column, (n,) int64, all classes among them."""
     key = next((key for key in (name, f"{name}_train") if key in source.names), None)
     if key is None:
         raise BadInput(
             f"has no array {name} or {name}_train, for data.labels={name}; it holds {_listed(source.names)}"
         )
+    try:
+        labels = _other_labels(source, key, y_train)
+        count_C = torch.bincount(labels, minlength=len(classes)).tolist()
+        if absent := [shown for shown, count in zip(classes, count_C, strict=True) if not count]:
+            raise BadInput(f"{key} has no label {_listed(absent)}, which y_train has")
+    except BadInput as fault:
+        raise BadInput(f"data.labels={name}: {fault}") from None
+    return labels
+
+
+def _other_labels(source: Source, key: str, y_train: NDArray[Any]) -> Tensor:
+    """Return the labels of another column, (n,) int64 in the classes of `y_train`."""
     column = source.read(key)
     if column.ndim == 1 and len(column) != len(y_train):
-        raise BadInput(f"{key} has {len(column)} labels for {len(y_train)} images, for data.labels={name}")
+        raise BadInput(f"{key} has {len(column)} labels for {len(y_train)} images")
     return encode_labels(y_train, column, "y_train", key).test
 
 

@@ -105,6 +105,9 @@ def _of_files(files: Sequence[Path]) -> Split:
             return pa.ipc.open_stream(source).schema
 
     def read_all(columns: Sequence[str]) -> Any:
+        for file in files:
+            if absent := [name for name in columns if name not in schema(file).names]:
+                raise BadInput(f"{file} has no column {absent[0]}, which {files[0]} of the same split has")
         table = pa.concat_tables([read(file, columns) for file in files])
         table.validate(full=True)  # offsets in a damaged file may point beyond its memory
         return table

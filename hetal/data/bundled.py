@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import torch
 
+from hetal.data.sets import task_of
 from hetal.data.split import test_rows
-from hetal.data.standardise import statistics
-from hetal.task import Examples, Task, stratified
+from hetal.task import Task
 
 
 def load_bundled(
@@ -32,15 +32,13 @@ def load_bundled(
         BadInput: `test_share` or `n_train` is out of range.
     """
     found = source()
-    everything = Examples(torch.from_numpy(found.data).float(), torch.from_numpy(found.target).long())
-    is_test = test_rows(everything.labels, test_share)
-    train = everything[~is_test]
-    mean, std = statistics(train.images, standardise)
-    return Task(
-        train=train[stratified(train.labels, n_train, rng)],
-        test=everything[is_test],
-        n_classes=len(found.target_names),
-        mean=mean,
-        std=std,
+    labels = torch.from_numpy(found.target).long()
+    return task_of(
+        torch.from_numpy(found.data).float(),
+        labels,
+        test_rows(labels, test_share),
+        n_train=n_train,
+        rng=rng,
+        standardise=standardise,
         class_names=tuple(map(str, found.target_names)),
     )

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -35,6 +35,9 @@ VERSION = "1"
 
 # More images than this take long enough to say so.
 MANY = 5_000
+
+# Most images that are named in a message.
+MOST_NAMED = 20
 
 KEYS = ("images", "kept", "faults", "digest")
 
@@ -82,11 +85,14 @@ def decoded(
     path = Path(os.path.expanduser(root)) / "decoded" / f"{key}.npz"
     if (kept := _read(path)) is not None:
         return kept
+    made: Decoded | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with wait_for_lock(path.with_name(f".{key}.lock"), lambda text: print(text, file=sys.stderr)):
             if (kept := _read(path)) is not None:
                 return kept
+            for half in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed
+                half.unlink(missing_ok=True)
             made = _decode(names, read, form, where)
             write_atomically(path, partial(_write, made))
             return made
@@ -96,8 +102,8 @@ def decoded(
         if not isinstance(error.__cause__, OSError):  # of write_atomically
             raise
         reason = str(error)
-    made = _decode(names, read, form, where)
-    return Decoded(made.images, made.kept, made.faults, f"data.root={root}: {reason}; every run decodes anew")
+    made = made or _decode(names, read, form, where)
+    return replace(made, note=f"data.root={root}: {reason}; every run decodes anew")
 
 
 def check_unreadable(unreadable: str) -> None:
@@ -120,11 +126,11 @@ def left_out(images: Decoded, names: Sequence[str], unreadable: OnFault, where: 
         where: the setting that names the sources, and its value.
 
     Raises:
-        BadInput: there are such sources, which are to be refused; names the first few.
+        BadInput: there are such sources, which are to be refused; names the first `MOST_NAMED`.
     """
     absent = sorted(set(range(len(names))) - set(images.kept.tolist()))
     listed = [f"{names[i]} ({fault})" for i, fault in zip(absent, images.faults, strict=True)]
-    shown = ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
+    shown = ", ".join(listed[:MOST_NAMED]) + (", ..." if len(listed) > MOST_NAMED else "")
     if listed and unreadable == "refuse":
         raise BadInput(
             f"{where}: {len(listed):,} of {len(names):,} images cannot be read: {shown}; "
@@ -171,6 +177,8 @@ def _decode(names: Sequence[str], read: Callable[[int], bytes], form: Form, wher
             return decode(read(i), form)
         except BadInput as fault:
             return str(fault)
+        except MemoryError:
+            raise BadInput(f"{where}: there is not enough memory to decode {names[i]}") from None
 
     if len(names) > MANY:
         print(f"{where}: decoding {len(names):,} images, once", file=sys.stderr)

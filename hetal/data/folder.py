@@ -12,12 +12,11 @@ import torch
 
 from hetal.data.decoded import OnFault, check_unreadable, decoded, left_out
 from hetal.data.images import SUFFIXES, Color, Form, Resize
-from hetal.data.sets import two_sets
-from hetal.data.standardise import statistics
-from hetal.errors import CONTROL, BadInput, Unreadable
+from hetal.data.sets import named, split_rows, task_of
+from hetal.errors import BadInput, Unreadable, one_line, reason_of
 from hetal.machine.files import read_bytes
 from hetal.record.digests import digest_of
-from hetal.task import Task, per_channel, stratified
+from hetal.task import Task
 
 # Left in folders by operating systems, besides names that begin with a dot.
 SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
@@ -71,7 +70,7 @@ def load_folder(
     try:
         before = digest_of(folder)
         if before is None or not folder.is_dir():
-            raise BadInput(f"{where}: there is no such folder")
+            raise BadInput(f"{where}: " + ("is a file" if folder.is_file() else "there is no such folder"))
         sets = _sets(folder, train, test, where)
         listed = [_images(folder, within) for within in sets]
         names = [name for images, _ in listed for name in images]
@@ -87,30 +86,28 @@ def load_folder(
         if digest_of(folder) != before:
             raise BadInput(f"{where}: was changed while it was read")
     except (OSError, ValueError) as error:
-        raise BadInput(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise BadInput(f"{where}: cannot be read: {reason_of(error)}") from None
     notes += left_out(images, list(map(_text, names)), unreadable, where)
     kept = [names[i] for i in images.kept]
     is_test = torch.tensor([i >= len(listed[0][0]) for i in images.kept]) if len(sets) > 1 else None
-    depth = 1 if sets[0] else 0
+    classes = _classes([name.split("/")[1 if sets[0] else 0] for name in kept])
     try:
-        train_set, test_set, labels, more = two_sets(
-            torch.from_numpy(images.images),
-            _classes([name.split("/")[depth] for name in kept]),
-            is_test,
-            test_share,
-            (f"{sets[0]}/" if sets[0] else "the folder", f"{sets[-1]}/"),
+        split = split_rows(
+            classes, is_test, test_share, f"{sets[0]}/" if sets[0] else "the folder", f"{sets[-1]}/"
         )
     except BadInput as fault:
-        raise BadInput(str(fault) if str(fault).startswith("data.") else f"{where}: {fault}") from None
-    computed_mean, computed_std = statistics(train_set.images, standardise)
-    return Task(
-        train=train_set[stratified(train_set.labels, n_train, rng)],
-        test=test_set,
-        n_classes=len(labels.names),
-        mean=computed_mean if mean is None else per_channel("data.mean", mean),
-        std=computed_std if std is None else per_channel("data.std", std),
-        class_names=labels.names,
-        notes=(*notes, *more),
+        raise named(where, fault) from None
+    return task_of(
+        torch.from_numpy(images.images),
+        split.labels,
+        split.is_test,
+        n_train=n_train,
+        rng=rng,
+        standardise=standardise,
+        mean=mean,
+        std=std,
+        class_names=split.names,
+        notes=(*notes, *split.notes),
     )
 
 
@@ -209,9 +206,7 @@ def _classes(names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.generic
 
 def _text(name: str) -> str:
     """Return a name as text that every terminal and file takes."""
-    return CONTROL.sub(
-        lambda match: ascii(match[0])[1:-1], os.fsencode(name).decode("utf-8", "backslashreplace")
-    )
+    return one_line(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def _few(names: Sequence[str]) -> str:

@@ -18,10 +18,9 @@ from hetal.data.arrow import Split, read_splits
 from hetal.data.columns import is_image, is_vector, labels_of, vectors_of
 from hetal.data.decoded import OnFault, check_unreadable, decoded, left_out
 from hetal.data.images import Color, Form, Resize
-from hetal.data.sets import two_sets
-from hetal.data.standardise import statistics
+from hetal.data.sets import named, split_rows, task_of
 from hetal.errors import BadInput
-from hetal.task import Task, per_channel, stratified
+from hetal.task import Task
 
 
 def load_huggingface(
@@ -86,24 +85,24 @@ def load_huggingface(
             images, kept, notes = _images(columns, rows, form, unreadable, str(root), where)
         else:
             images, kept, notes = vectors_of(columns, column_in), np.arange(len(rows)), []
-        train_set, test_set, labels, more = two_sets(
-            images, values[kept], torch.from_numpy(in_test[kept]) if len(parts) > 1 else None, test_share,
-            (f"{column_out} of {names[0]}", f"{column_out} of {names[-1]}"),
-        )  # fmt: skip
+        is_test = torch.from_numpy(in_test[kept]) if len(parts) > 1 else None
+        train_name, test_name = (f"{column_out} of {name}" for name in (names[0], names[-1]))
+        split = split_rows(values[kept], is_test, test_share, train_name, test_name)
     except BadInput as fault:
-        raise BadInput(str(fault) if str(fault).startswith("data.") else f"{where}: {fault}") from None
+        raise named(where, fault) from None
     except Exception as error:  # pyarrow's depend on the damage
         raise BadInput(f"{where}: cannot be read ({type(error).__name__}: {_one_line(error)})") from None
-    computed_mean, computed_std = statistics(train_set.images, standardise)
-    named = parts[0].described().get(column_out, {}).get("names")
-    return Task(
-        train=train_set[stratified(train_set.labels, n_train, rng)],
-        test=test_set,
-        n_classes=len(labels.names),
-        mean=computed_mean if mean is None else per_channel("data.mean", mean),
-        std=computed_std if std is None else per_channel("data.std", std),
-        class_names=_with_names(labels.names, named),
-        notes=(*notes, *more),
+    return task_of(
+        images,
+        split.labels,
+        split.is_test,
+        n_train=n_train,
+        rng=rng,
+        standardise=standardise,
+        mean=mean,
+        std=std,
+        class_names=_with_names(split.names, parts[0].described().get(column_out, {}).get("names")),
+        notes=(*notes, *split.notes),
     )
 
 
@@ -137,10 +136,12 @@ def _columns(split: Split, input: str | None, label: str | None) -> tuple[str, s
         if schema.names.count(label) != 1:
             raise BadInput(f"data.label is not set, and which column holds labels is not clear: {every}")
     if input is None:
-        fit = [field.name for field in schema if is_image(field.type)]
-        fit = fit or [field.name for field in schema if is_vector(field.type) and field.name != label]
+        others = [field for field in schema if field.name != label]
+        fit = [field.name for field in others if is_image(field.type)]
+        fit = fit or [field.name for field in others if is_vector(field.type)]
         if len(fit) != 1:
-            raise BadInput(f"data.input is not set, and {len(fit)} columns hold images or vectors: {every}")
+            shown = ", ".join(fit) or f"none of {every}"
+            raise BadInput(f"data.input is not set; it must be the column of images or vectors: {shown}")
         input = fit[0]
     kind = schema.field(input).type
     if not is_image(kind) and not is_vector(kind):

@@ -83,6 +83,7 @@ def decode(content: bytes, form: Form) -> NDArray[np.uint8]:
 
     Raises:
         BadInput: it holds none, is damaged, or has more pixels than Pillow takes for harmless; names no file.
+        MemoryError: there is not enough memory.
     """
     if not content:
         raise BadInput("is empty")
@@ -91,12 +92,12 @@ def decode(content: bytes, form: Form) -> NDArray[np.uint8]:
             if form.size is not None:
                 image.draft(None, (2 * max(form.size), 2 * max(form.size)))
             pixels = np.asarray(_resized(_plain(image, form.color), form))
-    except BadInput:
+    except (BadInput, MemoryError):
         raise
     except UnidentifiedImageError:
         raise BadInput("is no image, or damaged") from None
     except Exception as error:
-        raise BadInput(" ".join(str(error).split())[:100] or type(error).__name__) from None
+        raise BadInput(" ".join(str(error).split())[:120] or type(error).__name__) from None
     if pixels.ndim == 2:
         return np.ascontiguousarray(pixels[None])
     if form.color == "auto" and (pixels == pixels[..., :1]).all():

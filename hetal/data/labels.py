@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hetal.errors import BadInput
+from hetal.errors import BadInput, one_line
 
 # More classes than this are most likely values to predict, not labels.
 MAX_CLASSES = 10_000
@@ -22,7 +23,8 @@ class Labels:
 
     Attributes:
         train, test: (n,) int64 in 0..C-1.
-        names: of the C classes, in order; numbers by size, texts by alphabet.
+        names: of the C classes, in order; numbers by size, texts by alphabet. One line each, cut where long if that
+            leaves them different.
         note: how labels were mapped; "" where they were 0..C-1 already.
     """
 
@@ -57,9 +59,11 @@ def encode_labels(train: NDArray[Any], test: NDArray[Any], train_name: str, test
     places = np.searchsorted(classes, others).clip(max=len(classes) - 1)
     if len(unseen := others[classes[places] != others]):
         raise BadInput(f"{test_name} holds the label {_shown(unseen[0])}, which {train_name} does not")
-    names = tuple(_shown(value) for value in classes)
-    is_numbered = classes.dtype.kind != "U" and np.array_equal(classes, np.arange(len(classes)))
-    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    names = tuple(map(_shown, classes))
+    if len({*names}) < len(names):
+        names = tuple(one_line(str(value)) for value in classes)
+    is_numbered = classes.dtype.kind == "i" and np.array_equal(classes, np.arange(len(classes)))
+    shown = ", ".join(map(_shown, names[:5])) + (", ..." if len(names) > 5 else "")
     return Labels(
         torch.from_numpy(numbers.reshape(-1).astype(np.int64)),
         torch.from_numpy(places.astype(np.int64)),
@@ -69,7 +73,7 @@ def encode_labels(train: NDArray[Any], test: NDArray[Any], train_name: str, test
 
 
 def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return labels as int64, or as text."""
+    """Return labels as int64, truth values, or text."""
     if array.ndim != 1:
         raise BadInput(f"{name} has shape {array.shape}; labels must be of shape (n,)")
     if len(array) == 0:
@@ -96,7 +100,7 @@ def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise BadInput(f"{name} is {array.dtype}; labels must be whole numbers or text")
     elif array.dtype.kind == "u" and int(array.max()) >= 2**63:
         raise BadInput(f"{name} holds {array.max()}, too large for a label")
-    return array.astype(np.int64)
+    return array if array.dtype.kind == "b" else array.astype(np.int64)
 
 
 def _of_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
@@ -106,11 +110,15 @@ def _of_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise BadInput(f"{name}: {int(is_missing.sum())} labels are missing")
     if all(isinstance(value, str) for value in array):
         return array.astype(str)
-    if all(isinstance(value, (bool, int, float, np.number, np.bool_)) for value in array):
+    if all(isinstance(value, bytes) for value in array):
+        return array.astype(np.bytes_)
+    if all(isinstance(value, (bool, np.bool_)) for value in array):
+        return array.astype(np.bool_)
+    if all(isinstance(value, (bool, int, float, Decimal, np.number, np.bool_)) for value in array):
         return array.astype(np.float64)
     kinds = sorted({type(value).__name__ for value in array})
     raise BadInput(f"{name} holds {' and '.join(kinds)}; labels must be all whole numbers or all text")
 
 
 def _shown(value: Any) -> str:
-    return str(value)[:60]
+    return one_line(str(value)[:60])

@@ -6,6 +6,7 @@ What is large is not held in memory: a .npy is mapped, and what comes from an .n
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def opened_npz(path: Path) -> Iterator[Source]:
         Unreadable: there is not enough memory for what it says that it holds.
         BadInput: there is no such file, it is none, or it is damaged. The message does not name it.
     """
-    with _in_one_line("as .npz"):
+    with _in_one_line("", ".npz"):
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise BadInput("is not an .npz file but a single array")
@@ -53,7 +54,7 @@ def opened_npz(path: Path) -> Iterator[Source]:
 
 def _member(file: Any, name: str) -> NDArray[Any]:
     """Return an array of an .npz file; one that is too large for memory goes to an unnamed file."""
-    with _in_one_line("as .npz"):
+    with _in_one_line(f"{name} ", ".npz"):
         archive: zipfile.ZipFile = file.zip
         info = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
         if info.file_size > scratch.MOST_IN_MEMORY:
@@ -86,7 +87,7 @@ def opened_folder(path: Path) -> Iterator[Source]:
     Raises:
         BadInput: there is no such folder, or a file is damaged. The message does not name the folder.
     """
-    with _in_one_line():
+    with _in_one_line("", "a folder"):
         if not path.exists():
             raise BadInput("there is no such folder")
         if not path.is_dir():
@@ -99,7 +100,7 @@ def opened_folder(path: Path) -> Iterator[Source]:
 
 def _file(path: Path) -> NDArray[Any]:
     """Return the array of a .npy file: mapped, or in memory if it is small."""
-    with _in_one_line(f"{path.name} as .npy", f"{path.name}: "):
+    with _in_one_line(f"{path.name} ", ".npy"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.memmap):
             raise BadInput(f"{path.name} is not a .npy file")
@@ -112,16 +113,27 @@ def _file(path: Path) -> NDArray[Any]:
 
 
 @contextmanager
-def _in_one_line(what: str = "", where: str = "") -> Iterator[None]:
-    """Report any error inside the `with` block; that of numpy or zipfile depends on which byte of a file is wrong."""
+def _in_one_line(what: str, form: str) -> Iterator[None]:
+    """Report any error inside the `with` block; that of numpy or zipfile depends on which byte of a file is wrong.
+
+    Args:
+        what: begins the message, with a blank at its end: an array, or a file of a folder; empty for all of it.
+        form: as which it is read.
+    """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numbers in a header that overflow
+            yield
     except BadInput:
         raise
     except MemoryError:
-        raise Unreadable(f"{where}not enough memory for what it says that it holds") from None
+        raise Unreadable(f"{what}cannot be read: not enough memory for what it says that it holds") from None
     except FileNotFoundError as error:
         raise BadInput("there is no such file") from error
     except Exception as error:
+        if any(word in str(error) for word in ("Object arrays", "Python objects")):  # such as text of pandas
+            raise BadInput(
+                f"{what}holds Python objects, which are never read; save text as array.astype(str)"
+            ) from error
         reason = " ".join(str(error).split())[:200]
-        raise BadInput(f"cannot be read{what and ' '}{what} ({type(error).__name__}: {reason})") from error
+        raise BadInput(f"{what}cannot be read as {form} ({type(error).__name__}: {reason})") from error

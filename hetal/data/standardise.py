@@ -11,6 +11,9 @@ from hetal.errors import BadInput
 
 CHOICES = ("feature", "all", "none")
 
+# Numbers in float64 at a time, of large images.
+NUMBERS_AT_ONCE = 2**24
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -57,5 +60,6 @@ def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def _slices(images: Tensor) -> Iterator[Tensor]:
     """Yield the images in float64, slice by slice: all at once would take eight times the memory of uint8."""
-    for part in torch.split(images, 4096):
+    rows = min(4096, max(1, NUMBERS_AT_ONCE // max(1, images[0].numel())))
+    for part in torch.split(images, rows):
         yield part.double()

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from sklearn.datasets import make_classification
 
+from hetal.data.sets import task_of
 from hetal.data.split import test_rows
-from hetal.data.standardise import statistics
 from hetal.errors import BadInput
-from hetal.task import Examples, Task, stratified
+from hetal.task import Task
 
 MAX_VALUES = 10**9
 
@@ -58,7 +58,15 @@ def load_synthetic(
         BadInput: a number is out of range.
     """
     _check(
-        n_rows, n_classes, imbalance, n_features, n_informative, n_redundant, clusters_per_class, point_seed
+        n_rows,
+        n_classes,
+        imbalance,
+        n_features,
+        n_informative,
+        n_redundant,
+        clusters_per_class,
+        class_sep,
+        point_seed,
     )
     weight_C = imbalance ** -np.linspace(0, 1, n_classes)
     points, classes = make_classification(
@@ -79,16 +87,13 @@ def load_synthetic(
             f"data.imbalance={imbalance:g}: class {int(count_C.argmin())} has {int(count_C.min())} of {n_rows} rows; "
             "it must have 2, one to train and one to test with"
         )
-    everything = Examples(torch.from_numpy(points).float(), labels)
-    is_test = test_rows(labels, test_share)
-    train = everything[~is_test]
-    mean, std = statistics(train.images, standardise)
-    return Task(
-        train=train[stratified(train.labels, n_train, rng)],
-        test=everything[is_test],
-        n_classes=n_classes,
-        mean=mean,
-        std=std,
+    return task_of(
+        torch.from_numpy(points).float(),
+        labels,
+        test_rows(labels, test_share),
+        n_train=n_train,
+        rng=rng,
+        standardise=standardise,
     )
 
 
@@ -100,6 +105,7 @@ def _check(
     n_informative: int,
     n_redundant: int,
     clusters_per_class: int,
+    class_sep: float,
     point_seed: int,
 ) -> None:
     """Refuse what make_classification cannot draw, by the names of the settings."""
@@ -111,6 +117,7 @@ def _check(
         ("n_informative", n_informative, 1, n_features),
         ("n_redundant", n_redundant, 0, n_features - n_informative),
         ("clusters_per_class", clusters_per_class, 1, 1000),
+        ("class_sep", class_sep, 1e-6, 1e6),
         ("point_seed", point_seed, 0, 2**32 - 1),
     ):
         if not low <= value <= high:

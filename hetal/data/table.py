@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hetal.data.labels import Labels, encode_labels
-from hetal.data.split import test_rows
+from hetal.data.sets import Split, named, split_rows, task_of
 from hetal.data.table_choice import PLURAL, Choice, Names, listed, typed
 from hetal.data.table_columns import Rules, encode_columns
 from hetal.data.table_file import CSV, read_table
 from hetal.errors import BadInput
-from hetal.task import Examples, Task, stratified
+from hetal.task import Task
 
 Missing = Literal["refuse", "drop", "mean", "median", "most_frequent", "indicator"]
 
@@ -76,20 +75,20 @@ def load_table(
         table = _read(str(path), None if test_path is None else str(test_path), form, choice)
         if missing == "drop":
             table = _without_gaps(table)
-        labels, is_test = _labels(table, test_share)
-        features, notes = _features(table, is_test, Rules(missing, unseen, max_categories, standardise))
+        split = _split(table, test_share)
+        rules = Rules(missing, unseen, max_categories, standardise)
+        features, notes = _features(table, split.is_test.numpy(), rules)
     except BadInput as fault:
-        is_named = str(fault).startswith("data.")
-        raise BadInput(str(fault) if is_named else f"data.path={path}: {fault}") from fault.__cause__
-    train = Examples(features[~is_test], labels.train)
-    return Task(
-        train=train[stratified(train.labels, n_train, rng)],
-        test=Examples(features[is_test], labels.test),
-        n_classes=len(labels.names),
-        mean=(0.0,),
-        std=(1.0,),
-        class_names=labels.names,
-        notes=tuple(note for note in (labels.note, *notes, *table.notes) if note),
+        raise named(f"data.path={path}", fault) from fault.__cause__
+    return task_of(
+        features,
+        split.labels,
+        split.is_test,
+        n_train=n_train,
+        rng=rng,
+        standardise="none",  # numbers are so already
+        class_names=split.names,
+        notes=[note for note in (*split.notes, *notes, *table.notes) if note],
     )
 
 
@@ -126,10 +125,7 @@ def _read(path: str, test_path: str | None, form: CSV, choice: Choice) -> Table:
             if "empty" not in (kind, kinds[name]) and kind != kinds[name]:
                 raise BadInput(f"column {name} holds {PLURAL[kind]}, and in data.path {PLURAL[kinds[name]]}")
     except BadInput as fault:
-        is_named = str(fault).startswith("data.")
-        raise BadInput(
-            str(fault) if is_named else f"data.test_path={test_path}: {fault}"
-        ) from fault.__cause__
+        raise named(f"data.test_path={test_path}", fault) from fault.__cause__
     is_test = np.repeat([False, True], [len(frame), len(other)])
     both = {name: [*frame[name].astype(object), *other[name].astype(object)] for name in frame}
     return Table(type(frame)(both, dtype=object), label, kinds, is_test, (left_out,))
@@ -147,17 +143,18 @@ def _without_gaps(table: Table) -> Table:
     return replace(table, frame=table.frame[whole], is_test=is_test, notes=(*table.notes, note))
 
 
-def _labels(table: Table, test_share: float) -> tuple[Labels, NDArray[np.bool_]]:
-    """Return the labels of both sets, and which rows are the test set."""
+def _split(table: Table, test_share: float) -> Split:
+    """Return the labels, and which rows are the test set."""
     column = table.frame[table.label]
+    if n_missing := int(column.isna().sum()):
+        raise BadInput(
+            f"column {table.label} holds no label in {n_missing} row{'s' * (n_missing > 1)}; data.missing=drop leaves "
+            "these out, data.na_values names the texts that are taken for missing"
+        )
     values = column.astype(object).to_numpy() if column.dtype.kind not in "iufbM" else column.to_numpy()
+    is_test = None if table.is_test is None else torch.from_numpy(table.is_test)
     name = f"column {table.label}"
-    if table.is_test is not None:
-        is_test = table.is_test
-        return encode_labels(values[~is_test], values[is_test], name, f"{name} of data.test_path"), is_test
-    labels = encode_labels(values, values, name, name)
-    drawn = test_rows(labels.train, test_share)
-    return replace(labels, train=labels.train[~drawn], test=labels.train[drawn]), drawn.numpy()
+    return split_rows(values, is_test, test_share, name, f"{name} of data.test_path")
 
 
 def _features(table: Table, is_test: NDArray[np.bool_], rules: Rules) -> tuple[Tensor, list[str]]:

@@ -43,8 +43,15 @@ class Rules:
 
 def as_numbers(column: Any) -> NDArray[np.float64]:
     """Return a column of numbers or truth values in float64, NaN where a value is missing."""
-    values: NDArray[np.float64] = column.astype(object).where(column.notna(), np.nan).to_numpy(np.float64)
+    try:
+        values: NDArray[np.float64] = column.astype(object).where(column.notna(), np.nan).to_numpy(np.float64)
+    except OverflowError:  # of a whole number
+        raise BadInput(_beyond(str(column.name))) from None
     return values
+
+
+def _beyond(names: str) -> str:
+    return f"column {names} holds infinity, or numbers beyond {LARGEST:g}"
 
 
 def as_texts(column: Any) -> NDArray[np.object_]:
@@ -111,7 +118,7 @@ def _filled(
     if huge := [
         name for name, column in zip(names, values.T, strict=True) if (np.abs(column) > LARGEST).any()
     ]:
-        raise BadInput(f"column {listed(huge)} holds infinity, or numbers beyond {LARGEST:g}")
+        raise BadInput(_beyond(listed(huge)))
     nothing = np.zeros((len(values), 0), dtype=bool)
     if not np.isnan(values).any():
         return values, nothing

@@ -40,7 +40,7 @@ class CSV:
         separator: of columns, one of `SEPARATORS`.
         decimal: of numbers, one of `DECIMALS`.
         encoding: of text, as Python names it.
-        na_values: what stands for a missing value, besides the empty field, NA, NaN, null and others of pandas.
+        na_values: texts that stand for a missing value, besides the empty field.
     """
 
     separator: str
@@ -93,9 +93,10 @@ def read_table(path: str, form: CSV) -> tuple[Any, str]:
 
 def _read_csv(pd: Any, content: bytes, form: CSV) -> tuple[Any, str]:
     try:
+        "".encode(form.encoding)  # unlike codecs.lookup, this refuses such as base64
         encoding = codecs.lookup(form.encoding).name
     except LookupError:
-        raise BadInput(f"data.encoding={form.encoding}: Python knows no such encoding") from None
+        raise BadInput(f"data.encoding={form.encoding}: Python knows no such encoding of text") from None
     encoding = "utf-8-sig" if encoding == "utf-8" else encoding
     separator = SEPARATORS[form.separator]
     with io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline="") as text:
@@ -110,7 +111,8 @@ def _read_csv(pd: Any, content: bytes, form: CSV) -> tuple[Any, str]:
         names=[name or f"\0{i}" for i, name in enumerate(names)],
         usecols=kept,
         index_col=False,
-        na_values=[str(value) for value in form.na_values],
+        na_values=["", *form.na_values],
+        keep_default_na=False,
         skipinitialspace=True,
         low_memory=False,
     )

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetal.errors import BadInput
+from hetal.errors import BadInput, reason_of
 from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
+
+# Letters of each name in that of a run's folder: file systems take 255 bytes in all.
+LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,12 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
     name = str(config["name"])
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
+    _check_apart(config)
     settings = with_content_digests(identifying_settings(config))
     without_seed = {key: value for key, value in settings.items() if key != "seed"}
     readable = {
-        group: re.sub(r"[^\w.+-]", "_", choice.replace(" + ", "+")) for group, choice in choices.items()
+        group: re.sub(r"[^\w.+-]", "_", choice.replace(" + ", "+"))[:LONGEST]
+        for group, choice in choices.items()
     }
     times = [f"x{config['noise']['factor']:g}"] if "factor" in config["noise"] else []
     parts = [*(readable[g] for g in ("alg", "data", "noise")), *times, readable["model"]]
@@ -68,6 +73,19 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
         group=" ".join([*parts, settings_hash(without_seed)]),
         dir=Path(str(config["root"])).expanduser() / name / folder,
     )
+
+
+def _check_apart(config: Mapping[str, Any]) -> None:
+    """Refuse data in a folder that runs write into, as its content would change with every run."""
+    data = config.get("data") or {}
+    path = data.get("path")
+    if not isinstance(path, str) or not os.path.isdir(folder := os.path.expanduser(path)):
+        return
+    for name, root in (("root", config["root"]), ("data.root", data.get("root"))):
+        if isinstance(root, str) and "\0" not in root:
+            inside = Path(os.path.realpath(os.path.expanduser(root)))
+            if Path(os.path.realpath(folder)) in (inside, *inside.parents):
+                raise BadInput(f"data.path={path}: {name}={root} is in it; {name}=FOLDER names another")
 
 
 def identifying_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +163,7 @@ def _with_content_digests(key: str, value: Any, where: str) -> Any:
     except ValueError:  # not a possible file name
         return value
     except OSError as error:
-        raise BadInput(f"{where}={value}: cannot be read: {error.strerror or error}") from None
+        raise BadInput(f"{where}={value}: cannot be read: {reason_of(error)}") from None
     return value if digest is None else f"content {digest}"
 
 

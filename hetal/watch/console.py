@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from hetal.errors import one_line
 from hetal.experiment import Setup
 from hetal.record.history import History
 from hetal.record.measures import OF_A_ROUND, shown_in
@@ -68,7 +69,7 @@ class Display(Watcher):
         self._progress.stop()
 
     def _note(self, text: str) -> None:
-        self._console.print(f"note: {text}")
+        self._console.print(f"note: {one_line(text)}")
 
     def epoch(self, epoch: int, accuracy: float) -> None:
         """Show a finished epoch of the current round and its online train accuracy."""
