@@ -27,7 +27,14 @@ def test_alg(alg, tmp_path):
 
 @pytest.mark.parametrize("noise", options("noise"))
 def test_noise(noise, tmp_path):
-    toy(tmp_path, f"noise={noise}", "mult=1")
+    data = []
+    if noise in ("human", "votes"):
+        rng = np.random.default_rng(0)
+        x, y, votes = rng.normal(size=(250, 3)), np.arange(250) % 4, rng.integers(1, 5, (250, 4))
+        arrays = {"x_train": x, "y_train": y, "x_test": x[:20], "y_test": y[:20]}
+        np.savez(tmp_path / "data.npz", **arrays, human_worst=rng.permutation(y), votes_train=votes)
+        data = ["data=npz", f"data.path={tmp_path / 'data.npz'}"]
+    toy(tmp_path, f"noise={noise}", "mult=1", *data)
 
 
 @pytest.mark.parametrize("model", options("model"))

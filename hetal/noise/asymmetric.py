@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hetal.errors import BadInput
 from hetal.noise.pool import NoisyPool
-from hetal.noise.rows import check_share, in_place
+from hetal.noise.rows import check_share, drawn_in_place
 from hetal.task import Examples
 
 #: Maps of ten classes, as Patrini et al. have them; that of MNIST fits any ten digits.
@@ -53,15 +53,12 @@ def asymmetric_noise(
     check_share("noise.rate", rate)
     target_C = _targets(map, n_classes)
 
-    def drawn(labels: Tensor, rng: torch.Generator) -> Tensor:
-        is_moved = torch.rand(len(labels), generator=rng, dtype=torch.float64) < rate
+    def draw(rows: Tensor, rng: torch.Generator) -> Tensor:
+        labels = train.labels[rows]
+        is_moved = torch.rand(len(rows), generator=rng, dtype=torch.float64) < rate
         return torch.where(is_moved, target_C[labels], labels)
 
-    def draw(rows: Tensor, rng: torch.Generator) -> Tensor:
-        return drawn(train.labels[rows], rng)
-
-    labels = drawn(train.labels, rng)
-    return in_place(train, labels, labels != train.labels, draw)
+    return drawn_in_place(train, draw, rng)
 
 
 def _targets(map: object, n_classes: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hetal.data.standardise import statistics
-from hetal.machine.scratch import at_once
+from hetal.machine import scratch
 
 #: Rows that mean and deviation are of, at most.
 SAMPLE = 5000
@@ -48,7 +48,13 @@ class Inputs:
         rows = self._images.index_select(0, ids).double()
         return rows.sub_(self._mean).div_(self._std).flatten(1)
 
-    def parts(self, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield places (k,) in `ids`, some at a time, with the vectors of the rows there."""
-        for places in torch.arange(len(ids)).split(at_once(self._images)):
+    def parts(self, ids: Tensor, n_results: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield places (k,) in `ids`, some at a time, with the vectors of the rows there.
+
+        Args:
+            ids: (n,) int64.
+            n_results: numbers that are computed for each row, which memory is to hold too.
+        """
+        at = max(scratch.NUMBERS_AT_ONCE // max(self.n_features, n_results), 1)
+        for places in torch.arange(len(ids)).split(at):
             yield places, self[ids[places]]

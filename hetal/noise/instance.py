@@ -27,7 +27,7 @@ from hetal.data.standardise import CHOICES
 from hetal.errors import BadInput
 from hetal.noise.inputs import Inputs
 from hetal.noise.pool import NoisyPool
-from hetal.noise.rows import categorical, check_share, in_place
+from hetal.noise.rows import categorical, check_share, drawn_in_place
 from hetal.rng import draw_seed, stream
 from hetal.task import Examples
 
@@ -71,8 +71,7 @@ def instance_noise(
         wrong = _wrong_labels(inputs, rows[changed], labels[changed], n_classes, seed, uniform[changed])
         return labels.index_copy(0, changed, wrong)
 
-    labels = draw(torch.arange(len(train)), rng)
-    return in_place(train, labels, labels != train.labels, draw)
+    return drawn_in_place(train, draw, rng)
 
 
 def truncated_normal(n: int, mean: float, std: float, rng: torch.Generator) -> Tensor:
@@ -107,7 +106,7 @@ def _wrong_labels(
         weights = torch.randn(
             inputs.n_features, n_classes, generator=stream(seed, "weights", y), dtype=torch.float64
         )
-        for places, x in inputs.parts(rows[of_class]):
+        for places, x in inputs.parts(rows[of_class], n_classes):
             scores = x @ weights
             scores[:, y] = -torch.inf
             at = of_class[places]

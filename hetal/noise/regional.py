@@ -19,7 +19,7 @@ from hetal.acquisition.clustering import kmeans
 from hetal.errors import BadInput
 from hetal.noise.inputs import Inputs
 from hetal.noise.pool import NoisyPool
-from hetal.noise.rows import check_integer, check_share, in_place
+from hetal.noise.rows import check_integer, check_share, drawn_in_place
 from hetal.task import Examples
 
 #: Iterations of k-means, at most.
@@ -62,7 +62,7 @@ def regional_noise(
         raise BadInput(f"noise.concentration={concentration}: must be a number in {low:g}..{high:g}")
     cell_N = _cells(Inputs(train.images, "feature", rng), n_regions, rng)
     rate_K, order_K = _rates(n_regions, rate, concentration, rng).sort(stable=True)
-    region_N = order_K.argsort()[cell_N].to(torch.int16)
+    region_N = order_K.argsort().to(torch.int16).gather(0, cell_N.long())
 
     def draw(rows: Tensor, rng: torch.Generator) -> Tensor:
         labels = train.labels[rows]
@@ -70,18 +70,18 @@ def regional_noise(
         other = (labels + torch.randint(1, n_classes, labels.shape, generator=rng)) % n_classes
         return torch.where(uniform < rate_K[region_N[rows].long()], other, labels)
 
-    labels = draw(torch.arange(len(train)), rng)
-    return in_place(train, labels, labels != train.labels, draw, region_N)
+    return drawn_in_place(train, draw, rng, region_N)
 
 
 def _cells(inputs: Inputs, k: int, rng: torch.Generator) -> Tensor:
-    """Return the number (n,) int64 in 0..k-1 of the cell of each row, that of the nearest centre."""
+    """Return the number (n,) int16 in 0..k-1 of the cell of each row, that of the nearest centre."""
     points = inputs[inputs.sample].float()
     clusters = kmeans(points, min(k, len(points)), rng, max_iterations=MAX_ITERATIONS)
     centers_KD = clusters.centers_KD.double()
     norm_K = centers_KD.square().sum(1)
-    parts = inputs.parts(torch.arange(len(inputs)))
-    return torch.cat([torch.addmm(norm_K, x, centers_KD.T, alpha=-2).argmin(1) for _, x in parts])
+    parts = inputs.parts(torch.arange(len(inputs)), k)
+    nearest = (torch.addmm(norm_K, x, centers_KD.T, alpha=-2).argmin(1) for _, x in parts)
+    return torch.cat([cells.to(torch.int16) for cells in nearest])
 
 
 def _rates(k: int, mean: float, concentration: float, rng: torch.Generator) -> Tensor:

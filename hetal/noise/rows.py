@@ -18,6 +18,9 @@ from hetal.task import Examples
 #: A larger factor is most likely a typing mistake; with this many rows, ids and labels alone take 17 GB.
 MAX_NOISY_ROWS = 10**9
 
+# Rows whose labels are drawn together, so that what draws them needs little memory.
+ROWS_AT_ONCE = 2**20
+
 
 def check_integer(name: str, value: int, low: int, high: int | None = None, why: str = "") -> None:
     """Refuse a setting that is not a whole number in `low..high`, or at least `low`; `why` explains the bound.
@@ -159,6 +162,22 @@ def in_place(
         draw=draw,
         is_drawn_N=None if draw is None else torch.ones(len(train), dtype=torch.bool),
     )
+
+
+def drawn_in_place(
+    train: Examples, draw: Draw, rng: torch.Generator, region: Tensor | None = None
+) -> NoisyPool:
+    """Return the pool of the rows of `train` under labels that `draw` draws; rows whose label is wrong are noisy.
+
+    Args:
+        train: n clean examples; row i shows image i.
+        draw: draws the labels of any of these rows.
+        rng: CPU generator, which `draw` is called with.
+        region: (n,) integers, see `NoisyPool`.
+    """
+    rows = torch.arange(len(train)).split(ROWS_AT_ONCE)
+    labels = torch.cat([draw(some, rng) for some in rows])
+    return in_place(train, labels, labels != train.labels, draw, region)
 
 
 def uniform(n_classes: int) -> Draw:

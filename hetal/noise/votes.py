@@ -16,7 +16,7 @@ from torch import Tensor
 from hetal.errors import BadInput
 from hetal.machine.scratch import at_once
 from hetal.noise.pool import NoisyPool
-from hetal.noise.rows import categorical, in_place
+from hetal.noise.rows import categorical, drawn_in_place
 from hetal.task import Examples
 
 
@@ -44,5 +44,4 @@ def vote_noise(train: Examples, n_classes: int, rng: torch.Generator) -> NoisyPo
         parts = zip(rows.split(at), uniform.split(at), strict=True)
         return torch.cat([categorical(votes_NC.index_select(0, some), number) for some, number in parts])
 
-    labels = draw(torch.arange(len(train)), rng)
-    return in_place(train, labels, labels != train.labels, draw)
+    return drawn_in_place(train, draw, rng)
