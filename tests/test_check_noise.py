@@ -1,4 +1,4 @@
-"""The conformance check of a noise passes what keeps the contract, in place or added, and names the mistakes of others."""
+"""The conformance check of a noise passes what keeps the contract, and names the mistakes of others."""
 
 import random
 from dataclasses import replace

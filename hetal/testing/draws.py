@@ -112,8 +112,8 @@ def _distribution(
     right = (sold_N == right_N).double() - share
     if _is_difference(often, 0.25) or _is_difference(right, float((share * (1 - share)).mean().sqrt())):
         yield (
-            "draw draws labels of another distribution than those of the pool; it is given row numbers of the pool, and "
-            "draws for all rows that is_drawn_N marks, or else is_noisy_N"
+            "draw draws labels of another distribution than those of the pool; it is given row numbers of the pool, "
+            "and draws for all rows that is_drawn_N marks, or else is_noisy_N"
         )
 
 
