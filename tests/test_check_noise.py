@@ -171,7 +171,9 @@ BAD = {
     r"label is \d, and true_N says \d; it must be the label there, or -1": changed(
         true_N=lambda pool, train: pool.labels_N
     ),
-    r"row 160 shows an image that was added, without a right label": partial(added, is_noisy=False),
+    r"row 160 shows an image that was added, and true_N says that it has no right label": partial(
+        added, is_noisy=False, true=torch.full((20,), -1)
+    ),
     r"row 16\d sells \d, true_N says 0, but is_noisy_N says that it is clean": partial(
         added, is_noisy=False, true=torch.zeros(20)
     ),

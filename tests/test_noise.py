@@ -47,16 +47,17 @@ def train_set(
 
 def noise_of(setting: str, factor: object = 2.5, **changes) -> Corrupt:
     """The setting as its YAML and Hydra give it."""
-    own = OmegaConf.create(
+    config = OmegaConf.create(
         {"mult": {"factor": 1.0}, "noise": OmegaConf.load(CONF / "noise" / f"{setting}.yaml")}
     )
-    node = OmegaConf.to_container(own, resolve=True)["noise"]
+    node = OmegaConf.to_container(config, resolve=True)["noise"]
     if "factor" in node:
         node["factor"] = factor
     if setting == "mixed":
         node["of"] = ["symmetric", "blank"]
         node["parts"] = {name: noise_of(name, factor) for name in node["of"]}
-    node.pop("name", None)
+    for own in ("name", "defaults"):
+        node.pop(own, None)
     return instantiate(node, **changes)
 
 

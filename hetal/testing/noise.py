@@ -27,8 +27,8 @@ def check_noise(noise: Corrupt, name: str | None = None, seeds: Sequence[int] = 
     """Test a noise on small training sets, and raise if it breaks the contract of a noise.
 
     The training sets have: images and vectors, uint8, float16 and float32; two, several and many classes; classes of
-    very different sizes; one row a class; identical images. All have the columns "human_worst", "votes" and "features",
-    see `hetal.task.Examples`. On each it is checked that
+    very different sizes; one row a class; identical images. All have the columns "human_worst", "votes", "features" and
+    "cost", see `hetal.task.Examples`. On each it is checked that
 
     - it returns a valid pool, see `hetal.noise.NoisyPool`, whose images begin with those of the training set;
     - it does not write to the training set;

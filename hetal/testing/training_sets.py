@@ -16,7 +16,8 @@ class SmallTrainingSet:
     """A small training set.
 
     Attributes:
-        train: clean examples with all columns that hetal's own data sets can have: "human_worst", "votes", "features".
+        train: clean examples with all columns that hetal's own data sets can have: "human_worst", "votes", "features",
+            "cost".
         n_classes: number of classes, each with a row.
         is_ordinary: whether it has many distinct images, and many rows of every class.
     """
@@ -41,6 +42,7 @@ def columns_of(labels: Tensor, n_classes: int, rng: torch.Generator) -> Mapping[
         "human_worst": torch.where(torch.rand(n, generator=rng) < 0.4, other, labels),
         "votes": votes.scatter_add(1, labels[:, None], torch.full((n, 1), 5.0)),
         "features": torch.randn(n, 4, generator=rng),
+        "cost": torch.rand(n, generator=rng),
     }
 
 
