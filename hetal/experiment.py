@@ -85,7 +85,7 @@ class Experiment:
         keeps_state(self.alg, f"alg={name}")
         _check_start(self.start)
         task = load(self.data, seed, device)
-        task, noisy = _corrupted(task, self.noise, seed, device)
+        task, noisy = corrupted(task, self.noise, seed, device)
         noisy = shuffled(noisy, stream(seed, "order"))
         budget = Budget(self.n_start, self.n_query, self.n_end)
         budget.check(len(noisy))
@@ -269,7 +269,7 @@ class Setup:
         return torch.nonzero(~present).flatten().tolist()
 
 
-def _corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> tuple[Task, NoisyPool]:
+def corrupted(task: Task, noise: Corrupt, seed: int, device: torch.device) -> tuple[Task, NoisyPool]:
     """Return the task and its training set corrupted by a noise setting, which must not change the test set.
 
     Where the noise takes classes out of the task, the task is without them.
