@@ -86,15 +86,16 @@ def _violations(noise: Corrupt, small: SmallTrainingSet, seed: int) -> Iterator[
     """
     try:
         before = _copy(small.train)
-        pool = _called(noise, small, seed)
+        pool, used = _called(noise, small, seed)
         yield from _written(before, small.train)
-        yield from _used_generators(noise, small, seed)
+        for library in used:
+            yield f"it uses or seeds the global generator of {library}; draw from rng alone"
         pool.check(small.n_classes)
         pool.check_images(before)
-        if differs := _difference(pool, _called(noise, small, seed)):
+        if differs := _difference(pool, _called(noise, small, seed)[0]):
             yield f"the same state of rng gave another {differs}; draw from rng alone, and keep nothing between calls"
         yield from label_violations(pool, before, small.n_classes)
-        other = functools.partial(_called, noise, small, seed + 1) if small.is_ordinary else None
+        other = (lambda: _called(noise, small, seed + 1)[0]) if small.is_ordinary else None
         yield from draw_violations(pool, small.n_classes, seed, right_labels(pool, before), other)
         if small.is_ordinary:
             yield from _composed(noise, pool, small, seed)
@@ -107,21 +108,25 @@ def _violations(noise: Corrupt, small: SmallTrainingSet, seed: int) -> Iterator[
         yield f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
 
 
-def _called(noise: Corrupt, small: SmallTrainingSet, seed: int) -> NoisyPool:
-    """Return the pool that a noise makes; the global generators are the same before and after.
+def _called(noise: Corrupt, small: SmallTrainingSet, seed: int) -> tuple[NoisyPool, list[str]]:
+    """Return the pool that a noise makes, and the libraries whose global generator it uses.
+
+    The global generators are the same before and after.
 
     Raises:
         _Refused: the noise raised `BadInput`.
         BadInput: it changed a setting of the process, or made no pool.
     """
     with unchanged("it"), seeded(stream(seed, "noise globals"), CPU):
+        before = global_state()
         try:
             pool = noise(small.train, small.n_classes, stream(seed, "noise"))
         except BadInput as error:
             raise _Refused(str(error)) from None
+        after = global_state()
     if not isinstance(pool, NoisyPool):
         raise BadInput(f"it returns a {type(pool).__name__}; it must return a NoisyPool")
-    return pool
+    return pool, [library for library, state in before.items() if not _equal(state, after[library])]
 
 
 def _copy(train: Examples) -> Examples:
@@ -139,17 +144,6 @@ def _written(before: Examples, train: Examples) -> Iterator[str]:
     for name, (one, other) in pairs.items():
         if not torch.equal(one, other):
             yield f"it wrote to train.{name}; change a copy"
-
-
-def _used_generators(noise: Corrupt, small: SmallTrainingSet, seed: int) -> Iterator[str]:
-    """Yield the global generators that a noise uses."""
-    with seeded(stream(seed, "noise globals"), CPU):
-        before = global_state()
-        noise(small.train, small.n_classes, stream(seed, "noise"))
-        after = global_state()
-    for library, state in before.items():
-        if not _equal(state, after[library]):
-            yield f"it uses or seeds the global generator of {library}; draw from rng alone"
 
 
 def _equal(one: object, other: object) -> bool:

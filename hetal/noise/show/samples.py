@@ -100,12 +100,12 @@ def _draw_strips(figure: Figure, made: Corrupted, box: Box, lines: int) -> None:
         text, is_right = caption(made, i)
         color, weight = (QUIET, "normal") if is_right else (NOISY, "bold")
         ax.text(1.04, 0.5, text, color=color, weight=weight, size=6.5, va="center", transform=ax.transAxes)
-    _write_key(figure, box, f"a strip: one row, {vectors.shape[1]} features from black (least) to white;  ")
+    _write_key(figure, box, f"strips: {vectors.shape[1]} features, black to white;  ")
 
 
 def _write_key(figure: Figure, box: Box, what: str = "") -> None:
     """Write how to read the rows below them."""
-    text = f"{what}framed: noisy;  bold: sold wrongly, the right label in brackets"
+    text = f"{what}framed: noisy;  bold: sold wrongly (and the right label)"
     figure.text(box[0], box[1] - 0.01, text, size=7, color=QUIET, va="top")
 
 
