@@ -36,6 +36,8 @@ SETTINGS = {
     "near_copies": ["noise.sigma=32", "mult=x1"],
     "open_set": ["noise.share=0.4"],
     "pair": ["noise.rate=0.4"],
+    "redundant": ["noise.copies=4", "noise.sigma=32"],
+    "regional": ["noise.rate=0.4"],
     "symmetric": ["noise.rate=0.4"],
 }
 

@@ -20,6 +20,8 @@ from hetal.noise.show.look import CLEAN, INK, NOISY, PALE, PLAIN, QUIET, short
 from hetal.noise.show.samples import draw_samples
 
 WIDTH, HEIGHT = 9.6, 4.2  # inches
+TOP = 3.33  # of what has axes
+MATRIX_WIDTH = 2.2
 DPI = 110
 COLOURS = 200
 
@@ -47,8 +49,8 @@ def save_picture(made: Corrupted, counts: Counts, words: str, path: Path) -> Non
         _write_head(figure, counts, words)
         has_regions = len(counts.region_rows) > 0
         if has_regions:
-            _draw_regions(_axes(figure, 0.55, 0.3, 4.9, 0.5), counts)
-        bottom = 1.05 if has_regions else 0.32
+            _draw_regions(_axes(figure, 0.55, 0.26, 5.0, 0.56), counts)
+        bottom = 1.27 if has_regions else 0.32
         draw_samples(figure, made, _box(0.15, bottom, 5.5, 3.45 - bottom), has_regions)
         if counts.n_classes <= MOST_CLASSES:
             _draw_matrix(figure, counts, made.class_names)
@@ -84,7 +86,7 @@ def _write_head(figure: Figure, counts: Counts, words: str) -> None:
     figure.text(left, 1 - 0.3 * line, words, size=size, weight="bold", color=INK, family="DejaVu Sans Mono")
     total = counts.total
     facts = [
-        f"{total.rows:,} rows of {total.images:,} images",
+        f"{total.rows:,} rows, {total.images:,} distinct",
         f"{counts.kinds[0].rows / total.rows:.0%} clean",
         f"{total.right / total.rows:.0%} sold right",
         *[f"{total.rejected / total.rows:.0%} rejected"] * counts.has_rejected,
@@ -109,9 +111,13 @@ def _draw_matrix(figure: Figure, counts: Counts, names: Sequence[str]) -> None:
     is_right[c:] = is_right[:, c:] = False
     depth = (share**0.6)[:, :, None]
     ink = np.where(is_right[:, :, None], _rgb(CLEAN), _rgb(NOISY))
-    ax = _axes(figure, 6.3, 0.45, 2.2, 2.88)
+    if counts.has_rejected:
+        ink[:, -1] = _rgb(QUIET)
+    sold = [*names, *["reject"] * counts.has_rejected]
+    bottom = 0.9 if _is_upright(sold) else 0.45
+    ax = _axes(figure, 6.3, bottom, MATRIX_WIDTH, TOP - bottom)
     ax.imshow(1 - depth * (1 - ink), aspect="auto", interpolation="nearest")
-    _ticks(ax, [*names, *["none"] * counts.has_foreign], [*names, *["reject"] * counts.has_rejected])
+    _ticks(ax, [*names, *["none"] * counts.has_foreign], sold)
     ax.set_xlabel("label sold, % of the rows" if c <= MOST_NUMBERED else "label sold", labelpad=2)
     ax.set_ylabel("right label", labelpad=2)
     for spine in ax.spines.values():
@@ -122,18 +128,17 @@ def _draw_matrix(figure: Figure, counts: Counts, names: Sequence[str]) -> None:
                 color = "white" if part > 0.5 else INK
                 ax.text(j, i, f"{100 * part:.0f}", size=6, color=color, ha="center", va="center")
     _write_key(figure, 6.3, "right", "wrong")
-    _draw_rows(figure, counts, rows)
+    _write_key(figure, 8.58, "clean", "noisy")
+    _draw_rows(_axes(figure, 8.58, bottom, 0.82, TOP - bottom), counts, rows)
 
 
-def _draw_rows(figure: Figure, counts: Counts, rows: int) -> None:
+def _draw_rows(ax: Axes, counts: Counts, rows: int) -> None:
     """Draw the number of clean and noisy rows of each right label, beside the matrix."""
-    ax = _axes(figure, 8.58, 0.45, 0.82, 2.88)
     noisy = counts.noisy[:rows].numpy()
     clean = counts.rows[:rows].numpy() - noisy
     ax.barh(range(rows), clean, color=CLEAN, height=0.72)
     ax.barh(range(rows), noisy, left=clean, color=NOISY, height=0.72)
     ax.set(ylim=(rows - 0.5, -0.5), yticks=[])
-    _write_key(figure, 8.58, "clean", "noisy")
     most = int((clean + noisy).max())
     ax.set_xticks([0, most], ["0", f"{most:,}"])
     ax.set_xlabel("rows", labelpad=2)
@@ -164,18 +169,22 @@ def _draw_regions(ax: Axes, counts: Counts) -> None:
     ax.set(xlim=(-0.6, len(share) - 0.4), ylim=(0, 1))
     ax.set_yticks([0, 1], ["0", "100%"])
     ax.set_xticks(range(len(share)) if len(share) <= 40 else [], order if len(share) <= 40 else [])
-    ax.set_title("noisy share of each region", size=8, color=INK, loc="left", pad=3)
+    ax.set_title("noisy share of each region, the noisiest first", size=8, color=INK, loc="left", pad=3)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(PALE)
 
 
+def _is_upright(sold: Sequence[str]) -> bool:
+    """Return whether names of labels sold are too long to stand beside each other."""
+    return 0.06 * max(len(short(name)) for name in sold) > 1.3 * MATRIX_WIDTH / len(sold)
+
+
 def _ticks(ax: Axes, rights: Sequence[str], sold: Sequence[str]) -> None:
-    """Name rows and columns, the latter across where names are long, and only some where there are many."""
+    """Name rows and columns, only some where there are many."""
     every = 1 if len(rights) <= 20 else 2
     ax.set_yticks(range(0, len(rights), every), [short(name) for name in rights[::every]])
-    is_long = max(map(len, sold)) > 2
     labels = [short(name) for name in sold[::every]]
-    ax.set_xticks(range(0, len(sold), every), labels, rotation=90 if is_long and len(sold) > 5 else 0)
+    ax.set_xticks(range(0, len(sold), every), labels, rotation=90 if _is_upright(sold) else 0)
 
 
 def _rgb(color: str) -> Any:

@@ -76,7 +76,7 @@ def percent(part: float, whole: float) -> str:
 
 def _kinds(counts: Counts) -> Table:
     rejects = ["rejected"] * counts.has_rejected
-    table = _table("kind", "rows", "share", "images", "right", *rejects)
+    table = _table("kind", "rows", "share", "distinct", "right", *rejects)
     for kind in [*counts.kinds, counts.total]:
         rejected = [f"{kind.rejected:,}"] * counts.has_rejected
         table.add_row(
