@@ -32,7 +32,6 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    protect_output()
     options = _parser().parse_intermixed_args(arguments)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -88,4 +87,5 @@ def _run(words: Sequence[str], config_dir: str | None, out: Path | None) -> None
 
 
 if __name__ == "__main__":
+    protect_output()
     sys.exit(main())

@@ -33,25 +33,17 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Transition:
-    """Rows of one right label, by number, that sell one label; both are C where there is none."""
-
-    right: int
-    sold: int
-    rows: int
-
-
-@dataclass(frozen=True)
 class Counts:
     """What a pool holds.
 
     Attributes:
         n_classes: C.
-        kinds: clean rows first, then those of each noise.
+        kinds: clean rows first, then those of each noise, by name.
         total: of all rows.
         rows: (C + 1,) int64, rows by right label; the last are those without one.
         noisy: (C + 1,) int64, noisy ones of these.
-        transitions: all that occur, the most frequent first.
+        transitions: (T, 3) int64: right label, label sold, and number of rows, of all that occur, the most frequent
+            first; C where there is no label.
         region_rows: (R,) int64, rows by region; R is 0 where there are none.
         region_noisy: (R,) int64, noisy ones of these.
     """
@@ -61,7 +53,7 @@ class Counts:
     total: Kind
     rows: Tensor
     noisy: Tensor
-    transitions: Sequence[Transition]
+    transitions: Tensor
     region_rows: Tensor
     region_noisy: Tensor
 
@@ -78,13 +70,16 @@ class Counts:
     def matrix(self) -> Tensor:
         """Return how many rows of each right label sell each label, (C + 1, C + 1) int64; the last are without."""
         matrix = torch.zeros(self.n_classes + 1, self.n_classes + 1, dtype=torch.int64)
-        for one in self.transitions:
-            matrix[one.right, one.sold] = one.rows
+        right_T, sold_T, rows_T = self.transitions.T
+        matrix[right_T, sold_T] = rows_T
         return matrix
 
-    def wrong(self, n: int) -> list[Transition]:
-        """Return the n most frequent transitions from a right label to another label, or to none."""
-        return [one for one in self.transitions if one.right != one.sold and one.right < self.n_classes][:n]
+    def wrong(self, n: int) -> list[list[int]]:
+        """Return the n most frequent `transitions` from a right label to another label, or to none."""
+        right_T, sold_T, _ = self.transitions.T
+        is_wrong = (right_T != sold_T) & (right_T < self.n_classes)
+        wrong: list[list[int]] = self.transitions[is_wrong][:n].tolist()
+        return wrong
 
 
 def count(pool: NoisyPool, oracle: Oracle, n_classes: int) -> Counts:
@@ -108,22 +103,21 @@ def count(pool: NoisyPool, oracle: Oracle, n_classes: int) -> Counts:
             rejected=int((sold[rows] == REJECT).sum()),
         )
 
+    # Two of one name, such as "clean" of noise=clean, are one.
+    places: dict[str, int] = {}
+    kind = torch.tensor([places.setdefault(name, i) for i, name in enumerate(oracle.kinds)])[kind]
     none = n_classes
     right_T, sold_T = (torch.where(labels < 0, none, labels) for labels in (right, sold))
-    codes, rows = (right_T * (none + 1) + sold_T).unique(return_counts=True)
-    order = rows.argsort(descending=True, stable=True)
-    transitions = [
-        Transition(code // (none + 1), code % (none + 1), n)
-        for code, n in zip(codes[order].tolist(), rows[order].tolist(), strict=True)
-    ]
+    codes, rows_T = (right_T * (none + 1) + sold_T).unique(return_counts=True)
+    transitions = torch.stack([codes // (none + 1), codes % (none + 1), rows_T], 1)
     n_regions, in_region = oracle.n_regions, region >= 0
     return Counts(
         n_classes=n_classes,
-        kinds=[counted(name, torch.nonzero(kind == i).flatten()) for i, name in enumerate(oracle.kinds)],
+        kinds=[counted(name, torch.nonzero(kind == i).flatten()) for name, i in places.items()],
         total=counted("all", ids),
         rows=torch.bincount(right_T, minlength=none + 1),
         noisy=torch.bincount(right_T[noisy], minlength=none + 1),
-        transitions=transitions,
+        transitions=transitions[rows_T.argsort(descending=True, stable=True)],
         region_rows=torch.bincount(region[in_region], minlength=n_regions),
         region_noisy=torch.bincount(region[in_region & noisy], minlength=n_regions),
     )

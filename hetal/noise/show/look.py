@@ -1,8 +1,13 @@
-"""Colours and type of the pictures of pools, and short names."""
+"""What all parts of the picture of a pool share: its size, places in it, colours, type, and short names."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 9.6, 4.2  # inches
 
 # Blue and orange, distinct for colour-blind readers too.
 CLEAN, NOISY = "#0072b2", "#d55e00"
@@ -26,10 +31,20 @@ PLAIN: Any = {
     "ytick.major.pad": 2,
 }
 
-# Letters of a name.
-LONGEST = 10
+# Letters of a name: in all, and after what is left out.
+LONGEST, LAST = 10, 4
 
 
 def short(name: str) -> str:
-    """Return a name, cut where it is long."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    """Return a name, without its middle where it is long: the ends of class names differ."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - LAST - 1]}…{name[-LAST:]}"
+
+
+def box(left: float, bottom: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """Return a box, given in inches, in shares of the figure."""
+    return left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT
+
+
+def axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Return new axes in a box given in inches."""
+    return figure.add_axes(box(left, bottom, width, height))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -56,14 +59,22 @@ def sample(made: Corrupted, n: int) -> Array:
     return scaled
 
 
-def caption(made: Corrupted, row: int) -> tuple[str, bool]:
-    """Return what a row sells, with the right label beside a wrong one, and whether it is right."""
+def caption(made: Corrupted, row: int) -> tuple[str, str]:
+    """Return the label that a row sells, and the right label where it is another, else ""."""
     names = made.class_names
-    sold, right = int(made.pool.labels_N[row]), int(made.oracle.true(made.pool.source_N.new_tensor([row])))
-    says = "reject" if sold == REJECT else short(names[sold])
-    if sold == right and sold != REJECT:
-        return says, True
-    return (says if sold == REJECT else f"{says} ({short(names[right]) if right >= 0 else '–'})"), False
+    sold, right = int(made.pool.labels_N[row]), int(made.oracle.true(torch.tensor([row])))
+    if sold == REJECT:
+        return "reject", ""
+    return short(names[sold]), "" if sold == right else f"({short(names[right]) if right >= 0 else '–'})"
+
+
+def _look(sold: str, right: str) -> dict[str, Any]:
+    """Return the type of a caption."""
+    return (
+        {"color": QUIET, "weight": "normal"}
+        if not right and sold != "reject"
+        else {"color": NOISY, "weight": "bold"}
+    )
 
 
 def _draw_images(figure: Figure, made: Corrupted, box: Box, lines: int) -> None:
@@ -74,15 +85,17 @@ def _draw_images(figure: Figure, made: Corrupted, box: Box, lines: int) -> None:
         pictures = pictures.mean(3)
     left, bottom, width, height = box
     wide, tall = width / COLUMNS, height / lines
+    are_names = max(map(len, made.class_names)) > 2
+    above = 0.36 if are_names else 0.27  # the line below, for labels of one or two lines
     for i in range(n):
         x, y = left + wide * (i % COLUMNS), bottom + height - tall * (i // COLUMNS + 1)
-        ax = figure.add_axes((x + 0.05 * wide, y + 0.27 * tall, 0.88 * wide, 0.7 * tall))
+        ax = figure.add_axes((x + 0.05 * wide, y + above * tall, 0.88 * wide, (0.97 - above) * tall))
         ax.imshow(pictures[i], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         _frame(ax, bool(made.pool.is_noisy_N[i]))
-        text, is_right = caption(made, i)
-        size = 8.0 if len(text) <= 7 else max(8.0 * 8 / len(text), 4.0)
-        color = QUIET if is_right else NOISY
-        ax.set_xlabel(text, size=size, color=color, weight="normal" if is_right else "bold", labelpad=2)
+        sold, right = caption(made, i)
+        text = (f"{sold}\n{right}" if are_names else f"{sold} {right}").rstrip(" ")
+        look = {**_look(sold, right), **({"weight": "normal", "size": 6} if are_names else {"size": 8})}
+        ax.set_xlabel(text, labelpad=2, linespacing=1.0, **look)
     _write_key(figure, box)
 
 
@@ -97,15 +110,16 @@ def _draw_strips(figure: Figure, made: Corrupted, box: Box, lines: int) -> None:
         ax = figure.add_axes((x, y + 0.15 * tall, 0.25 * width, 0.7 * tall))
         ax.imshow(vectors[i][None], cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         _frame(ax, bool(made.pool.is_noisy_N[i]))
-        text, is_right = caption(made, i)
-        color, weight = (QUIET, "normal") if is_right else (NOISY, "bold")
-        ax.text(1.04, 0.5, text, color=color, weight=weight, size=6.5, va="center", transform=ax.transAxes)
+        sold, right = caption(made, i)
+        ax.text(
+            1.04, 0.5, f"{sold} {right}", size=6.5, va="center", transform=ax.transAxes, **_look(sold, right)
+        )
     _write_key(figure, box, f"strips: {vectors.shape[1]} features, black to white;  ")
 
 
 def _write_key(figure: Figure, box: Box, what: str = "") -> None:
     """Write how to read the rows below them."""
-    text = f"{what}framed: noisy;  bold: sold wrongly (and the right label)"
+    text = f"{what}framed: noisy;  orange: sold wrongly (and the right label)"
     figure.text(box[0], box[1] - 0.01, text, size=7, color=QUIET, va="top")
 
 
@@ -117,19 +131,21 @@ def _draw_plane(figure: Figure, made: Corrupted, box: Box) -> None:
     left, bottom, width, height = box
     ax = figure.add_axes((left + 0.01 * width, bottom + 0.09 * height, 0.98 * width, 0.9 * height))
     colors = np.array([*LABELS, PALE])[np.where(sold < 0, len(LABELS), sold % len(LABELS))]
-    for at, marker, size, lw in ((~noisy, "o", 6, 0.0), (noisy, "x", 9, 0.8)):
-        ax.scatter(*points[at].T, c=list(colors[at]), s=size, marker=marker, linewidths=lw)
+    for at, marker, size, width in ((~noisy, "o", 6, 0.0), (noisy, "x", 9, 0.8)):
+        x, y = points[at].T
+        ax.scatter(x, y, c=list(colors[at]), s=size, marker=marker, linewidths=width)
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set(edgecolor=PALE, linewidth=0.8)
+    c = made.task.n_classes
     marks = [
-        Line2D([], [], color=LABELS[i % len(LABELS)], marker="o", linestyle="", markersize=4)
-        for i in range(min(made.task.n_classes, len(LABELS)))
+        Line2D([], [], color=LABELS[i], marker="o", linestyle="", markersize=4)
+        for i in range(c * (c <= len(LABELS)))
     ]
     marks.append(Line2D([], [], color=INK, marker="x", linestyle="", markersize=4))
-    names = [f"sold as {short(name)}" for name in made.class_names[: len(LABELS)]]
+    names = [f"sold as {short(name)}" for name in made.class_names[: len(marks) - 1]]
     ax.legend(
-        marks, [*names, "noisy"], loc="upper left", bbox_to_anchor=(0, -0.01), ncols=len(marks), frameon=False,
+        marks, [*names, "noisy"], loc="upper left", bbox_to_anchor=(0, -0.01), ncols=min(len(marks), 6), frameon=False,
         fontsize=7, handletextpad=0.1, columnspacing=1, labelcolor=QUIET, borderaxespad=0,
     )  # fmt: skip
 

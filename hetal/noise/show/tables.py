@@ -116,20 +116,21 @@ def _noisiest(counts: Counts, names: Sequence[str]) -> Table:
     table = _table("right", "rows", "noisy")
     rights = [*names, *["none"] * counts.has_foreign]
     noisy = (counts.noisy.double() / counts.rows.clamp(min=1))[: len(rights)]
-    for right in noisy.argsort(descending=True, stable=True)[:LISTED].tolist():
+    order = noisy.argsort(descending=True, stable=True)
+    for right in order[:LISTED].tolist():
         n = int(counts.rows[right])
         table.add_row(rights[right], f"{n:,}", percent(int(counts.noisy[right]), n))
-    if len(rights) > LISTED:
-        table.add_row(f"and {len(rights) - LISTED} more")
+    if len(others := counts.rows[order[LISTED:]]):
+        table.add_row(f"and {len(others)} more of {int(others.min()):,} to {int(others.max()):,} rows")
     return table
 
 
 def _transitions(counts: Counts, names: Sequence[str]) -> Table:
     table = _table("right", "sold as", "rows", "of its rows")
     sold_as = [*names, "rejected"]
-    for one in counts.wrong(LISTED):
-        whole = int(counts.rows[one.right])
-        table.add_row(names[one.right], sold_as[one.sold], f"{one.rows:,}", percent(one.rows, whole))
+    for right, sold, rows in counts.wrong(LISTED):
+        share = percent(rows, int(counts.rows[right]))
+        table.add_row(names[right], sold_as[sold], f"{rows:,}", share)
     return table
 
 
