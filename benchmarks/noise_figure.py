@@ -1,116 +1,109 @@
-"""A picture of every noise, from the real configs: `python -m benchmarks.noise_figure [docs/figures/noise.png]`.
+"""A picture of every noise: `python -m benchmarks.noise_figure [NAME ...]`, all of them unless named.
 
-Each panel shows rows drawn at random from a pool, as a random query would buy them. Under each image stands the label
-that a query of the row buys; rows whose label is noise have a red frame. Deterministic, and takes a few seconds.
+Each is what `python -m hetal.noise NAME SETTINGS --out FILE` draws, at the settings below, in docs/figures/noise/. For
+`human` and `votes`, whose labels by people hetal does not bring along, digits get labels by simulated people.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
+import numpy as np
 import torch
-from hydra.utils import instantiate
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.gridspec import SubplotSpec
 
-import hetal.app.resolvers  # noqa: F401 (configs use them)
-from hetal.noise import NoisyPool
+from hetal.data import load_digits
+from hetal.errors import BadInput
+from hetal.noise.show import corrupted_by, count, save_picture
 from hetal.rng import stream
-from tests.command_line import REPOSITORY, composed
+from tests.command_line import REPOSITORY, options
 
-CLEAN, NOISY = "#3b4252", "#c62828"
-CLASSES = ("#2f6db5", "#e08a1e", "#3a9d5d", "#8a4fa3")
-N_ROWS, N_COLUMNS = 3, 9
+FOLDER = REPOSITORY / "docs" / "figures" / "noise"
 
-# By the overrides of a run, what its panel says.
-PANELS = {
-    "noise=clean": "The training set as it is",
-    "noise=blank": "All-zero images; labels uniform over the classes",
-    "noise=diverse": "Solid colours; each has three classes to draw its label from",
-    "noise=class": "Class 1: uniform labels, and copies of its first 100 images",
-    "noise=copies": "Class 0: uniform labels, and copies of its rows with their labels",
-    "+experiment=four_moons": "data=four_moons noise=copies, mult 1.5; colours are labels",
+# Settings by noise; hetal's own where there are none. As many rows are added as there are, so that both kinds are seen.
+SETTINGS = {
+    "ambiguous": ["mult=x1"],
+    "asymmetric": ["noise.map=mnist", "noise.rate=0.4"],
+    "blank": ["mult=x1"],
+    "class": ["mult=x1"],
+    "copies": ["data=four_moons", "mult=x1.5"],
+    "diverse": ["mult=x1"],
+    "instance": ["noise.rate=0.4"],
+    "long_tail": ["noise.rho=50"],
+    "mixed": ["noise.of=[symmetric,blank]", "noise.symmetric.rate=0.2", "mult=x1"],
+    "near_copies": ["noise.sigma=32", "mult=x1"],
+    "open_set": ["noise.share=0.4"],
+    "pair": ["noise.rate=0.4"],
+    "redundant": ["noise.copies=4", "noise.sigma=32"],
+    "regional": ["noise.rate=0.4"],
+    "symmetric": ["noise.rate=0.4"],
 }
 
-
-def pool_of(override: str) -> NoisyPool:
-    """Return the pool that a run with this override queries, at seed 0."""
-    cfg = composed(override, "tracker=none", root=Path("multirun"))
-    task = instantiate(cfg.data, _convert_="all")(rng=stream(0, "data"))
-    pool: NoisyPool = instantiate(cfg.noise, _convert_="all")(task.train, task.n_classes, stream(0, "noise"))
-    return pool
+# These need labels by people.
+BY_PEOPLE = ("human", "votes")
 
 
-def draw_images(figure: Figure, slot: SubplotSpec, pool: NoisyPool) -> None:
-    """Draw rows of a pool of grey images in a grid."""
-    grid = slot.subgridspec(N_ROWS, N_COLUMNS, hspace=0.5, wspace=0.22)
-    ids = torch.randperm(len(pool), generator=stream(0, "figure"))[: N_ROWS * N_COLUMNS].tolist()
-    for k, row in enumerate(ids):
-        ax = figure.add_subplot(grid[k // N_COLUMNS, k % N_COLUMNS])
-        noisy = bool(pool.is_noisy_N[row])
-        ax.imshow(pool.images_M[pool.source_N[row], 0], cmap="gray", vmin=0, vmax=255)
-        ax.set(xticks=[], yticks=[])
-        for spine in ax.spines.values():
-            spine.set(edgecolor=NOISY if noisy else "#b8bec9", linewidth=1.6 if noisy else 0.8)
-        color, weight = (NOISY, "bold") if noisy else (CLEAN, "normal")
-        ax.set_xlabel(int(pool.labels_N[row]), color=color, weight=weight, fontsize=9, labelpad=2.5)
+def draw(name: str, path: Path) -> None:
+    """Write the picture of a noise.
+
+    Args:
+        name: of its YAML.
+        path: PNG to write.
+
+    Raises:
+        BadInput: it refuses the data.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"noise={name}", *SETTINGS.get(name, [])]
+        data = []
+        if name in BY_PEOPLE:
+            data = ["data=npz", f"data.path={write_digits_with_people(Path(folder) / 'digits.npz')}"]
+        made = corrupted_by(*words, *data)
+        shown = [*words, *["data=npz data.path=digits.npz"] * bool(data)]
+        save_picture(made, count(made.pool, made.oracle, made.task.n_classes), " ".join(shown), path)
 
 
-def draw_points(ax: Axes, pool: NoisyPool) -> None:
-    """Draw the distinct points of a pool in the plane in the colours of their labels."""
-    images, first = pool.source_N.unique(return_inverse=True)
-    label = torch.empty_like(images).scatter_(0, first, pool.labels_N)
-    points = pool.images_M[images]
-    order = torch.randperm(len(images), generator=stream(0, "figure"))
-    colors = [CLASSES[c] for c in label[order].tolist()]
-    ax.scatter(*points[order].T, c=colors, s=1.6, linewidths=0)
-    ax.set(xticks=[], yticks=[], xlim=(-1.6, 6.6), ylim=(-1.2, 1.75))
-    for spine in ax.spines.values():
-        spine.set(edgecolor="#b8bec9", linewidth=0.8)
-    style = {"fontsize": 8.5, "va": "center"}
-    ax.text(-1.45, 1.5, "class 0: uniform labels, each point 7 times", color=NOISY, weight="bold", **style)
-    for c, x, y in ((1, 1.0, -0.95), (2, 4.0, 1.5), (3, 5.0, -0.95)):
-        ax.text(x, y, f"class {c}", color=CLEAN, ha="center", **style)
+def write_digits_with_people(path: Path) -> Path:
+    """Write digits with the labels of simulated people, who see three principal components of a digit.
+
+    Ten people each name the digit of one of its ten nearest neighbours; `human_worst` is one of them.
+    """
+    task = load_digits(n_train=None, mean=[77.83], std=[95.89], rng=stream(0, "data"))
+    flat = task.train.images.flatten(1).double()
+    seen = _components(flat, 3)
+    distance = torch.cdist(seen, seen).fill_diagonal_(torch.inf)
+    named = task.train.labels[distance.topk(10, largest=False).indices]
+    votes = torch.zeros(len(named), 10).scatter_add_(1, named, torch.ones(named.shape))
+    arrays = {
+        "x_train": task.train.images, "y_train": task.train.labels, "x_test": task.test.images,
+        "y_test": task.test.labels, "human_worst": named[:, 0], "votes_train": votes,
+    }  # fmt: skip
+    np.savez(path, **{key: value.numpy() for key, value in arrays.items()})
+    return path
 
 
-def draw(path: Path) -> None:
-    """Write the picture."""
-    mpl.rcParams.update({"font.family": "DejaVu Sans", "axes.titlesize": 9})
-    figure = plt.figure(figsize=(11, 9.4), dpi=110, facecolor="white")
-    grid = figure.add_gridspec(
-        3, 2, left=0.025, right=0.975, top=0.875, bottom=0.03, hspace=0.42, wspace=0.09
-    )
-    style = {"fontsize": 9.5, "va": "top"}
-    figure.text(0.025, 0.98, "Noise settings", fontsize=15, weight="bold", color=CLEAN, va="top")
-    what = "Random rows of each pool of digits at four noisy rows per clean row, with the label that a query buys."
-    figure.text(0.025, 0.951, what, color=CLEAN, **style)
-    figure.text(
-        0.975, 0.951, "Red frame: the label is noise.", color=NOISY, weight="bold", ha="right", **style
-    )
-    for k, (override, what) in enumerate(PANELS.items()):
-        slot, pool = grid[k // 2, k % 2], pool_of(override)
-        write_title(figure, slot, override, what, 1 - float(pool.is_noisy_N.double().mean()))
-        if pool.images_M.dim() == 2:
-            draw_points(figure.add_subplot(slot), pool)
+def _components(flat: torch.Tensor, n: int) -> torch.Tensor:
+    centred = flat - flat.mean(0)
+    return centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -n:]
+
+
+def main(names: Sequence[str]) -> int:
+    """Write the pictures of these noise settings, or of all; return the exit status."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    status = 0
+    for name in names or options("noise"):
+        path = FOLDER / f"{name}.png"
+        try:
+            draw(name, path)
+        except BadInput as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            status = 1
         else:
-            draw_images(figure, slot, pool)
-    figure.savefig(path)
-    plt.close(figure)
-
-
-def write_title(figure: Figure, slot: SubplotSpec, setting: str, what: str, clean_share: float) -> None:
-    """Write what a panel shows above it."""
-    box = slot.get_position(figure)
-    figure.text(
-        box.x0, box.y1 + 0.029, setting, fontsize=10.5, weight="bold", color=CLEAN, family="DejaVu Sans Mono"
-    )
-    figure.text(box.x0, box.y1 + 0.0105, what, fontsize=9, color=CLEAN)
-    figure.text(box.x1, box.y1 + 0.029, f"{clean_share:.0%} clean", fontsize=9.5, color=CLEAN, ha="right")
+            print(f"{path.relative_to(REPOSITORY)}  {path.stat().st_size // 1024} KB")
+    return status
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "figures" / "noise.png")
+    sys.exit(main(sys.argv[1:]))

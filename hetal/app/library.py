@@ -20,12 +20,12 @@ from hydra.types import RunMode
 from hydra.version import VersionBase, setbase
 from omegaconf import DictConfig, open_dict
 
-from hetal.app.launch import launch
+from hetal.app.launch import launch, resolved
 from hetal.app.messages import answer
 from hetal.errors import BadInput, Stopped
 from hetal.machine.installation import CONF
 from hetal.machine.process import new_process_settings
-from hetal.record.redact import check_arguments, redacted
+from hetal.record.redact import check_arguments, check_settings, redacted
 from hetal.sweep.callback import check_hydra
 from hetal.sweep.jobs import JobResult, failure_reason
 from hetal.sweep.overrides import as_options
@@ -83,6 +83,33 @@ def run(*overrides: str, config_dir: str | os.PathLike[str] | None = None) -> Re
     return Result(outcome.folder, outcome.summary, outcome.state)
 
 
+def settings_of(
+    *overrides: str, config_dir: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the checked settings of the run that `run` would start, and the option that each config group has.
+
+    Args:
+        overrides: as those of `run`.
+        config_dir: as that of `run`.
+
+    Raises:
+        BadInput: in one line, what the command would say.
+    """
+    from hetal.app.compose import check_config
+
+    with _one_at_a_time(), _own_hydra():
+        check_arguments(overrides)
+        cfg = _composed(as_options(overrides), config_dir)
+        HydraConfig.instance().set_config(cfg)
+        choices = {str(group): str(option) for group, option in cfg.hydra.runtime.choices.items()}
+        with open_dict(cfg):
+            del cfg["hydra"]
+        config = resolved(cfg)
+    check_settings(config)
+    check_config(config, choices)
+    return config, choices
+
+
 def _composed(overrides: Sequence[str], config_dir: str | os.PathLike[str] | None) -> DictConfig:
     """Return the config of a command line, Hydra's own settings included.
 
@@ -104,7 +131,10 @@ def _composed(overrides: Sequence[str], config_dir: str | os.PathLike[str] | Non
         GlobalHydra.instance().clear()
         if (text := answer(error, words, CONF)) is None:
             raise
-        raise BadInput(text) from None
+        # There is no -m here.
+        raise BadInput(
+            text.replace("values need -m, which runs each", "values, where one is taken")
+        ) from None
     check_hydra(cfg)
     if cfg.hydra.mode not in (None, RunMode.RUN):
         raise BadInput(f"hydra.mode={cfg.hydra.mode.name}: hetal.run runs one experiment; call it for each")

@@ -1,4 +1,4 @@
-"""Conformance tests for a user's own strategy: `check_strategy(MyStrategy())`.
+"""Conformance test of a user's own query strategy.
 
 Modelled on the common checks of scikit-activeml's test suite and on scikit-learn's `check_estimator`.
 """
