@@ -12,7 +12,7 @@ from scipy.stats import beta, chi2, kstest, truncnorm
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.experiment import _corrupted
+from hetal.experiment import corrupted
 from hetal.noise import NoisyPool, asymmetric_noise, corrupt
 from hetal.noise.instance import truncated_normal
 from hetal.noise.regional import _rates
@@ -149,7 +149,7 @@ def test_rates_0_and_1(setting, n_classes):
 def test_any_input_one_row_and_the_test_set_untouched(setting, shape, dtype):
     train = train_set(50, 3, shape, dtype)
     task = Task(train, train_set(5, 3, shape, dtype), 3)
-    pools = [_corrupted(task, noise_of(setting), SEED, torch.device("cpu")) for _ in range(2)]
+    pools = [corrupted(task, noise_of(setting), SEED, torch.device("cpu")) for _ in range(2)]
     assert all(one[0] is task for one in pools)
     assert torch.equal(pools[0][1].labels_N, pools[1][1].labels_N)
     assert pools[0][1].images_M is train.images

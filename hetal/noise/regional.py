@@ -6,7 +6,8 @@ rate e and a concentration k, the cell r has the rate
     e_r ~ Beta(e k, (1 - e) k),   of mean e and variance e (1 - e) / (k + 1),
 
 and with probability e_r the label of a row in it is uniform among the other classes. The centres come from a sample of
-the rows, after a few iterations: cells are to be regions, not the best clusters.
+the rows, after a few iterations: cells are to be regions, not the best clusters. They are computed in float64, so that
+rounding, which differs between machines, moves no row to another.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from hetal.acquisition.clustering import kmeans
+from hetal.acquisition.seeding import kmeans_plusplus
 from hetal.errors import BadInput
 from hetal.noise.inputs import Inputs
 from hetal.noise.pool import NoisyPool
 from hetal.noise.rows import check_integer, check_share, drawn_in_place
 from hetal.task import Examples
 
-#: Iterations of k-means, at most.
-MAX_ITERATIONS = 20
+#: Of k-means.
+N_ITERATIONS = 10
 
 #: Most regions, and bounds of the concentration.
 MOST_REGIONS = 1000
@@ -75,13 +76,20 @@ def regional_noise(
 
 def _cells(inputs: Inputs, k: int, rng: torch.Generator) -> Tensor:
     """Return the number (n,) int16 in 0..k-1 of the cell of each row, that of the nearest centre."""
-    points = inputs[inputs.sample].float()
-    clusters = kmeans(points, min(k, len(points)), rng, max_iterations=MAX_ITERATIONS)
-    centers_KD = clusters.centers_KD.double()
-    norm_K = centers_KD.square().sum(1)
+    points = inputs[inputs.sample]
+    centers_KD = points[kmeans_plusplus(points, min(k, len(points)), rng, first="sampled")]
+    for _ in range(N_ITERATIONS):
+        cell = _nearest(points, centers_KD)
+        count_K = torch.bincount(cell, minlength=len(centers_KD))[:, None]
+        sum_KD = torch.zeros_like(centers_KD).index_add_(0, cell, points)
+        centers_KD = torch.where(count_K > 0, sum_KD / count_K.clamp(min=1), centers_KD)
     parts = inputs.parts(torch.arange(len(inputs)), k)
-    nearest = (torch.addmm(norm_K, x, centers_KD.T, alpha=-2).argmin(1) for _, x in parts)
-    return torch.cat([cells.to(torch.int16) for cells in nearest])
+    return torch.cat([_nearest(x, centers_KD).to(torch.int16) for _, x in parts])
+
+
+def _nearest(x: Tensor, centers_KD: Tensor) -> Tensor:
+    """Return the nearest centre (n,) int64 of each point (n, D)."""
+    return torch.addmm(centers_KD.square().sum(1), x, centers_KD.T, alpha=-2).argmin(1)
 
 
 def _rates(k: int, mean: float, concentration: float, rng: torch.Generator) -> Tensor:
