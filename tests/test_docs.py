@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from benchmarks import noise_figure
 from hetal.evaluate import summarise
+from hetal.noise.__main__ import main as show_noise
 from hetal.record.measures import OF_A_ROUND
 from hetal.record.schema import Purchase, Round
 from hetal.record.settings import CHANGES_NOTHING
@@ -71,6 +73,9 @@ def run_line(line: str, folder: Path) -> None:
             out, errors = process.communicate()
             assert process.returncode == 0, f"{line}\n{out}{errors}"
             return
+    if words[:3] == ["python", "-m", "hetal.noise"]:
+        assert show_noise(words[3:]) == 0, line
+        return
     assert words[:2] == ["python", "-m"], f"{line}: what kind of example is this?"
     done = subprocess.run(
         [sys.executable, *words[1:]],
@@ -160,10 +165,13 @@ def first_column_texts(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^\| ([^|]+) \| ([^|]+) \|", text, re.MULTILINE)
 
 
-def test_every_noise_has_a_panel_in_the_picture_of_them_all():
-    assert {f"noise={name}" for name in options("noise")} <= set(noise_figure.PANELS)
-    pool = noise_figure.pool_of("noise=blank")
-    assert float(pool.is_noisy_N.double().mean()) == pytest.approx(0.8)
+def test_every_noise_has_a_picture_of_the_pool_that_the_command_makes():
+    shown = re.findall(r"\]\(figures/noise/(\w+)\.png\)", section("POOLS.md", "Pictures"))
+    assert sorted(shown) == options("noise")
+    for name in shown:
+        path = noise_figure.FOLDER / f"{name}.png"
+        assert Image.open(path).size == (1056, 462)
+        assert path.stat().st_size < 60_000
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def _draw_wrong(ax: Axes, wrong: Sequence[Sequence[int]], names: Sequence[str]) 
     ax.set_yticks(range(len(wrong)), [f"{short(names[i])} as {short(names[j])}" for i, j, _ in wrong])
     ax.set_ylim(LISTED - 0.5, -0.5)
     ax.set_xticks([0, wrong[0][2]])
-    ax.set_xlabel("rows sold wrongly, the most frequent", labelpad=2)
+    ax.set_xlabel("rows sold wrongly", labelpad=2)
     _open(ax)
 
 

@@ -10,9 +10,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from hetal.noise.show.corrupted import Corrupted
-from hetal.noise.show.look import INK, LABELS, NOISY, PALE, QUIET, short
+from hetal.noise.show.look import HEIGHT, INK, LABELS, NOISY, PALE, QUIET, WIDTH, short
 from hetal.record.schema import REJECT
 from hetal.task import extremes
 
@@ -77,25 +78,41 @@ def _look(sold: str, right: str) -> dict[str, Any]:
     )
 
 
+def _paper(figure: Figure, box: Box) -> Axes:
+    """Return axes without lines over a box, whose unit is the inch; many axes of their own would take seconds."""
+    ax = figure.add_axes(box, xlim=(0, box[2] * WIDTH), ylim=(0, box[3] * HEIGHT), autoscale_on=False)
+    ax.set_axis_off()
+    return ax
+
+
+def _paste(ax: Axes, picture: Array, x: float, top: float, width: float, height: float, noisy: bool) -> None:
+    """Draw an image below and right of a point, framed where it is noisy."""
+    extent = (x, x + width, top - height, top)
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
+    color, line = (NOISY, 1.8) if noisy else (PALE, 0.7)
+    ax.add_patch(Rectangle((x, top - height), width, height, fill=False, edgecolor=color, linewidth=line))
+
+
 def _draw_images(figure: Figure, made: Corrupted, box: Box, lines: int) -> None:
     """Draw images in a grid, noisy ones framed, each over what it sells."""
     n = min(COLUMNS * lines, len(made.pool))
     pictures = sample(made, n).transpose(0, 2, 3, 1)
     if pictures.shape[3] != 3:
         pictures = pictures.mean(3)
-    left, bottom, width, height = box
-    wide, tall = width / COLUMNS, height / lines
+    ax = _paper(figure, box)
     are_names = max(map(len, made.class_names)) > 2
-    above = 0.36 if are_names else 0.27  # the line below, for labels of one or two lines
+    right_end, upper_end = ax.get_xlim()[1], ax.get_ylim()[1]
+    wide, tall = right_end / COLUMNS, upper_end / lines
+    below = 0.28 if are_names else 0.19  # for labels of two lines, or one
+    scale = min(0.88 * wide / pictures.shape[2], (tall - below) / pictures.shape[1])
+    width, height = scale * pictures.shape[2], scale * pictures.shape[1]
     for i in range(n):
-        x, y = left + wide * (i % COLUMNS), bottom + height - tall * (i // COLUMNS + 1)
-        ax = figure.add_axes((x + 0.05 * wide, y + above * tall, 0.88 * wide, (0.97 - above) * tall))
-        ax.imshow(pictures[i], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        _frame(ax, bool(made.pool.is_noisy_N[i]))
+        middle, top = wide * (i % COLUMNS + 0.5), upper_end - tall * (i // COLUMNS) - 0.02
+        _paste(ax, pictures[i], middle - width / 2, top, width, height, bool(made.pool.is_noisy_N[i]))
         sold, right = caption(made, i)
-        text = (f"{sold}\n{right}" if are_names else f"{sold} {right}").rstrip(" ")
+        text = (f"{sold}\n{right}" if are_names else f"{sold} {right}").rstrip()
         look = {**_look(sold, right), **({"weight": "normal", "size": 6} if are_names else {"size": 8})}
-        ax.set_xlabel(text, labelpad=2, linespacing=1.0, **look)
+        ax.text(middle, top - height - 0.04, text, ha="center", va="top", linespacing=1.0, **look)
     _write_key(figure, box)
 
 
@@ -103,17 +120,15 @@ def _draw_strips(figure: Figure, made: Corrupted, box: Box, lines: int) -> None:
     """Draw vectors as strips of grey, a cell for each feature, noisy ones framed, each beside what it sells."""
     n = min(2 * lines, len(made.pool))
     vectors = sample(made, n)
-    left, bottom, width, height = box
-    tall = (height - 0.03) / lines
+    ax = _paper(figure, box)
+    right_end, upper_end = ax.get_xlim()[1], ax.get_ylim()[1]
+    tall, width = (upper_end - 0.03) / lines, 0.25 * right_end
     for i in range(n):
-        x, y = left + width / 2 * (i // lines), bottom + height - tall * (i % lines + 1)
-        ax = figure.add_axes((x, y + 0.15 * tall, 0.25 * width, 0.7 * tall))
-        ax.imshow(vectors[i][None], cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        _frame(ax, bool(made.pool.is_noisy_N[i]))
+        x, top = right_end / 2 * (i // lines) + 0.01, upper_end - tall * (i % lines + 0.15)
+        _paste(ax, vectors[i][None], x, top, width, 0.7 * tall, bool(made.pool.is_noisy_N[i]))
         sold, right = caption(made, i)
-        ax.text(
-            1.04, 0.5, f"{sold} {right}", size=6.5, va="center", transform=ax.transAxes, **_look(sold, right)
-        )
+        at = x + width + 0.06, top - 0.35 * tall
+        ax.text(*at, f"{sold} {right}", size=6.5, va="center", **_look(sold, right))
     _write_key(figure, box, f"strips: {vectors.shape[1]} features, black to white;  ")
 
 
@@ -148,9 +163,3 @@ def _draw_plane(figure: Figure, made: Corrupted, box: Box) -> None:
         marks, [*names, "noisy"], loc="upper left", bbox_to_anchor=(0, -0.01), ncols=min(len(marks), 6), frameon=False,
         fontsize=7, handletextpad=0.1, columnspacing=1, labelcolor=QUIET, borderaxespad=0,
     )  # fmt: skip
-
-
-def _frame(ax: Axes, noisy: bool) -> None:
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(edgecolor=NOISY if noisy else PALE, linewidth=1.8 if noisy else 0.7)
