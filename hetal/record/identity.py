@@ -20,6 +20,10 @@ from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
 
 
+# Characters of one name in titles, groups and folders, which file systems and W&B limit.
+LONGEST_NAME = 60
+
+
 @dataclass(frozen=True)
 class Identity:
     """Identity of one run.
@@ -54,13 +58,10 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
         raise BadInput(f"name={name}: must be one folder name of letters, digits, '.', '_', '+' and '-'")
     settings = with_content_digests(identifying_settings(config))
     without_seed = {key: value for key, value in settings.items() if key != "seed"}
-    readable = {
-        group: re.sub(r"[^\w.+-]", "_", choice.replace(" + ", "+")) for group, choice in choices.items()
-    }
-    times = [f"x{config['noise']['factor']:g}"] if "factor" in config["noise"] else []
-    parts = [*(readable[g] for g in ("alg", "data", "noise")), *times, readable["model"]]
+    names = [_readable(choices[group]) for group in ("alg", "data", "noise")]
+    parts = [*names, *times(config["noise"]), _readable(choices["model"])]
     seed = f"s{config['seed']}"
-    folder = "-".join([*parts, seed, settings_hash(settings)])
+    folder = "-".join([*map(in_folder, parts), seed, settings_hash(settings)])
     return Identity(
         settings=settings,
         hash=settings_hash(settings),
@@ -68,6 +69,22 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
         group=" ".join([*parts, settings_hash(without_seed)]),
         dir=Path(str(config["root"])).expanduser() / name / folder,
     )
+
+
+def times(noise: Mapping[str, Any]) -> list[str]:
+    """Return the factor of a noise as names have it, such as ["x4"]; [] where its settings hold none."""
+    factor = noise.get("factor")
+    is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+    return [f"x{factor:g}"] if is_number else []
+
+
+def in_folder(name: str) -> str:
+    """Return a name as the name of a run's folder has it."""
+    return re.sub(r"[^\w.+-]", "_", _readable(name).replace(" + ", "+"))
+
+
+def _readable(name: str) -> str:
+    return re.sub(r"[^\w .+-]", "_", name)[:LONGEST_NAME].strip()
 
 
 def identifying_settings(config: Mapping[str, Any]) -> dict[str, Any]:

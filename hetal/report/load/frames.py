@@ -20,7 +20,9 @@ from hetal.report.load.records import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES = ("alg", "data", "noise", "mult", "model", "optimizer", "schedule", "train", "finetune", "start")
+CHOICES = (
+    "alg", "data", "noise", "mult", "oracle", "model", "optimizer", "schedule", "train", "finetune", "start",
+)  # fmt: skip
 SUMMARY = ("area_under_curve", "final_accuracy", "queried_clean_share", "base_rate")
 PHASES = ("train", "score", "select", "test")
 SECONDS = tuple(f"seconds.{phase}" for phase in PHASES)
@@ -45,8 +47,8 @@ class Frames(NamedTuple):
 
     Attributes:
         runs: one row a run. `folder`; `name` of the study; `label` of the strategy, as the report has it; the choices
-            `alg`, `data`, `noise`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`; `mult`, noisy rows
-            per clean row, 0 without noise; `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`,
+            `alg`, `data`, `noise`, `oracle`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`; `mult`,
+            noisy rows per clean row, 0 without noise, missing where the noise has no such factor; `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`,
             `final_accuracy`, `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as
             `seconds.train`; and every setting that can change a result by its dotted name, as `optimizer.lr`, a list
             as its text.
@@ -136,7 +138,8 @@ def _warn(problems: Sequence[tuple[Path, str]]) -> None:
 def _about(run: Run) -> dict[str, Any]:
     """Return what identifies a run."""
     # The option of `mult` does not tell the factor where that was set itself.
-    choices = {**run.choices, "mult": run.config.get("noise.factor", 0)}
+    none = 0 if run.choices["noise"] == "clean" else None
+    choices = {**run.choices, "mult": _number(run.config.get("noise.factor", none))}
     return {
         "folder": str(run.folder),
         "name": run.name,
