@@ -1,4 +1,4 @@
-"""Values that configs compute: `${sweep_folder:...}`, `${jobs_at_once:...}`, `${wandb:...}`, `${when:...}`, `${command:}`."""
+"""Values that configs compute, such as `${sweep_folder:...}`, `${jobs_at_once:...}`, `${wandb:...}`, `${when:...}`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
 
-
 # Characters of one name in titles, groups and folders, which file systems and W&B limit.
 LONGEST_NAME = 60
 

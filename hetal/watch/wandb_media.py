@@ -49,23 +49,36 @@ def settings(record: Record) -> dict[str, Any]:
     }
 
 
-def history(row: Round, purchases: list[Purchase], base_rate: float) -> dict[str, Any]:
+def history(
+    row: Round, purchases: list[Purchase], base_rate: float, pool: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the numbers to show of a round.
 
     Args:
         row: the round.
         purchases: the start set, then the purchases up to and including this round's.
         base_rate: the pool's share of clean rows.
+        pool: what the pool holds, see `hetal.record.schema.PoolContent`.
 
     Returns:
         The numbers of `row` by field name, `seconds/train` and so on for `seconds`; `clean_share_so_far` and
-        `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`.
+        `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`. Where it is known of
+        the pool that they say nothing else than these, there is no `right_share` and no `n_rejected`; and only where
+        its noise is of several kinds, there are `bought_per_kind/clean` and so on.
     """
+    pool = pool or {}
+    kinds = {kind: n for kind, n in pool.get("kinds", {}).items() if n}
+    silent = {
+        *(["right_share"] if pool and pool.get("right") == kinds.get("clean", 0) else []),
+        *(["n_rejected"] if pool and not pool.get("rejected") else []),
+    }
     values = {
         measure.key: value
         for measure in shown_in("tracker", OF_A_ROUND)
-        if (value := measure.value(vars(row))) is not None
+        if measure.key not in silent and (value := measure.value(vars(row))) is not None
     }
+    if len(kinds) > 2 and row.bought_per_kind is not None:
+        values |= {f"bought_per_kind/{kind}": row.bought_per_kind.get(kind, 0) for kind in kinds}
     if row.n_bought:
         queried = purchases[1:]
         is_noisy = torch.cat([purchase.is_noisy for purchase in queried])

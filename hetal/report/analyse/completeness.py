@@ -74,7 +74,9 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
         state = _job_state(job)
         if state and key not in known | listed:
             lost.append(
-                Missing(" ".join(as_typed(job["overrides"])), state, command_line(kept(job["overrides"], "seed")))
+                Missing(
+                    " ".join(as_typed(job["overrides"])), state, command_line(kept(job["overrides"], "seed"))
+                )
             )
     return lost
 
