@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from hetal.machine.process import unchanged
 from hetal.noise import Corrupt, NoisyPool, corrupt
 from hetal.noise.pool import shuffled
 from hetal.pool import PERSISTENT, Answers, Oracle, Pool, is_right, per_kind
-from hetal.record.schema import REJECT
+from hetal.record.schema import REJECT, PoolContent
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
@@ -220,16 +219,11 @@ class Setup:
         ]
 
     @property
-    def pool_content(self) -> dict[str, Any]:
-        """What the pool holds, in numbers of rows, for readers of the record: all of it is hidden from strategies.
-
-        "rows"; "images", distinct ones; "right", rows that sell the right label; "rejected", rows that sell none;
-        "kinds", clean rows and those of each noise, by name; and where the noise has regions, "regions" and
-        "noisy_per_region".
-        """
+    def pool_content(self) -> PoolContent:
+        """What the pool holds, for readers of the record: all of it is hidden from strategies."""
         oracle, ids = self.oracle, torch.arange(len(self.pool))
         labels, region = oracle.label(ids), oracle.region(ids)
-        content: dict[str, Any] = {
+        content: PoolContent = {
             "rows": len(ids),
             "images": len(self.pool.images_M),
             "right": int(is_right(labels, oracle.true(ids)).sum()),

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from hetal.app.compose import GROUPS
 from hetal.app.launch import resolved
+from hetal.app.names import noise_name
 from hetal.record.identity import identify
 from hetal.record.schema import Round
 from hetal.report.load.records import Run
@@ -105,6 +106,7 @@ def _composed(root: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], di
     choices = {
         k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if k in (*GROUPS, *nested_groups())
     }
+    choices["noise"] = noise_name(config, choices["noise"])
     return config, choices, yaml.safe_dump(config, sort_keys=False)
 
 

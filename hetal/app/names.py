@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from hetal.record.identity import times
 
 
 def data_name(config: Mapping[str, Any], option: str) -> str:
@@ -21,7 +24,7 @@ def data_name(config: Mapping[str, Any], option: str) -> str:
 
 def noise_name(config: Mapping[str, Any], option: str) -> str:
     """Return the name of a noise, without its factor: `noise.name`, else the option of the group."""
-    return str(config["noise"].get("name") or option)
+    return _name(config["noise"], option)
 
 
 def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,14 +38,13 @@ def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {name: parts[name] for name in of if isinstance(name, str) and name in parts}
     if not all(isinstance(part, Mapping) for part in chosen.values()):
         return dict(node)
-    made_up = " + ".join(_name_of_part(part, name) for name, part in chosen.items())
+    made_up = " + ".join(" ".join([_name(part, name), *times(part)]) for name, part in chosen.items())
     own = {
         name: {key: value for key, value in part.items() if key != "name"} for name, part in chosen.items()
     }
     return {**node, "name": node.get("name") or made_up, "parts": own}
 
 
-def _name_of_part(part: Mapping[str, Any], name: str) -> str:
-    factor = part.get("factor")
-    is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-    return str(part.get("name") or name) + (f" x{factor:g}" if is_number else "")
+def _name(noise: Mapping[str, Any], otherwise: str) -> str:
+    """Return the name that a noise has in its settings, 4.0 written as 4, since these are the same setting."""
+    return re.sub(r"(?<=\d)\.0+(?![\d.])", "", str(noise.get("name") or otherwise))

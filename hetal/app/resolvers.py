@@ -1,4 +1,4 @@
-"""Values that configs compute: `${sweep_folder:...}`, `${jobs_at_once:...}`, `${wandb:...}`, `${command:}`."""
+"""Values that configs compute, such as `${sweep_folder:...}`, `${jobs_at_once:...}`, `${wandb:...}`, `${when:...}`."""
 
 from __future__ import annotations
 
@@ -74,6 +74,11 @@ def wandb_says(setting: str, otherwise: str | None) -> str | None:
     return value or otherwise
 
 
+def when(value: Any, text: str) -> str:
+    """Return `text` where a setting is on, and not 0 or null; else nothing: for names that say what is special."""
+    return text if value else ""
+
+
 def command() -> str:
     """Return how hetal was started, as it is typed."""
     return "python launch.py" if Path(sys.argv[0]).name == "launch.py" else "hetal"
@@ -83,4 +88,5 @@ OmegaConf.register_new_resolver("command", command, replace=True)
 OmegaConf.register_new_resolver("sweep_folder", sweep_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)
+OmegaConf.register_new_resolver("when", when, replace=True)
 OmegaConf.register_new_resolver("settings", settings_table, replace=True)

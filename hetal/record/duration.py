@@ -18,8 +18,7 @@ def expected_seconds(record: Record) -> float | None:
 
     None if there is no such run.
     """
-    title = record.title.replace(" ", "-")
-    prefix = title[: title.rindex("-s")]
+    prefix = record.dir.name[: record.dir.name.rindex("-s")]
     left = []
     for path in record.dir.parent.glob(f"{glob.escape(prefix)}-s*/summary.json"):
         with suppress(OSError, BadInput, ValueError, LookupError, TypeError):

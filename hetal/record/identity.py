@@ -19,8 +19,9 @@ from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
 
-# Letters of each name in that of a run's folder: file systems take 255 bytes in all.
-LONGEST = 40
+# Letters of each name in titles and groups, which W&B limits, and in a run's folder: file systems take 255 bytes in all.
+LONGEST_NAME = 60
+LONGEST_IN_FOLDER = 40
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,10 @@ def identify(config: Mapping[str, Any], choices: Mapping[str, str]) -> Identity:
     _check_apart(config)
     settings = with_content_digests(identifying_settings(config))
     without_seed = {key: value for key, value in settings.items() if key != "seed"}
-    readable = {
-        group: re.sub(r"[^\w.+-]", "_", choice.replace(" + ", "+"))[:LONGEST]
-        for group, choice in choices.items()
-    }
-    times = [f"x{config['noise']['factor']:g}"] if "factor" in config["noise"] else []
-    parts = [*(readable[g] for g in ("alg", "data", "noise")), *times, readable["model"]]
+    names = [_readable(choices[group]) for group in ("alg", "data", "noise")]
+    parts = [*names, *times(config["noise"]), _readable(choices["model"])]
     seed = f"s{config['seed']}"
-    folder = "-".join([*parts, seed, settings_hash(settings)])
+    folder = "-".join([*map(in_folder, parts), seed, settings_hash(settings)])
     return Identity(
         settings=settings,
         hash=settings_hash(settings),
@@ -86,6 +83,22 @@ def _check_apart(config: Mapping[str, Any]) -> None:
             inside = Path(os.path.realpath(os.path.expanduser(root)))
             if Path(os.path.realpath(folder)) in (inside, *inside.parents):
                 raise BadInput(f"data.path={path}: {name}={root} is in it; {name}=FOLDER names another")
+
+
+def times(noise: Mapping[str, Any]) -> list[str]:
+    """Return the factor of a noise as names have it, such as ["x4"]; [] where its settings hold none."""
+    factor = noise.get("factor")
+    is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+    return [f"x{factor:g}"] if is_number else []
+
+
+def in_folder(name: str) -> str:
+    """Return a name as the name of a run's folder has it."""
+    return re.sub(r"[^\w.+-]", "_", _readable(name).replace(" + ", "+"))[:LONGEST_IN_FOLDER]
+
+
+def _readable(name: str) -> str:
+    return re.sub(r"[^\w .+-]", "_", name)[:LONGEST_NAME].strip()
 
 
 def identifying_settings(config: Mapping[str, Any]) -> dict[str, Any]:

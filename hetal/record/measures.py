@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Unit = Literal["share", "count", "seconds", "MiB", "nats"]
+Unit = Literal["share", "count", "seconds", "MiB", "nats", "cost"]
 Direction = Literal["higher", "lower"]
 # The report's charts and tables, the tracker's history and summary, the dashboard, and the table in a terminal.
 Place = Literal["chart", "table", "tracker", "dashboard", "display"]
@@ -108,6 +108,7 @@ def _of_a_round() -> Iterator[Measure]:
     )
     yield Measure("right_share", "right labels of a query", "share", "higher", ("chart", "tracker"), "right")
     yield Measure("n_rejected", "rows of a query that were rejected", "count", "lower", ("tracker",))
+    yield Measure("cost", "cost of a query", "cost", "lower", ("tracker",))
     yield Measure("epochs", "epochs", "count", "lower", ("tracker", "dashboard", "display"), title="Epochs")
     yield Measure("n_pseudo", "pseudo-labelled rows", "count", None, ("tracker",))
     yield Measure("n_pseudo_noisy", "noisy pseudo-labelled rows", "count", "lower", ("tracker",))
@@ -140,6 +141,8 @@ def _derived_from_rounds() -> Iterator[Measure]:
         title="Distinct images bought so far",
     )  # fmt: skip
     yield Measure("distinct_share", "distinct images of a query", "share", "higher", ("chart",))
+    yield Measure("rejected_share", "rejected rows of a query", "share", "lower", ("chart",))
+    yield Measure("cost_so_far", "cost of all queries", "cost", "lower", ("chart",))
     yield Measure("pseudo_clean_share", "clean rows among pseudo-labelled", "share", "higher", ("chart",))
     yield Measure("base_rate", "clean rows of the pool", "share", None, ("chart", "tracker", "dashboard"))
 

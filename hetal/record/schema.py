@@ -146,6 +146,30 @@ class Summary(TypedDict):
     digest: NotRequired[str]
 
 
+class PoolContent(TypedDict, total=False):
+    """What the pool of a run holds, in numbers of rows; empty in old records.
+
+    Keys:
+        rows: of the pool.
+        images: distinct ones that they show.
+        right: rows that sell the right label.
+        rejected: rows that sell none.
+        kinds: rows that are "clean", and of each noise by name.
+        regions: rows in each region; absent where the noise has none.
+        noisy_per_region: noisy rows in each region.
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")  # type: ignore[misc]
+
+    rows: Count
+    images: Count
+    right: Count
+    rejected: Count
+    kinds: PerKind
+    regions: PerClass
+    noisy_per_region: PerClass
+
+
 @dataclass(frozen=True)
 class Machine:
     """The machine that a session ran on.
@@ -188,7 +212,7 @@ class Provenance:
         files: digests of the files that the data were read from, see `hetal.record.identity.data_files`.
         sees: what its choices of rows saw besides the pool, see `hetal.experiment.Setup`: hidden labels, test inputs.
         classes: names of the classes, in order; empty where they are numbers only.
-        pool: what the pool holds, see `hetal.experiment.Setup.pool_content`.
+        pool: what the pool holds, all of it hidden from strategies.
     """
 
     id: str
@@ -201,4 +225,4 @@ class Provenance:
     files: dict[str, str]
     sees: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
-    pool: dict[str, Any] = field(default_factory=dict)
+    pool: PoolContent = field(default_factory=PoolContent)

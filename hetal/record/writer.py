@@ -48,7 +48,7 @@ from hetal.record.identity import (
 from hetal.record.kept import Kept
 from hetal.record.provenance import environment_change, made_by, session, source
 from hetal.record.reader import RESTART_HINT, read_contents
-from hetal.record.schema import START, Provenance, Purchase, Round
+from hetal.record.schema import START, PoolContent, Provenance, Purchase, Round
 from hetal.record.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance.json last, since the others are refused without it.
@@ -119,6 +119,11 @@ class Record(History):
         """Digests of the files that its data were read from, see `hetal.record.identity.data_files`."""
         return self._about.files if self._about else {}
 
+    @property
+    def pool(self) -> PoolContent:
+        """What the pool holds; empty before the start, and in old records."""
+        return self._about.pool if self._about else PoolContent()
+
     def finished(self, budget: Budget) -> list[Round] | None:
         """Return all rounds of `budget` if they are on record and nothing is left to do, else None.
 
@@ -137,7 +142,7 @@ class Record(History):
         budget: Budget | None = None,
         sees: Sequence[str] = (),
         classes: Sequence[str] = (),
-        pool: Mapping[str, Any] | None = None,
+        pool: PoolContent | None = None,
     ) -> Iterator[Record]:
         """Lock the record for writing inside a `with` block, check that this run may continue it, and start a session.
 
@@ -172,7 +177,7 @@ class Record(History):
             if budget is None or self.finished(budget) is None:
                 if budget is not None:
                     self.cut(budget.n_shared(self.rounds))
-                self._begin(device, data, made, sees, classes, pool or {})
+                self._begin(device, data, made, sees, classes, pool or PoolContent())
             yield self
 
     def wait(self, check: Callable[[], None]) -> None:
@@ -318,7 +323,7 @@ class Record(History):
         versions: dict[str, str],
         sees: Sequence[str],
         classes: Sequence[str],
-        pool: Mapping[str, Any],
+        pool: PoolContent,
     ) -> None:
         about = self._about or Provenance(
             id=uuid.uuid4().hex[:8],
@@ -331,7 +336,7 @@ class Record(History):
             files=data_files(self.config),
             sees=list(sees),
             classes=list(classes),
-            pool=dict(pool),
+            pool=pool,
         )
         now = session(device)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:

@@ -33,24 +33,26 @@ BARS = ("area_under_curve", "final_accuracy", "labels_to_reach_random")
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3  # of a panel; a report is 24 wide
 
 # What may be swept beside strategies: a curve is a mean over seeds only if runs are told apart by what of it varies.
-GROUPS = ("optimizer", "schedule", "train", "finetune", "start")
+GROUPS = ("oracle", "optimizer", "schedule", "train", "finetune", "start")
 VALUES = ("n_start", "n_query", "n_end", "data.n_train")
-SETTINGS = ("alg.", "noise.", "model.", "optimizer.", "schedule.", "train.", "finetune.", "start.")
+SETTINGS = (
+    "alg.", "noise.", "oracle.", "model.", "optimizer.", "schedule.", "train.", "finetune.", "start.",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Facet:
     """One setting: what the strategies that are compared have in common."""
 
     data: str
     model: str
     noise: str
-    mult: float
+    mult: float | None
 
     @property
     def title(self) -> str:
         """For the heading of its panels."""
-        mult = "" if self.noise == "clean" else f", {self.mult:g} noisy rows per clean row"
+        mult = "" if self.mult is None else f", {self.mult:g} noisy rows per clean row"
         return f"{self.noise}: {self.data}, {self.model}{mult}"
 
 
@@ -126,12 +128,12 @@ def blocks(wr: Any, runs: Sequence[Run], name: str, project: str, entity: str) -
         name: of the study.
         project, entity: where its runs are on W&B.
     """
-    facets = sorted({_facet(run) for run in runs})
+    facets = sorted({_facet(run) for run in runs}, key=lambda f: (f.data, f.model, f.noise, f.mult or 0))
     groupby = [f"config.{key}" for key in ("alg", *varied(runs))]
     made: list[Any] = [wr.TableOfContents()]
     for facet in facets:
-        here = {"name": name, **{key: getattr(facet, key) for key in ("data", "model", "noise", "mult")}}
-        filters = " and ".join(f"Config({key!r}) = {value!r}" for key, value in here.items())
+        here = {"name": name, **vars(facet)}
+        filters = " and ".join(f"Config({k!r}) = {v!r}" for k, v in here.items() if v is not None)
         runset = wr.Runset(entity=entity, project=project, name=facet.title, filters=filters, groupby=groupby)
         made += [wr.H2(facet.title), wr.PanelGrid(runsets=[runset], panels=_panels(wr))]
     return made
@@ -162,7 +164,7 @@ def _panels(wr: Any) -> list[Any]:
 
 def _facet(run: Run) -> Facet:
     chosen = run.choices
-    return Facet(chosen["data"], chosen["model"], chosen["noise"], run.config.get("noise.factor", 0))
+    return Facet(chosen["data"], chosen["model"], chosen["noise"], run.config.get("noise.factor"))
 
 
 def varied(runs: Sequence[Run]) -> list[str]:

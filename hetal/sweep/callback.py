@@ -24,6 +24,7 @@ from rich.text import Text
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_json
 from hetal.machine.output import plain_console
+from hetal.record.overrides import as_typed
 from hetal.record.redact import check_arguments, check_settings
 from hetal.sweep.jobs import GOOD_STATES, raw_overrides, read_jobs, sweep_folder
 from hetal.sweep.launchers import prepare_launcher
@@ -181,6 +182,7 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     """Print the table of a finished sweep, and the number of jobs in each state."""
     if not jobs:
         return
+    jobs = [{**job, "overrides": as_typed(job["overrides"])} for job in jobs]
     common = set.intersection(*(set(job["overrides"]) for job in jobs))
     table = Table(box=None, pad_edge=False, header_style="bold", title="the sweep", title_justify="left")
     table.add_column("job", overflow="fold")

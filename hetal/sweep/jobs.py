@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from hetal.errors import BadInput, Stopped
 from hetal.machine.files import make_folder, write_json
 from hetal.machine.signals import Supervisor
+from hetal.record.overrides import as_typed
 from hetal.record.redact import redacted
 
 # States of jobs that need no attention.
@@ -142,7 +143,7 @@ def raised_by_cluster(error: BaseException) -> bool:
 
 def report_failure(folder: Path, number: int, overrides: Sequence[str], reason: str, name: str) -> None:
     """Print that a job failed, and mark the sweep as failed for the other jobs."""
-    print(f"error in {name} ({' '.join(overrides)}): {reason}", file=sys.stderr)
+    print(f"error in {name} ({' '.join(as_typed(overrides))}): {reason}", file=sys.stderr)
     with suppress(OSError):  # an unwritable folder is reported when the state of the job is written
         (folder / "failed").touch()
 

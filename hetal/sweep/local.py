@@ -26,6 +26,7 @@ from hetal.errors import BadInput
 from hetal.machine.files import write_json
 from hetal.machine.output import prefix_lines, protect_output
 from hetal.machine.signals import SIGNALS, write_stderr
+from hetal.record.overrides import as_typed
 from hetal.sweep.jobs import (
     count_deaths,
     failure_reason,
@@ -158,7 +159,8 @@ class _Batch:
         if len(planned) in jobs:
             planned += jobs.values()  # from a sweeper that decides as it goes
             write_json(self._folder / "planned", planned)
-        self._common = set.intersection(*map(set, jobs.values())) if len(jobs) > 1 else set()
+        typed = [set(as_typed(job)) for job in jobs.values()]
+        self._common = set.intersection(*typed) if len(typed) > 1 else set()
 
     def in_order(self) -> list[int]:
         """Return the numbers of the jobs in the order to run them; jobs that have died twice or more come last."""
@@ -173,7 +175,7 @@ class _Batch:
         """Print which job starts, and the estimated time for all remaining jobs."""
         if self._config.dry_run:
             return
-        varies = " ".join(o for o in self.jobs[number] if o not in self._common)
+        varies = " ".join(o for o in as_typed(self.jobs[number]) if o not in self._common)
         print("  ".join(part for part in (self.name(number), varies, self._time_left(left)) if part))
 
     def name(self, number: int) -> str:

@@ -17,12 +17,10 @@ from functools import cache, partial
 from omegaconf import OmegaConf
 
 from hetal.machine.installation import CONF
+from hetal.record.overrides import PART
 from hetal.sweep import mult
 
 MOVED = {"train.lr": "optimizer.lr"}
-
-# Begins the override that adds a part of a noise.
-PART = "noise@noise.parts."
 
 
 def as_options(overrides: Sequence[str]) -> list[str]:

@@ -212,7 +212,7 @@ class WandbTracker(Tracker):
         import wandb
 
         purchases = self._record.purchases[: row.round + 2]  # the start set comes first
-        values = wandb_media.history(row, purchases, self._base_rate)
+        values = wandb_media.history(row, purchases, self._base_rate, self._record.pool)
         if row.bought_per_class is not None:
             edges = np.arange(len(row.bought_per_class) + 1) - 0.5
             values["bought_per_class"] = wandb.Histogram(np_histogram=(np.array(row.bought_per_class), edges))

@@ -13,14 +13,15 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from hetal.errors import BadInput
+from hetal.record.identity import in_folder
 from hetal.record.measures import OF_A_ROUND, shown_in
 from hetal.record.reader import read_contents
 from hetal.record.schema import REJECT, Purchase, Round
 from hetal.record.writer import Record
 
 # Config groups shown by the name of the chosen option, groups whose single values are shown too, and plain settings.
-GROUPS = ("alg", "data", "noise", "model", "optimizer", "schedule", "train", "finetune", "start")
-GROUPS_WITH_VALUES = ("alg", "noise", "model", "optimizer", "schedule", "train", "finetune")
+GROUPS = ("alg", "data", "noise", "oracle", "model", "optimizer", "schedule", "train", "finetune", "start")
+GROUPS_WITH_VALUES = ("alg", "noise", "oracle", "model", "optimizer", "schedule", "train", "finetune")
 PLAIN_SETTINGS = ("seed", "n_start", "n_query", "n_end")
 
 # Settings of `train` that come with a strategy: the YAML of lhd_published sets them.
@@ -33,13 +34,14 @@ SIDE, FRAME = 64, 4  # pixels: side that small images are enlarged to, and width
 def settings(record: Record) -> dict[str, Any]:
     """Return the settings to filter and group runs by, as a flat mapping of plain values.
 
-    They are `alg`, `data`, `noise`, `mult`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`, `seed`,
-    `n_start`, `n_query`, `n_end`, `name`, and single values such as `optimizer/lr`. Paths are left out.
+    They are `alg`, `data`, `noise`, `oracle`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`, `seed`,
+    `n_start`, `n_query`, `n_end`, `name`, single values such as `optimizer/lr`, and `mult` where the noise has a
+    factor. Paths are left out.
     """
     config = record.settings
     return {
         **{group: record.choices[group] for group in GROUPS if group in record.choices},
-        "mult": config["noise"].get("factor", 0),
+        **dict(_leaves(config["noise"].get("factor"), "mult")),
         **{key: record.config[key] for key in PLAIN_SETTINGS},
         "name": record.config["name"],
         **{key: value for group in GROUPS_WITH_VALUES for key, value in _leaves(config[group], group)},
@@ -47,23 +49,36 @@ def settings(record: Record) -> dict[str, Any]:
     }
 
 
-def history(row: Round, purchases: list[Purchase], base_rate: float) -> dict[str, Any]:
+def history(
+    row: Round, purchases: list[Purchase], base_rate: float, pool: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the numbers to show of a round.
 
     Args:
         row: the round.
         purchases: the start set, then the purchases up to and including this round's.
         base_rate: the pool's share of clean rows.
+        pool: what the pool holds, see `hetal.record.schema.PoolContent`.
 
     Returns:
         The numbers of `row` by field name, `seconds/train` and so on for `seconds`; `clean_share_so_far` and
-        `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`.
+        `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`. Where it is known of
+        the pool that they say nothing else than these, there is no `right_share` and no `n_rejected`; and only where
+        its noise is of several kinds, there are `bought_per_kind/clean` and so on.
     """
+    pool = pool or {}
+    kinds = {kind: n for kind, n in pool.get("kinds", {}).items() if n}
+    silent = {
+        *(["right_share"] if pool and pool.get("right") == kinds.get("clean", 0) else []),
+        *(["n_rejected"] if pool and not pool.get("rejected") else []),
+    }
     values = {
         measure.key: value
         for measure in shown_in("tracker", OF_A_ROUND)
-        if (value := measure.value(vars(row))) is not None
+        if measure.key not in silent and (value := measure.value(vars(row))) is not None
     }
+    if len(kinds) > 2 and row.bought_per_kind is not None:
+        values |= {f"bought_per_kind/{kind}": row.bought_per_kind.get(kind, 0) for kind in kinds}
     if row.n_bought:
         queried = purchases[1:]
         is_noisy = torch.cat([purchase.is_noisy for purchase in queried])
@@ -143,11 +158,11 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _random_final_accuracy(record: Record) -> float | None:
     """Return the final accuracy of the run of random choice that belongs to this run; None if there is none."""
-    _, rest = record.title.split(" ", 1)
-    pattern = glob.escape("-".join(["random", *rest.split(" ")]))
+    rest = record.dir.name.removeprefix(in_folder(record.choices["alg"])).removesuffix(record.hash)
+    pattern = glob.escape(f"random{rest}")
     settings = _without_strategy(record.settings, record.config)
     accuracies: dict[bool, float] = {}
-    for path in sorted(record.dir.parent.glob(f"{pattern}-*/summary.json")):
+    for path in sorted(record.dir.parent.glob(f"{pattern}*/summary.json")):
         with suppress(BadInput, OSError, LookupError, TypeError, yaml.YAMLError):
             config = yaml.load((path.parent / ".hydra/config.yaml").read_bytes(), Loader=_LOADER)
             contents = read_contents(path.parent)

@@ -1,8 +1,8 @@
-"""What queries acquired: shares of clean rows and distinct images, and rows by class and noise."""
+"""What queries acquired: shares of clean, right and rejected rows and distinct images, and rows by class and noise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hetal.errors import BadInput
 from hetal.record.schema import REJECT
+from hetal.report.analyse.series import column
 from hetal.report.analyse.setting import Setting
 from hetal.report.analyse.styles import Looks
 from hetal.report.load.acquired import acquired_rows
@@ -19,6 +20,9 @@ from hetal.report.stats.intervals import Interval, bca_interval
 
 # Rows are counted at the first seeds, at most so many: each is a file to read.
 MOST_SEEDS = 5
+
+# Fields of a round whose shares are shown, in the order in which `Acquired` has them.
+SHARES = ("clean_share", "right_share", "n_rejected", "n_distinct")
 
 Counts = npt.NDArray[np.int64]
 
@@ -32,6 +36,8 @@ class Acquired:
         label: the strategy.
         n: seeds.
         clean: share of clean rows.
+        right: share of rows that sold the right label.
+        rejected: share of rows that sold none.
         distinct: share of distinct images.
         counts_2C: clean and noisy rows by the class they are labelled with, over the first `MOST_SEEDS` seeds.
         classes: names of the classes, in order; () where they are numbers only.
@@ -41,6 +47,8 @@ class Acquired:
     label: str
     n: int
     clean: Interval
+    right: Interval
+    rejected: Interval
     distinct: Interval
     counts_2C: Counts
     classes: Sequence[str] = ()
@@ -62,13 +70,17 @@ def acquired_by(settings: Sequence[Setting], looks: Looks) -> tuple[list[Acquire
             for run in runs[:MOST_SEEDS]:
                 if (counted := count_rows(run)) is not None:
                     counts.append(counted)
-                elif any(row.get("n_bought") for row in run.rounds):
+                elif any((row.get("n_bought") or 0) > (row.get("n_rejected") or 0) for row in run.rounds):
                     uncounted.append(plain(run.folder.name))
             if counts:
                 total = np.sum([c for c in counts if c.shape == counts[0].shape], axis=0)
-                clean, distinct = _shares(runs)
                 classes = runs[0].classes if len(runs[0].classes) == total.shape[1] else ()
-                acquired.append(Acquired(setting.name, label, len(runs), clean, distinct, total, classes))
+                clean, right, rejected, distinct = (
+                    over_seeds(share_of_queries(run, name) for run in runs) for name in SHARES
+                )
+                acquired.append(
+                    Acquired(setting.name, label, len(runs), clean, right, rejected, distinct, total, classes)
+                )
     return acquired, uncounted
 
 
@@ -92,14 +104,18 @@ def count_rows(run: Run) -> Counts | None:
     return np.stack([np.bincount(labels[noisy == flag], minlength=n_classes) for flag in (False, True)])
 
 
-def _shares(runs: Sequence[Run]) -> tuple[Interval, Interval]:
-    """Return the shares of clean rows and of distinct images in all queries of each run, over seeds."""
-    clean, distinct = [], []
-    for run in runs:
-        queries = [row for row in run.rounds if row.get("n_bought")]
-        n = sum(row["n_bought"] for row in queries)
-        if n and all(row.get("clean_share") is not None for row in queries):
-            clean.append(sum(row["n_bought"] * row["clean_share"] for row in queries) / n)
-        if n and all(row.get("n_distinct") is not None for row in queries):
-            distinct.append(sum(row["n_distinct"] for row in queries) / n)
-    return bca_interval(np.array(clean)), bca_interval(np.array(distinct))
+def share_of_queries(run: Run, name: str) -> float:
+    """Return the share in all queries of a run of what one field of a round counts, or is the share of.
+
+    NaN where there is no query, or the field is null in one.
+    """
+    n = column(run, "n_bought")
+    is_query = n > 0  # not where it is not known
+    values = column(run, name) * (n if name.endswith("_share") else 1)
+    return float(values[is_query].sum() / n[is_query].sum()) if is_query.any() else np.nan
+
+
+def over_seeds(values: Iterable[float]) -> Interval:
+    """Return the mean of the values that are known, with its interval."""
+    known = np.array([*values], float)
+    return bca_interval(known[~np.isnan(known)])

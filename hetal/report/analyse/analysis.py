@@ -11,9 +11,11 @@ from hetal.report.analyse.comparisons import comparisons_of, verdict_of
 from hetal.report.analyse.completeness import Missing, missing
 from hetal.report.analyse.confounds import confounds_of
 from hetal.report.analyse.curves import Curves, curves_of
+from hetal.report.analyse.kinds import Kinds, kinds_by
 from hetal.report.analyse.numbers import numbers_of
 from hetal.report.analyse.penalties import checkpoints_of, penalties_of
 from hetal.report.analyse.ranking import ranking_of
+from hetal.report.analyse.regions import Regions, regions_by
 from hetal.report.analyse.results import Comparison, Numbers, Verdict
 from hetal.report.analyse.setting import Setting, settings_of
 from hetal.report.analyse.styles import Looks, looks_of
@@ -56,6 +58,8 @@ class Analysis:
         penalty_matrices: by test, over all settings.
         ranking: over all settings; None where no strategy finished in all of them.
         acquired: what queries acquired.
+        kinds: what kinds of rows these are, of the settings with several kinds of noise.
+        regions: where these are, of the settings whose noise has regions.
         uncounted: folders of records whose acquired rows cannot be counted.
         missing: runs that a complete comparison would have.
         confounds: sentences on what differs along with the strategy.
@@ -70,6 +74,8 @@ class Analysis:
     penalty_matrices: Mapping[str, PenaltyMatrix]
     ranking: Ranking | None
     acquired: tuple[Acquired, ...]
+    kinds: tuple[Kinds, ...]
+    regions: tuple[Regions, ...]
     uncounted: tuple[str, ...]
     missing: tuple[Missing, ...]
     confounds: tuple[str, ...]
@@ -110,6 +116,8 @@ def analyse(study: Study) -> Analysis:
         },
         ranking=ranking_of(settings),
         acquired=tuple(acquired),
+        kinds=tuple(kinds_by(settings, study.looks)),
+        regions=tuple(regions_by(settings, study.looks)),
         uncounted=tuple(uncounted),
         missing=tuple(missing(study.reading, settings)),
         confounds=tuple(confounds_of(study.reading.runs)),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hetal.machine.installation import COMMAND
+from hetal.record.overrides import as_typed
 from hetal.report.load.printable import plain
 from hetal.report.load.records import Run, overrides
 
@@ -41,14 +42,9 @@ def command_line(given: Sequence[str]) -> str:
 
 
 def kept(given: Sequence[str], *keep: str) -> list[str]:
-    """Return overrides without those in `HOW`, those that follow from others, and the seed unless `keep` names it."""
+    """Return overrides as typed, without those in `HOW`, and without the seed unless `keep` names it."""
     dropped = {*HOW, *({"seed"} - set(keep))}
-    names = [o.split("=", 1)[0].lstrip("+") for o in given]
-    return [
-        o
-        for o, name in zip(given, names, strict=True)
-        if name not in dropped and not name.startswith("noise@noise.parts.")
-    ]
+    return [o for o in as_typed(given) if o.split("=", 1)[0].lstrip("+") not in dropped]
 
 
 def _quoted(value: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hetal.errors import BadInput
 from hetal.machine.installation import COMMAND
+from hetal.record.overrides import as_typed
 from hetal.record.redact import secret_names
 from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of
 from hetal.report.analyse.setting import Setting
@@ -73,7 +74,9 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
         state = _job_state(job)
         if state and key not in known | listed:
             lost.append(
-                Missing(" ".join(job["overrides"]), state, command_line(kept(job["overrides"], "seed")))
+                Missing(
+                    " ".join(as_typed(job["overrides"])), state, command_line(kept(job["overrides"], "seed"))
+                )
             )
     return lost
 

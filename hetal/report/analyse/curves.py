@@ -28,7 +28,7 @@ class Chart:
         is_choice: whether the learning curves can show it.
         of_noise: whether it is one of the charts of noise in the acquired labels.
         is_file: whether it is a figure too.
-        base_rate: whether the pool's share of clean rows is drawn.
+        base: which of `base_rates` is drawn, if any.
         ceiling: whether the accuracy on all labels is drawn.
         whole: whether the y axis goes from 0 to 100%.
     """
@@ -40,7 +40,7 @@ class Chart:
     is_choice: bool = False
     of_noise: bool = False
     is_file: bool = True
-    base_rate: bool = False
+    base: str = ""
     ceiling: bool = False
     whole: bool = False
 
@@ -59,14 +59,19 @@ class Chart:
 CHARTS = (
     Chart("accuracy", "Accuracy against labels", "n_labelled", "accuracy", is_choice=True, ceiling=True),
     Chart("time", "Accuracy against wall time", "seconds_so_far", "accuracy", is_choice=True, ceiling=True),
+    Chart("cost", "Accuracy against cost", "cost_so_far", "accuracy", is_choice=True, ceiling=True),
     Chart("ece", "Calibration error", "n_labelled", "ece", is_choice=True, is_file=False),
-    Chart("clean_share", "Clean share of each query", "n_labelled", "clean_share", of_noise=True, base_rate=True,
+    Chart("clean_share", "Clean share of each query", "n_labelled", "clean_share", of_noise=True, base="clean",
+          whole=True),
+    Chart("right_share", "Right labels of each query", "n_labelled", "right_share", of_noise=True, base="right",
           whole=True),
     Chart("cumulative", "Clean share of all queries so far", "n_labelled", "clean_share_so_far", of_noise=True,
-          base_rate=True, whole=True),
+          base="clean", whole=True),
     Chart("clean_labels", "Accuracy against clean labels", "clean_labels_so_far", "accuracy", of_noise=True,
           ceiling=True),
     Chart("distinct", "Distinct images of each query", "n_labelled", "distinct_share", of_noise=True, whole=True),
+    Chart("rejected", "Rejected rows of each query", "n_labelled", "rejected_share", of_noise=True, base="rejected",
+          whole=True),
     Chart("pseudo_clean", "Right pseudo-labels of clean rows", "n_labelled", "pseudo_accuracy_clean", is_choice=True,
           whole=True),
     Chart("pseudo_noisy", "Right pseudo-labels of noisy rows", "n_labelled", "pseudo_accuracy_noisy", is_choice=True,
@@ -88,6 +93,33 @@ def curves_of(settings: Sequence[Setting]) -> Curves:
         for label in setting.runs
         for chart, curve in _curves(setting, label, with_seeds)
     }
+
+
+def base_rates(setting: Setting) -> Mapping[str, float]:
+    """Return the pool's shares of clean rows, right labels and rejected rows; NaN where not known."""
+    return {"clean": setting.base_rate, "right": setting.pool.right, "rejected": setting.pool.rejected}
+
+
+def says_something(chart: Chart, setting: Setting, curves: Curves) -> bool:
+    """Return whether a chart of a setting has a curve, and of noise one that is neither constant nor that of another.
+
+    Shares are left out where all are 0, as of rejected rows where there are none, or all 1; right labels where they are
+    just those of clean rows; and accuracy against clean labels where all rows are clean.
+    """
+    if not any(curves[setting.name, label, chart.key].x for label in setting.runs):
+        return False
+    if not chart.of_noise:
+        return True
+
+    def means(key: str) -> Floats:
+        return np.array([y for label in setting.runs for y in curves[setting.name, label, key].mean])
+
+    clean = means("clean_share")
+    if not chart.whole:
+        return not np.allclose(clean, 1)
+    values = means(chart.key)
+    is_same = chart.key == "right_share" and values.shape == clean.shape and np.allclose(values, clean)
+    return not (np.allclose(values, 0) or np.allclose(values, 1) or is_same)
 
 
 def _curves(setting: Setting, label: str, with_seeds: bool) -> list[tuple[Chart, Curve]]:

@@ -42,6 +42,17 @@ def distinct_share(run: Run) -> Floats:
     return column(run, "n_distinct") / np.maximum(column(run, "n_bought"), 1)
 
 
+def rejected_share(run: Run) -> Floats:
+    """Return the share of every query that was rejected."""
+    return column(run, "n_rejected") / np.maximum(column(run, "n_bought"), 1)
+
+
+def cost_so_far(run: Run) -> Floats:
+    """Return what queries cost before every round, in the unit of the data; NaN where they do not say it."""
+    cost = column(run, "cost")
+    return np.concatenate([[0.0], np.cumsum(cost)[:-1]]) if not np.isnan(cost).all() else cost
+
+
 def pseudo_clean_share(run: Run) -> Floats:
     """Return the share of clean rows among those given a pseudo-label; NaN without fine-tuning."""
     n = column(run, "n_pseudo")
@@ -53,12 +64,15 @@ SERIES: Mapping[str, Callable[[Run], Floats]] = {
     **{
         key: partial(column, name=key)
         for key in (
-            "n_labelled", "accuracy", "ece", "clean_share", "pseudo_accuracy_clean", "pseudo_accuracy_noisy",
+            "n_labelled", "accuracy", "ece", "clean_share", "right_share", "pseudo_accuracy_clean",
+            "pseudo_accuracy_noisy",
         )
     },
     "seconds_so_far": seconds_so_far,
     "clean_labels_so_far": clean_labels_so_far,
     "clean_share_so_far": clean_share_so_far,
     "distinct_share": distinct_share,
+    "rejected_share": rejected_share,
+    "cost_so_far": cost_so_far,
     "pseudo_clean_share": pseudo_clean_share,
 }  # fmt: skip

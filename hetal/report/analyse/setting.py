@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from hetal.report.analyse.pools import PoolShares, pool_shares
 from hetal.report.analyse.series import column
 from hetal.report.load.labelling import noise_of
 from hetal.report.load.printable import plain
@@ -36,7 +37,8 @@ class Setting:
         finished: as `runs`, only those that are finished and have the grid of their strategy.
         accuracy: (R,) of every finished run, by strategy and seed.
         aulc: area under the learning curve of each, see `hetal.report.stats.curves.aulc`.
-        base_rate: share of clean rows in the pool; NaN where no run is finished.
+        base_rate: share of clean rows in the pool, the mean over seeds; NaN where no run is finished.
+        pool: what else is known of the pool.
         left_out: sentences on records that are not compared.
     """
 
@@ -50,6 +52,7 @@ class Setting:
     aulc: Mapping[str, Mapping[int, float]]
     base_rate: float
     left_out: tuple[str, ...] = ()
+    pool: PoolShares = field(default_factory=PoolShares)
 
     @property
     def facets(self) -> dict[str, str]:
@@ -78,12 +81,12 @@ def setting_of(name: str, members: Sequence[Run], target: float | None = None) -
         for label, seeds in finished.items()
         if seeds
     }
-    rates = [
-        run.summary["base_rate"]
+    rates = {
+        seed: float(run.summary["base_rate"])
         for seeds in finished.values()
-        for run in seeds.values()
+        for seed, run in seeds.items()
         if run.summary and "base_rate" in run.summary
-    ]
+    }
     return Setting(
         name=name,
         target=target,
@@ -96,8 +99,9 @@ def setting_of(name: str, members: Sequence[Run], target: float | None = None) -
             label: {seed: float(aulc(grids[label], curve)) for seed, curve in seeds.items()}
             for label, seeds in accuracy.items()
         },
-        base_rate=float(rates[0]) if rates else np.nan,
+        base_rate=float(np.mean([*rates.values()])) if rates else np.nan,
         left_out=tuple(left_out),
+        pool=pool_shares(members),
     )
 
 

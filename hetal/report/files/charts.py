@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.ceiling import Ceiling
-from hetal.report.analyse.curves import CHARTS, Chart
+from hetal.report.analyse.curves import CHARTS, Chart, base_rates, says_something
 from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import Setting
 from hetal.report.analyse.styles import Look, Looks
@@ -35,7 +35,7 @@ class Facet:
         name: of the setting.
         data: name of the data; charts of the same data have the same scale.
         curves: by strategy.
-        base_rate: share of clean rows in the pool, drawn unless None.
+        base_rate: the share in the pool, drawn unless None.
         ceiling: accuracy on all labels, drawn unless None.
     """
 
@@ -68,8 +68,8 @@ def chart_figures(study: Study, out: Path) -> list[ChartFigure]:
     """Return the figures of a study, which `draw` writes to the folder `out`; none of what was not measured."""
     figures = []
     for chart in (chart for chart in CHARTS if chart.is_file):
-        facets = [_facet(study, setting, chart) for setting in study.settings]
-        facets = [facet for facet in facets if facet.curves]
+        shown = [s for s in study.settings if says_something(chart, s, study.curves)]
+        facets = [_facet(study, setting, chart) for setting in shown]
         if facets:
             path = out / chart.key.replace("_", "-")
             figures.append(ChartFigure(facets, chart.x_axis, chart.y_axis, path, chart.whole))
@@ -79,12 +79,12 @@ def chart_figures(study: Study, out: Path) -> list[ChartFigure]:
 def _facet(study: Study, setting: Setting, chart: Chart) -> Facet:
     """Return the chart of one setting, without single seeds, so that it is small."""
     curves = {label: study.curves[setting.name, label, chart.key] for label in setting.runs}
-    has_rate = chart.base_rate and not math.isnan(setting.base_rate)
+    base_rate = base_rates(setting)[chart.base] if chart.base else math.nan
     return Facet(
         setting.name,
         setting.facets["data"],
         {label: replace(curve, seeds=[]) for label, curve in curves.items() if curve.x},
-        setting.base_rate if has_rate else None,
+        None if math.isnan(base_rate) else base_rate,
         study.ceilings.get(setting.name) if chart.ceiling else None,
     )
 

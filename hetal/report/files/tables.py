@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hetal.machine.files import write_text
+from hetal.report.analyse.acquired import Acquired, share_of_queries
 from hetal.report.analyse.analysis import Analysis
+from hetal.report.analyse.kinds import Kinds
+from hetal.report.analyse.regions import Regions
 from hetal.report.analyse.results import Comparison, Curve, Numbers
 from hetal.report.files.latex import latex
 from hetal.report.load.printable import plain
@@ -29,6 +32,14 @@ COLUMNS_OF = {
     "penalties": ("test", "setting", "winner", "loser", "penalty"),
     "ranks": ("strategy", "mean_rank", "settings", "friedman_p", "critical_difference"),
     "missing": ("what", "state", "command"),
+    "acquired": (
+        "setting", "strategy", "n", "clean", "clean_low", "clean_high", "right", "right_low", "right_high", "rejected",
+        "rejected_low", "rejected_high", "distinct", "distinct_low", "distinct_high",
+    ),
+    "kinds": ("setting", "strategy", "kind", "share", "share_low", "share_high", "pool"),
+    "regions": (
+        "setting", "strategy", "first", "last", "noise_rate", "share", "share_low", "share_high", "pool",
+    ),
 }  # fmt: skip
 
 # What begins a formula in a spreadsheet; text of records must not, numbers may.
@@ -70,6 +81,9 @@ def write_tables(analysis: Analysis, out: Path) -> None:
     write_csv(out / "penalties.csv", _penalty_rows(analysis.penalties))
     write_csv(out / "ranks.csv", _rank_rows(analysis.ranking) if analysis.ranking else [])
     write_csv(out / "curves.csv", (row for key, c in study.curves.items() for row in _curve_rows(key, c)))
+    write_csv(out / "acquired.csv", map(_acquired_row, analysis.acquired))
+    write_csv(out / "kinds.csv", (row for kinds in analysis.kinds for row in _kind_rows(kinds)))
+    write_csv(out / "regions.csv", (row for regions in analysis.regions for row in _region_rows(regions)))
     write_csv(out / "runs.csv", map(_run_row, study.reading.runs))
     write_csv(out / "missing.csv", (vars(m) for m in analysis.missing))
     write_text(out / "numbers.tex", latex(numbers))
@@ -126,6 +140,32 @@ def _curve_rows(key: tuple[str, str, str], curve: Curve) -> list[dict[str, Any]]
     ]  # fmt: skip
 
 
+def _acquired_row(a: Acquired) -> dict[str, Any]:
+    """Return a row of acquired.csv; shares are in [0, 1], of all rows that queries acquired."""
+    row: dict[str, Any] = {"setting": a.setting, "strategy": a.label, "n": a.n}
+    for name in ("clean", "right", "rejected", "distinct"):
+        row |= _three(name, getattr(a, name))
+    return row
+
+
+def _kind_rows(kinds: Kinds) -> Iterator[dict[str, Any]]:
+    """Yield the rows of kinds.csv of one setting."""
+    for label, shares in kinds.queried.items():
+        for name, share in shares.items():
+            row = {"setting": kinds.setting, "strategy": label, "kind": name, **_three("share", share)}
+            yield row | {"pool": kinds.pool.get(name, math.nan)}
+
+
+def _region_rows(found: Regions) -> Iterator[dict[str, Any]]:
+    """Yield the rows of regions.csv of one setting, the noisiest regions first."""
+    for region in found.regions:
+        for label, share in region.queried.items():
+            yield {
+                "setting": found.setting, "strategy": label, "first": region.rank, "last": region.last,
+                "noise_rate": region.noise_rate, **_three("share", share), "pool": region.pool,
+            }  # fmt: skip
+
+
 def _rank_rows(ranking: Ranking) -> list[dict[str, Any]]:
     """Return the rows of ranks.csv; what holds for all strategies is in each."""
     common = {
@@ -146,6 +186,8 @@ def _run_row(run: Run) -> dict[str, Any]:
         "area_under_curve": summary.get("area_under_curve", math.nan),
         "final_accuracy": summary.get("final_accuracy", math.nan),
         "queried_clean_share": summary.get("queried_clean_share", math.nan),
+        "queried_right_share": share_of_queries(run, "right_share"),
+        "queried_rejected_share": share_of_queries(run, "n_rejected"),
         "folder": plain(f"{run.folder.parent.name}/{run.folder.name}"),
     }
 

@@ -20,10 +20,15 @@ from hetal.report.load.records import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES = ("alg", "data", "noise", "mult", "model", "optimizer", "schedule", "train", "finetune", "start")
+CHOICES = (
+    "alg", "data", "noise", "mult", "oracle", "model", "optimizer", "schedule", "train", "finetune", "start",
+)  # fmt: skip
 SUMMARY = ("area_under_curve", "final_accuracy", "queried_clean_share", "base_rate")
 PHASES = ("train", "score", "select", "test")
 SECONDS = tuple(f"seconds.{phase}" for phase in PHASES)
+# What the pool holds, see `hetal.record.schema.PoolContent`: numbers of rows, and such numbers by kind and region.
+POOL_ROWS = ("rows", "images", "right", "rejected")
+POOL_PER = ("kinds", "regions", "noisy_per_region")
 # Fields of a round that are no single number.
 COUNTS = ("bought_per_class", "bought_per_kind", "bought_per_region")
 OTHERS = ("seconds", *COUNTS, "queries_digest", "digest")
@@ -31,7 +36,8 @@ MEASURES = tuple(field.name for field in dataclasses.fields(Round) if field.name
 
 # The columns, in their order; settings follow.
 OF_BOTH = ("folder", "name", "label", *CHOICES, "seed", "finished")
-OF_RUNS = ("n_rounds", "n_labelled", *SUMMARY, *SECONDS)
+OF_RUNS = ("n_rounds", "n_labelled", *SUMMARY, *SECONDS, *(f"pool.{name}" for name in POOL_ROWS))
+OF_POOLS = tuple(f"pool.{name}" for name in POOL_PER)
 OF_ROUNDS = (*MEASURES, *SECONDS, *COUNTS)
 
 # No config of hetal's has more settings than this; each becomes a column.
@@ -45,11 +51,12 @@ class Frames(NamedTuple):
 
     Attributes:
         runs: one row a run. `folder`; `name` of the study; `label` of the strategy, as the report has it; the choices
-            `alg`, `data`, `noise`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`; `mult`, noisy rows
-            per clean row, 0 without noise; `seed`; `finished`; `n_rounds` and `n_labelled` so far; `area_under_curve`,
-            `final_accuracy`, `queried_clean_share` and `base_rate` of a finished run; seconds by phase, as
-            `seconds.train`; and every setting that can change a result by its dotted name, as `optimizer.lr`, a list
-            as its text.
+            `alg`, `data`, `noise`, `oracle`, `model`, `optimizer`, `schedule`, `train`, `finetune`, `start`; `mult`,
+            noisy rows per clean row, 0 without noise, missing where the noise has no such factor; `seed`; `finished`;
+            `n_rounds` and `n_labelled` so far; `area_under_curve`, `final_accuracy`, `queried_clean_share` and
+            `base_rate` of a finished run; seconds by phase, as `seconds.train`; what the pool holds, as `pool.rows`
+            and a dict `pool.kinds`, see `hetal.record.schema.PoolContent`; and every setting that can change a result
+            by its dotted name, as `optimizer.lr`, a list as its text.
         rounds: one row a round. The same columns but for the outcome of the run; in its place the fields of
             `hetal.record.schema.Round`.
     """
@@ -100,14 +107,14 @@ def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frame
     owner = [i for i, run in enumerate(runs) for _ in run.rounds]
     about_rounds, settings_rounds = (frame.take(owner).set_axis(rounds.index) for frame in (about, settings))
     return Frames(
-        pd.concat([about, table(map(_outcome, runs), OF_RUNS), settings], axis=1),
+        pd.concat([about, table(map(_outcome, runs), (*OF_RUNS, *OF_POOLS)), settings], axis=1),
         pd.concat([about_rounds, rounds, settings_rounds], axis=1),
     )
 
 
 def _is_taken(key: str) -> bool:
     """Tell whether a setting gets no column: its name is that of another one, or it only says how a part is made."""
-    return key in {*OF_BOTH, *OF_RUNS, *OF_ROUNDS} or key.rpartition(".")[2] == "_partial_"
+    return key in {*OF_BOTH, *OF_RUNS, *OF_POOLS, *OF_ROUNDS} or key.rpartition(".")[2] == "_partial_"
 
 
 def _matching(given: str) -> Iterator[Path]:
@@ -136,7 +143,8 @@ def _warn(problems: Sequence[tuple[Path, str]]) -> None:
 def _about(run: Run) -> dict[str, Any]:
     """Return what identifies a run."""
     # The option of `mult` does not tell the factor where that was set itself.
-    choices = {**run.choices, "mult": run.config.get("noise.factor", 0)}
+    none = 0 if run.choices["noise"] == "clean" else None
+    choices = {**run.choices, "mult": _number(run.config.get("noise.factor", none))}
     return {
         "folder": str(run.folder),
         "name": run.name,
@@ -158,6 +166,7 @@ def _outcome(run: Run) -> dict[str, Any]:
             f"seconds.{phase}": sum(row.get("seconds", {}).get(phase, 0.0) for row in run.rounds)
             for phase in PHASES
         },
+        **{f"pool.{name}": run.pool.get(name) for name in (*POOL_ROWS, *POOL_PER)},
     }
 
 
@@ -167,7 +176,7 @@ def _round(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{key: _number(row.get(key)) for key in MEASURES},
         **{f"seconds.{phase}": seconds.get(phase) for phase in PHASES},
-        **{key: row.get(key) for key in COUNTS},
+        **{name: row.get(name) for name in COUNTS},
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hetal.record.identity import times
 from hetal.report.load.configs import ABSENT, SETTING, Config, differing, group, value_text
 from hetal.report.load.printable import plain
 
@@ -50,8 +51,7 @@ def form_of(run: Run) -> Form:
 
 def noise_of(run: Run) -> str:
     """Return the name of a run's noise, with its factor where it has one."""
-    factor = run.config.get("noise.factor", 0)
-    return run.choices["noise"] + (f" x{factor:g}" if isinstance(factor, (int, float)) and factor else "")
+    return " ".join([run.choices["noise"], *times({"factor": run.config.get("noise.factor")})])
 
 
 def _shared_configs(runs: Sequence[Run]) -> list[Run]:
@@ -79,7 +79,7 @@ def _setting_names(keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], str
         configs = [dict(key[-1]) for key in same_options]
         differ = differing(configs)
         for key, config in zip(same_options, configs, strict=True):
-            values = [f"{k.split('.', 1)[-1]}={value_text(config, k)}" for k in differ]
+            values = [f"{k.split('.', 1)[-1].removeprefix('parts.')}={value_text(config, k)}" for k in differ]
             names[key] = ", ".join([" ".join(options), *values])
     return _unique(names)
 

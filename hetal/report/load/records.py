@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Run:
         root, name: the folder of studies and the study, as the config has them.
         sees: what its choices of rows saw besides the pool, such as hidden labels.
         classes: names of the classes, in order; () where they are numbers only.
+        pool: what the pool holds, see `hetal.record.schema.PoolContent`; empty in old records.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Run:
     name: str = ""
     sees: Sequence[str] = ()
     classes: Sequence[str] = ()
+    pool: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
@@ -109,7 +111,14 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
         name=name,
         sees=tuple(plain(what) for what in provenance.get("sees", [])),
         classes=tuple(plain(name) for name in provenance.get("classes", [])),
+        pool=_plain_kinds(provenance.get("pool", {}), "kinds"),
     )
+
+
+def _plain_kinds(counts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return `counts` with the numbers of rows by kind that one of its fields may hold under plain names."""
+    kinds = counts.get(name)
+    return counts if kinds is None else {**counts, name: {plain(kind): n for kind, n in kinds.items()}}
 
 
 def _commit(source: Mapping[str, Any]) -> str | None:
@@ -168,7 +177,7 @@ def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]],
             raise BadInput(f"rounds.jsonl, line {i + 1} has no more labels than the line before")
         if first is not None:
             first = _check(lines[i], first, f"rounds.jsonl, line {i + 1}")
-    return tuple(rows), first
+    return tuple(_plain_kinds(row, "bought_per_kind") for row in rows), first
 
 
 def _summary(path: Path, n_rounds: int, last: str | None) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict, get_type_hints
 
-from hetal.record.schema import Round, Summary
+from hetal.record.schema import Count, PerClass, PerKind, Round, Summary
 
 STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -34,6 +34,19 @@ class Session(TypedDict):
     machine: NotRequired[dict[str, Any]]
 
 
+class Pool(TypedDict):
+    """What the pool holds, see `hetal.record.schema.PoolContent`."""
+
+    __pydantic_config__ = STRICT  # type: ignore[misc]
+    rows: NotRequired[Count]
+    images: NotRequired[Count]
+    right: NotRequired[Count]
+    rejected: NotRequired[Count]
+    kinds: NotRequired[PerKind]
+    regions: NotRequired[PerClass]
+    noisy_per_region: NotRequired[PerClass]
+
+
 class Provenance(TypedDict):
     """The fields of provenance.json."""
 
@@ -46,6 +59,7 @@ class Provenance(TypedDict):
     settings: NotRequired[dict[str, Any]]
     sees: NotRequired[list[str]]
     classes: NotRequired[list[str]]
+    pool: NotRequired[Pool]
 
 
 def part_of(kind: type[Any], needed: Collection[str], optional: Collection[str]) -> Any:
@@ -69,7 +83,8 @@ ROW = part_of(
     needed=("round", "n_labelled", "accuracy"),
     optional=(
         "seconds", "n_asked", "n_bought", "clean_share", "n_distinct", "bought_per_class", "ece", "peak_memory_mb",
-        "n_pseudo", "n_pseudo_noisy", "pseudo_accuracy_clean", "pseudo_accuracy_noisy",
+        "n_pseudo", "n_pseudo_noisy", "pseudo_accuracy_clean", "pseudo_accuracy_noisy", "right_share", "n_rejected",
+        "bought_per_kind", "bought_per_region", "cost",
     ),
 )  # fmt: skip
 ROWS: TypeAdapter[Any] = TypeAdapter(list[ROW])  # type: ignore[valid-type]

@@ -1,14 +1,54 @@
-"""Bars of the acquired rows by class and noise."""
+"""The acquired rows as the page shows them: a table of shares, and bars by class and noise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hetal.report.analyse.acquired import Counts
+from hetal.report.analyse.acquired import Acquired, Counts
+from hetal.report.analyse.analysis import Analysis
+from hetal.report.analyse.curves import base_rates
 
 # More classes than this are not drawn one by one.
 MOST_CLASSES = 40
+
+# Shares that differ by less are equal but for rounding.
+SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which shares a table shows: those that are neither constant nor those of another column in all of its rows.
+
+    Attributes:
+        clean: not all rows are clean.
+        right: a share of right labels is not that of clean rows.
+        rejected: a row was rejected.
+        distinct: an image was acquired twice.
+    """
+
+    clean: bool
+    right: bool
+    rejected: bool
+    distinct: bool
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of one setting.
+
+    Attributes:
+        setting: name of the setting.
+        shown: which shares say something.
+        pool: shares of clean rows, right labels and rejected rows in the pool, NaN where not known.
+        acquired: by strategy, with the bars of each.
+    """
+
+    setting: str
+    shown: Shown
+    pool: Mapping[str, float]
+    acquired: Sequence[tuple[Acquired, Bars]]
 
 
 @dataclass(frozen=True)
@@ -55,3 +95,33 @@ def bars_of(counts_2C: Counts, classes: Sequence[str] = ()) -> Bars:
         bars=bars,
         more=max(0, len(total_C) - MOST_CLASSES),
     )
+
+
+def shown_of(acquired: Sequence[Acquired]) -> Shown:
+    """Return which shares say something."""
+    apart = [abs(a.right.mean - a.clean.mean) for a in acquired]
+    return Shown(
+        clean=any(a.clean.mean < 1 - SAME for a in acquired),
+        right=any(difference > SAME for difference in apart),
+        rejected=any(a.rejected.mean > SAME for a in acquired),
+        distinct=any(a.distinct.mean < 1 - SAME for a in acquired),
+    )
+
+
+def lines_of(analysis: Analysis) -> list[Lines]:
+    """Return the lines of every setting in which a row was acquired."""
+    rates = {setting.name: base_rates(setting) for setting in analysis.study.settings}
+    by_setting: dict[str, list[tuple[Acquired, Bars]]] = {}
+    for a in analysis.acquired:
+        by_setting.setdefault(a.setting, []).append((a, bars_of(a.counts_2C, a.classes)))
+    return [
+        Lines(setting, shown_of([a for a, _ in lines]), rates[setting], lines)
+        for setting, lines in by_setting.items()
+    ]
+
+
+def depth(share: float, expected: float) -> float:
+    """Return how deeply a share is coloured, in [0, 1]: from what was expected, 0, to three times that."""
+    if not expected or math.isnan(share) or math.isnan(expected):
+        return 0.0
+    return max(0.0, min((share / expected - 1) / 2, 1.0))

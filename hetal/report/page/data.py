@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hetal.report.analyse.analysis import Study
-from hetal.report.analyse.curves import CHARTS
+from hetal.report.analyse.curves import CHARTS, base_rates
 from hetal.report.analyse.results import Curve
 from hetal.report.page.glyphs import MARKERS
 
@@ -18,7 +18,7 @@ def page_data(study: Study) -> Mapping[str, Any]:
     """Return the data as plain JSON values."""
     measures = {
         chart.key: {
-            "title": chart.title, "x": chart.x_axis, "y": chart.y_axis, "base_rate": chart.base_rate,
+            "title": chart.title, "x": chart.x_axis, "y": chart.y_axis, "base": chart.base,
             "ceiling": chart.ceiling, "whole": chart.whole,
         }
         for chart in CHARTS
@@ -30,7 +30,7 @@ def page_data(study: Study) -> Mapping[str, Any]:
             {
                 "name": setting.name,
                 "facets": setting.facets,
-                "base_rate": _rounded(setting.base_rate),
+                "base_rates": _rounded(dict(base_rates(setting))),
                 "ceiling": _rounded(asdict(ceiling)) if ceiling else None,
                 "series": {
                     m: {label: _curve(study.curves[setting.name, label, m]) for label in setting.runs}

@@ -14,6 +14,9 @@ from hetal.record.schema import REJECT
 from hetal.report.analyse.pictures import Images, Pictures
 from hetal.report.load.acquired import Array
 
+#: In place of the label of a row that gave none.
+REJECTED = "rejected"
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -67,7 +70,7 @@ def shown(pictures: Pictures, plane: Path | None) -> Shown:
 
 def _named(rows: Images) -> list[str]:
     """Return the labels by name, or number where there is none."""
-    names = {**dict(enumerate(rows.classes)), REJECT: "rejected"}
+    names = {**dict(enumerate(rows.classes)), REJECT: REJECTED}
     return [names.get(label, str(label)) for label in rows.labels.tolist()]
 
 

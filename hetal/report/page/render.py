@@ -13,15 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hetal.record.measures import MEASURES
 from hetal.report.analyse.acquired import MOST_SEEDS
 from hetal.report.analyse.analysis import Analysis
-from hetal.report.analyse.curves import CHARTS
+from hetal.report.analyse.curves import CHARTS, says_something
 from hetal.report.analyse.results import Numbers
 from hetal.report.analyse.setting import RANDOM
 from hetal.report.page import text
-from hetal.report.page.acquired import bars_of
+from hetal.report.page.acquired import depth, lines_of, shown_of
 from hetal.report.page.data import page_data, script_json
 from hetal.report.page.glyphs import MARKERS
 from hetal.report.page.matrices import Cell, matrices_of
-from hetal.report.page.pictures import Shown
+from hetal.report.page.pictures import REJECTED, Shown
 from hetal.report.page.provenance import provenance_of
 from hetal.report.page.summary import summary_of
 from hetal.report.stats.intervals import ENOUGH_SEEDS
@@ -57,6 +57,11 @@ def render(
     phases = list(dict.fromkeys(phase for n in numbers for phase in n.seconds))[:MOST_PHASES]
     listed = analysis.missing[:MOST_MISSING]
     assets = files("hetal.report.page") / "assets"
+    noise_charts = {
+        setting.name: [c for c in CHARTS if c.of_noise and says_something(c, setting, study.curves)]
+        for setting in study.settings
+    }
+    absent = {*(["pictures"] if pictures is None else []), *([] if any(noise_charts.values()) else ["noise"])}
     seeds = [len(runs) for s in study.settings for runs in s.runs.values()]
     return (
         _environment()
@@ -74,7 +79,7 @@ def render(
             target=study.target,
             runs=study.reading.runs,
             finished=sum(run.summary is not None for run in study.reading.runs),
-            contents=[item for item in CONTENTS if item[0] != "pictures" or pictures is not None],
+            contents=[item for item in CONTENTS if item[0] not in absent],
             summary=summary_of(analysis),
             facets={
                 key: sorted({s.facets[key] for s in study.settings}) for key in ("data", "noise", "network")
@@ -84,8 +89,9 @@ def render(
                 for c in CHARTS
                 if c.is_choice and any(k[2] == c.key and v.x for k, v in study.curves.items())
             ],
-            noise_charts=[chart for chart in CHARTS if chart.of_noise],
-            acquired=[(a, bars_of(a.counts_2C, a.classes)) for a in analysis.acquired],
+            noise_charts=noise_charts,
+            acquired=lines_of(analysis),
+            acquired_shown=shown_of(analysis.acquired),
             most_seeds=max(seeds, default=0),
             counted_seeds=MOST_SEEDS,
             most_uncounted=MOST_UNCOUNTED,
@@ -140,6 +146,7 @@ def _environment() -> Environment:
         "markers": MARKERS,
         "nan": math.nan,
         "random": RANDOM,
+        "rejected": REJECTED,
         "aulc": MEASURES["area_under_curve"],
         "final": MEASURES["final_accuracy"],
         "clean": MEASURES["queried_clean_share"],
@@ -149,6 +156,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "many": text.many,
         "mean": text.mean,
+        "depth": depth,
         "ends": text.ends,
         "percent": text.percent,
         "interval_text": text.interval,

@@ -74,7 +74,8 @@ function draw(place, setting, measure, labels, withSeeds, range) {
     const at = end ? { x: W - PAD.right - 2, "text-anchor": "end" } : { x: PAD.left + 3 };
     return () => element(svg, "text", { class: "reference", y: py(v) + dy, ...at }, text);
   };
-  const base = chart.base_rate && setting.base_rate !== null && reference(setting.base_rate, "base", `pool ${percent(setting.base_rate)}`, true, 11);
+  const rate = chart.base ? setting.base_rates[chart.base] : null;
+  const base = rate !== null && reference(rate, "base", `pool ${percent(rate)}`, true, 11);
   const top = chart.ceiling && setting.ceiling;
   const all = top && reference(top.accuracy[0], "ceiling", `all ${top.n_labelled.toLocaleString("en")} clean labels: ${percent(top.accuracy[0])}`, false, -4);
   lines(svg, shown, series, px, py, withSeeds);
