@@ -19,7 +19,7 @@ from hetal.record.digests import digest_of
 from hetal.record.seal import short_hash
 from hetal.record.settings import CHANGES_NOTHING
 
-# Letters of each name in titles and groups, which W&B limits, and in a run's folder: file systems take 255 bytes in all.
+# Letters of each name in titles and groups, which W&B limits, and in folders, whose names take 255 bytes in all.
 LONGEST_NAME = 60
 LONGEST_IN_FOLDER = 40
 

@@ -41,11 +41,19 @@ CIFAR10 = [
     "data.test._target_=tests.tiny_data.CIFAR10",
 ]
 
+# Noise of labels that people gave, which digits lack.
+OF_PEOPLE = ("human", "votes")
+
 # By name, the overrides of every case.
 CASES: dict[str, list[str]] = {
     **{f"alg-{alg}": [f"alg={alg}"] for alg in options("alg")},
     "alg-bald": ["alg=bald", "model=mlp_dropout"],
-    **{f"noise-{noise}": ["alg=badge", f"noise={noise}"] for noise in options("noise")},
+    **{
+        f"noise-{noise}": ["alg=badge", f"noise={noise}"]
+        for noise in options("noise")
+        if noise not in OF_PEOPLE
+    },
+    "noise-long_tail": ["alg=badge", "noise=long_tail", "noise.rho=4"],
     "noise-blank-lhd": ["alg=lhd", "noise=blank"],
     "train-fast": ["alg=lhd", "train=fast", "train.stop.min_steps=5", "train.stop.patience=2"],
     "train-published": ["alg=lhd", "train=published"],
