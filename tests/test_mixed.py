@@ -197,6 +197,9 @@ def test_what_is_typed_of_a_mixture_becomes_what_hydra_takes():
     swept = as_options(["noise=mixed", "noise.of=[class],[diverse,class]"])
     assert swept[2:] == [f"{part}class=class", f"{part}diverse=diverse"]
     assert as_options(swept) == swept
+    assert as_options(["noise=pair,instance", "noise.rate=0.2", "mult=1,2", "mult.factor=3"]) == [
+        "noise=pair,instance", "noise.rate=choice(0.2)", "mult.factor=3",
+    ]  # fmt: skip
     for unchanged in (["noise=class", "noise.of=[blank]"], ["noise=class", "noise.factor=2"]):
         assert as_options(unchanged) == unchanged
 

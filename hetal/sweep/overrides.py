@@ -3,6 +3,7 @@
 - An option of a config group inside another group is typed like any value: `train.loss=gce` becomes `train/loss=gce`,
   and null chooses the option `none` where there is one.
 - A setting that has moved is known by its old name: `train.lr` is `optimizer.lr`.
+- A setting of a group that is swept may be one that its default option lacks: `noise=pair,symmetric noise.rate=0.2`.
 - A number for `mult` sets its factor, see `hetal.sweep.mult`.
 - The noise settings that `noise.of=[symmetric,blank]` names are added to `noise.parts`; their own settings are typed
   without that: `noise.symmetric.rate=0.2`.
@@ -14,6 +15,8 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cache, partial
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from hetal.machine.installation import CONF
@@ -32,7 +35,30 @@ def as_options(overrides: Sequence[str]) -> list[str]:
     Raises:
         BadInput: a sweep over `mult` mixes numbers with options that hetal does not have.
     """
-    return mult.as_options(_with_parts_of_noise([_translated(word) for word in overrides]))
+    words = mult.as_options(_with_parts_of_noise([_translated(word) for word in overrides]))
+    return _of_swept_groups(words)
+
+
+def _of_swept_groups(words: Sequence[str]) -> list[str]:
+    """Return overrides in which settings of a group that is swept are swept too, over their one value.
+
+    Hydra would try them on the group's default option first, which need not have them.
+    """
+    swept = {word.partition("=")[0] for word in words if "=" in word and _is_sweep(word)}
+    return [
+        f"{key}=choice({value})"
+        if sep and key.lstrip("+").partition(".")[0] in swept and "." in key and not _is_sweep(word)
+        else word
+        for word in words
+        for key, sep, value in [word.partition("=")]
+    ]
+
+
+def _is_sweep(word: str) -> bool:
+    try:
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except HydraException:
+        return False
 
 
 def _with_parts_of_noise(words: Sequence[str]) -> list[str]:
