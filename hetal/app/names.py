@@ -46,5 +46,10 @@ def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(noise: Mapping[str, Any], otherwise: str) -> str:
-    """Return the name that a noise has in its settings, 4.0 written as 4, since these are the same setting."""
-    return re.sub(r"(?<=\d)\.0+(?![\d.])", "", str(noise.get("name") or otherwise))
+    """Return the name that a noise has in its settings, made readable.
+
+    4.0 is written as 4, since these are the same setting; [0.3, 0.7] as 0.3-0.7; and {2: 7, 3: 8} as 2-7+3-8.
+    """
+    name = re.sub(r"(?<=\d)\.0+(?![\d.])", "", str(noise.get("name") or otherwise))
+    name = re.sub(r"\[(.*?)\]", lambda found: found[1].replace(", ", "-"), name)
+    return re.sub(r"\{(.*?)\}", lambda found: found[1].replace(": ", "-").replace(", ", "+"), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import mean
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def pool_shares(runs: Iterable[Run]) -> PoolShares:
 
     def share(counts: Iterable[tuple[int | None, int]]) -> float:
         known = [min(n / rows, 1.0) for n, rows in counts if n is not None]
-        return float(np.mean(known)) if known else np.nan
+        return mean(known) if known else np.nan
 
     return PoolShares(
         right=share((pool.get("right"), pool["rows"]) for pool in pools.values()),

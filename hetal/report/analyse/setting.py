@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def setting_of(name: str, members: Sequence[Run], target: float | None = None) -
             label: {seed: float(aulc(grids[label], curve)) for seed, curve in seeds.items()}
             for label, seeds in accuracy.items()
         },
-        base_rate=float(np.mean([*rates.values()])) if rates else np.nan,
+        base_rate=mean(rates.values()) if rates else np.nan,
         left_out=tuple(left_out),
         pool=pool_shares(members),
     )
