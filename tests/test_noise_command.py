@@ -166,7 +166,7 @@ def test_the_command_takes_configs_of_ones_own(tmp_path, capsys):
     [
         ([], "the first word must name a noise: "),
         (["noise.rate=0.2"], "noise.rate=0.2: the first word must name a noise: "),
-        (["symetric"], "noise=symetric: no such choice; did you mean symmetric?"),
+        (["symetric"], "noise=symetric: no such choice; did you mean symmetric or asymmetric?"),
         (["symmetric", "noise.rat=1"], "noise.rat: no such setting; did you mean noise.rate?"),
         (["symmetric", "noise.rate=2"], "noise.rate=2: must be a number in 0..1"),
         (["symmetric", "noise.rate=0.2,0.4"], "noise.rate=0.2,0.4: several values, where one is taken"),
