@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hetal.budget import Budget
 from hetal.errors import BadInput
-from hetal.record.schema import Round
+from hetal.record.schema import OF_A_PURCHASE, Round
 
 
 def run(budget: Budget, until: int | None = None, stops_at: int | None = None) -> list[Round]:
@@ -21,9 +21,7 @@ def run(budget: Budget, until: int | None = None, stops_at: int | None = None) -
         asked, labels = budget.n_to_ask(rounds), budget.n_labelled(rounds)
         bought = asked if stops_at is None else max(min(asked, stops_at - labels), 0)
         changed = {"round": len(rounds), "n_labelled": labels, "n_asked": asked, "n_bought": bought}
-        share = {"clean_share": 0.5, "n_distinct": bought, "bought_per_class": [bought]}
-        if not bought:
-            share = dict.fromkeys(share)
+        share = dict.fromkeys(OF_A_PURCHASE, bought or None)
         rounds.append(Round(**{**values, **changed, **share}))
     return rounds
 

@@ -71,6 +71,8 @@ def row(t, n_labelled, n_bought):
         "steps": 7,
         "seconds": {"train": 1.0},
         "bought_per_class": None,
+        "bought_per_kind": None,
+        "bought_per_region": None,
     }
     return Round(**{**values, **changed})
 
