@@ -126,7 +126,7 @@ class Summary(TypedDict):
     Keys:
         area_under_curve: area under the learning curve (AULC), the mean accuracy over labels.
         final_accuracy: of the last round.
-        n_labelled: labels that the last round trained on.
+        n_labelled: labels paid for before the last round.
         n_rounds: networks trained.
         queried_clean_share: share of clean rows among all that queries bought; null if they bought none.
         base_rate: share of clean rows in the whole pool; null if not known.
