@@ -22,7 +22,7 @@ from benchmarks import noise_figure
 from hetal.evaluate import summarise
 from hetal.noise.__main__ import main as show_noise
 from hetal.record.measures import OF_A_ROUND
-from hetal.record.schema import Purchase, Round
+from hetal.record.schema import PoolContent, Purchase, Round
 from hetal.record.settings import CHANGES_NOTHING
 from tests.command_line import REPOSITORY, TOY, environment, options, start
 
@@ -212,6 +212,11 @@ def test_the_record_page_lists_the_fields_of_a_summary():
     summary = summarise([Round(**row)], [], base_rate=None)
     listed = first_column(section("RECORD.md", "The end: `summary.json`"))
     assert sorted(listed) == sorted([*summary, "digest"])
+
+
+def test_the_record_page_lists_what_is_said_of_the_pool():
+    listed = first_column(section("RECORD.md", "The pool: `pool` in `provenance.json`"))
+    assert listed == [*PoolContent.__annotations__]
 
 
 def test_the_record_page_lists_the_columns_of_the_queries():

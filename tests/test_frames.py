@@ -52,6 +52,10 @@ def test_a_run_of_ones_own(tmp_path):
     assert rounds["accuracy"].iloc[-1] == result.summary["final_accuracy"]
     assert [len(counts) for counts in rounds["bought_per_class"][:2]] == [10, 10]
     assert rounds["clean_share"].isna().tolist() == [False, False, True]
+    assert rounds["n_rejected"].tolist()[:2] == [0, 0]
+    assert [{*kinds} for kinds in rounds["bought_per_kind"][:2]] == [{"clean", "class"}] * 2
+    assert sum(run["pool.kinds"].values()) == run["pool.rows"] == 700
+    assert run["pool.kinds"]["clean"] < run["pool.right"] < run["pool.rows"]
     assert (rounds["train.max_epochs"] == 2).all()
     assert (rounds["alg"] == "lhd").all()
     assert rounds.index.tolist() == [0, 1, 2]

@@ -9,6 +9,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from hetal.app.launch import resolved
+from hetal.app.names import noise_name
 from hetal.record.schema import Purchase
 from hetal.record.writer import Record
 from hetal.watch.wandb_media import (
@@ -16,6 +17,7 @@ from hetal.watch.wandb_media import (
     FRAME,
     NOISY,
     are_pictures,
+    history,
     labels_to_reach_random,
     sample,
     settings,
@@ -26,7 +28,8 @@ from tests.command_line import TOY, composed, run_here
 def record(*overrides, root):
     """Return the record of a run, finished or not."""
     config = resolved(composed(*TOY, *overrides, root=root))
-    chosen = HydraConfig.get().runtime.choices
+    chosen = dict(HydraConfig.get().runtime.choices)
+    chosen["noise"] = noise_name(config, chosen["noise"])
     return Record(config, {group: str(option) for group, option in chosen.items() if group in config})
 
 
@@ -72,6 +75,25 @@ def test_settings_are_flat_and_say_no_place(tmp_path):
     clean = settings(record("noise=clean", "finetune=pseudo_label", root=tmp_path))
     assert clean["finetune/confidence"] == 0.8
     assert "mult" not in clean  # since its noise has no factor
+
+
+def test_what_the_pool_makes_say_nothing_new_is_not_shown(tmp_path):
+    run_here(*TOY, "noise=mixed", "noise.of=[symmetric,blank]", "n_end=60", root=tmp_path)
+    mine = record("noise=mixed", "noise.of=[symmetric,blank]", "n_end=60", root=tmp_path)
+    row = dataclasses.replace(mine.rounds[0], n_rejected=3)
+    shown = history(row, mine.purchases, 0.2, mine.pool)
+    assert not {"right_share", "n_rejected"} & shown.keys()
+    counts = {key: n for key, n in shown.items() if key.startswith("bought_per_kind")}
+    assert counts == {f"bought_per_kind/{kind}": n for kind, n in row.bought_per_kind.items()}
+    assert (len(counts), sum(counts.values())) == (3, 20)
+    others = {"right": 700, "rejected": 1, "kinds": {"clean": 600, "symmetric": 100, "blank": 0}}
+    shown = history(row, mine.purchases, 0.2, others)
+    assert (shown["right_share"], shown["n_rejected"]) == (row.right_share, 3)
+    assert not any(key.startswith("bought_per_kind") for key in shown)
+    assert "right_share" in history(row, mine.purchases, 0.2)  # of a pool that is not known
+    found = settings(mine)
+    assert (found["noise"], found["noise/parts/symmetric/rate"]) == ("symmetric 0.4 + blank x4", 0.4)
+    assert "mult" not in found
 
 
 def test_random_choice_is_that_of_the_same_settings(tmp_path):
