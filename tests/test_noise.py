@@ -47,17 +47,16 @@ def train_set(
 
 def noise_of(setting: str, factor: object = 2.5, **changes) -> Corrupt:
     """The setting as its YAML and Hydra give it."""
-    config = OmegaConf.create(
-        {"mult": {"factor": 1.0}, "noise": OmegaConf.load(CONF / "noise" / f"{setting}.yaml")}
-    )
+    own = OmegaConf.load(CONF / "noise" / f"{setting}.yaml")
+    for key in ("name", "defaults"):  # hetal's own, and Hydra's
+        own.pop(key, None)
+    config = OmegaConf.create({"mult": {"factor": 1.0}, "noise": own})
     node = OmegaConf.to_container(config, resolve=True)["noise"]
     if "factor" in node:
         node["factor"] = factor
     if setting == "mixed":
         node["of"] = ["symmetric", "blank"]
         node["parts"] = {name: noise_of(name, factor) for name in node["of"]}
-    for own in ("name", "defaults"):
-        node.pop(own, None)
     return instantiate(node, **changes)
 
 
