@@ -47,9 +47,9 @@ def train_set(
 
 def noise_of(setting: str, factor: object = 2.5, **changes) -> Corrupt:
     """The setting as its YAML and Hydra give it."""
-    own = OmegaConf.load(CONF / "noise" / f"{setting}.yaml")
-    for key in ("name", "defaults"):  # hetal's own, and Hydra's
-        own.pop(key, None)
+    content = OmegaConf.to_container(OmegaConf.load(CONF / "noise" / f"{setting}.yaml"))
+    # Without what is hetal's own, and Hydra's.
+    own = {key: value for key, value in content.items() if key not in ("name", "defaults")}
     config = OmegaConf.create({"mult": {"factor": 1.0}, "noise": own})
     node = OmegaConf.to_container(config, resolve=True)["noise"]
     if "factor" in node:
