@@ -123,12 +123,22 @@ def without_classes(pool: NoisyPool, outside: Sequence[int], n_classes: int) -> 
     """
     number_C = new_numbers(outside, n_classes)
     assert pool.true_N is not None
-    labels_N = torch.where(pool.labels_N == REJECT, REJECT, number_C[pool.labels_N])
+    assert pool.parts is not None
+    draw = pool.parts.draws[1]
+    parts = pool.parts
+    if draw is not None:
+        parts = replace(parts, draws=(None, lambda rows, rng: _renumbered(draw(rows, rng), number_C)))
+    labels_N = _renumbered(pool.labels_N, number_C)
     if bool(((labels_N == REJECT) & (pool.labels_N != REJECT)).any()):
         raise BadInput("noise: a row sells a label of a class that is outside the task")
     true = pool.true_N.long()
     true_N = torch.where(true == NO_LABEL, NO_LABEL, number_C[true]).to(torch.int32)
-    return replace(pool, labels_N=labels_N, true_N=true_N)
+    return replace(pool, labels_N=labels_N, true_N=true_N, parts=parts)
+
+
+def _renumbered(labels: Tensor, number_C: Tensor) -> Tensor:
+    """Return labels (n,) in new numbers; rejections stay rejections."""
+    return torch.where(labels == REJECT, REJECT, number_C[labels])
 
 
 def _next(setting: Named, pool: NoisyPool, train: Examples, n_classes: int) -> NoisyPool:

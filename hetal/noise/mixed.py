@@ -51,8 +51,11 @@ def _naming(name: str, noise: Corrupt) -> Corrupt:
     @wraps(noise)
     def named(train: Examples, n_classes: int, rng: torch.Generator) -> NoisyPool:
         try:
-            return noise(train, n_classes, rng)
+            pool = noise(train, n_classes, rng)
         except BadInput as error:
             raise BadInput(re.sub(r"^noise\.", f"noise.{name}.", str(error))) from error.__cause__
+        if getattr(pool, "parts", None) is not None:
+            raise BadInput(f"noise.of: {name} is a mixture itself; its parts can be named instead")
+        return pool
 
     return named
