@@ -157,6 +157,15 @@ def test_classes_outside_the_task_are_taken_out_of_its_labels():
     task = Task(train_set(), test, 4, class_names=("a", "b", "c", "d")).without((2,))
     assert (task.n_classes, task.class_names, len(task.train)) == (3, ("a", "b", "d"), 300)
     assert task.test.labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+    def drawn(train, n_classes, rng):
+        pool = without_class_2(train, n_classes, rng)
+        labels = pool.labels_N
+        return replace(pool, draw=lambda rows, rng: labels[rows], is_drawn_N=torch.ones(400).bool())
+
+    oracle = Oracle(corrupt(drawn, train_set(), 4, seed=0), Answers(fresh=True, relabel=False))
+    ids, again = torch.arange(400), torch.ones(400).bool()
+    assert torch.equal(oracle.answer(ids, again, stream(0, "o"))[0], oracle.label(ids))
     with pytest.raises(
         BadInput, match=r"noise\.of: open takes classes out of the task, so it must come first"
     ):
@@ -177,6 +186,8 @@ def test_classes_outside_the_task_are_taken_out_of_its_labels():
          r"^noise: is_noisy_N is torch.int64|^noise: it leaves no row"),
         (("wrong",), {"wrong": lambda t, c, rng: replace(no_noise(t, c, rng), images_M=t.images.flip(0))},
          r"^noise: its images must begin with those of the training set"),
+        (("two", "blank"), {"two": partial(mixed, of=["symmetric"], parts=PARTS)},
+         r"^noise\.of: two is a mixture itself; its parts can be named instead"),
         (("list",), {"list": lambda t, c, rng: []}, r"gives a list; it must give a NoisyPool"),
     ],
 )  # fmt: skip
