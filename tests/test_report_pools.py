@@ -79,7 +79,7 @@ def test_a_noise_is_named_by_itself_or_by_its_option(node, name):
         ({**BLANK, "factor": 0}, "blank", "blank x0", "blank-x0"),
         ({"of": ["symmetric", "blank"], "parts": {"blank": BLANK, "symmetric": SYMMETRIC, "diverse": BLANK}}, "mixed",
          "symmetric 0.4 + blank x4", "symmetric_0.4+blank_x4"),
-        ({"name": "\x1b[2J/.. " + 200 * "x"}, "mine", "__2J_.. " + 52 * "x", "__2J_.._" + 52 * "x"),
+        ({"name": "\x1b[2J/.. " + 200 * "x"}, "mine", "__2J_.. " + 52 * "x", "__2J_.._" + 32 * "x"),
     ],
 )  # fmt: skip
 def test_titles_and_folders_say_the_parameters(node, option, title, folder, tmp_path):
@@ -129,6 +129,18 @@ def test_a_noise_of_a_users_own_has_its_settings_added_and_no_factor():
     assert [run.setting for run in label(runs)] == ["d n m, rate=0.2", "d n m, rate=0.4"]
     assert Facet("digits", "mlp", "symmetric 0.4", None).title == "symmetric 0.4: digits, mlp"
     assert Facet("digits", "mlp", "class", 4).title.endswith(", 4 noisy rows per clean row")
+
+
+def test_settings_are_in_the_order_of_their_numbers():
+    names = [
+        "near_copies 0 x4",
+        "near_copies 2 x4",
+        "near_copies 16 x1.5",
+        "near_copies 16 x4",
+        "symmetric 0.05",
+    ]
+    runs = [dataclasses.replace(run_of({}), setting=name) for name in names]
+    assert [setting.name for setting in settings_of(runs[::-1])] == names
 
 
 def test_shares_of_a_pool_are_means_over_seeds():
@@ -211,6 +223,9 @@ def test_what_is_constant_is_left_out(tmp_path):
     assert "<section id='noise'" not in html
     assert "href='#noise'" not in html
     assert "clean rows %" not in section(html, "acquired")
+    assert "clean share %" in section(html, "numbers")
+    run = dataclasses.replace(run, summary={**run.summary, "queried_clean_share": 1.0})
+    assert "clean share %" not in section(page_of(run), "numbers")
     old = page_of(dataclasses.replace(run_of({}), folder=tmp_path))  # a record without these fields
     assert "right labels" not in section(old, "acquired")
     assert "data-measure='clean_share'" in old

@@ -51,6 +51,8 @@ def test_samples_are_framed_by_what_they_are(channels):
         assert torch.equal(inner, images[image].expand(3, 8, 8))
     ((picture, words),) = sample(purchase([0, 1]), images, 2)[1:]
     assert (words, picture.getpixel((71, 71))) == ("label 1, noisy", NOISY)
+    refused = dataclasses.replace(purchase([0, 1]), labels=torch.tensor([-1, -1]))
+    assert [words for _, words in sample(refused, images, 2)] == ["rejected", "rejected"]
 
 
 def test_float_images_are_shown_over_their_whole_range():

@@ -136,8 +136,8 @@ def sample(purchase: Purchase, images_M: Tensor, n: int) -> list[tuple[Image.Ima
         pixels, purchase.labels[at].tolist(), purchase.is_noisy[at].tolist(), strict=True
     ):
         picture = ImageOps.expand(Image.fromarray(inner.numpy()), FRAME, NOISY if noisy else CLEAN)
-        answer = "rejected" if label == REJECT else f"label {label}"
-        pictures.append((picture, f"{answer}, {'noisy' if noisy else 'clean'}"))
+        kind = "noisy" if noisy else "clean"
+        pictures.append((picture, "rejected" if label == REJECT else f"label {label}, {kind}"))
     return pictures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,11 +64,17 @@ class Setting:
 
 
 def settings_of(runs: Sequence[Run], target: float | None = None) -> list[Setting]:
-    """Group labelled runs into their settings, sorted by name; `target` as in `Setting`."""
+    """Group labelled runs into their settings, sorted by name, see `in_order`; `target` as in `Setting`."""
     by_setting: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_setting[run.setting].append(run)
-    return [setting_of(name, members, target) for name, members in sorted(by_setting.items())]
+    return [setting_of(name, by_setting[name], target) for name in sorted(by_setting, key=in_order)]
+
+
+def in_order(name: str) -> tuple[list[str | float], str]:
+    """Return what names are sorted by: numbers in them count as numbers, so that 16 comes after 2."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [float(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
 def setting_of(name: str, members: Sequence[Run], target: float | None = None) -> Setting:

@@ -15,7 +15,7 @@ from hetal.report.analyse.acquired import MOST_SEEDS
 from hetal.report.analyse.analysis import Analysis
 from hetal.report.analyse.curves import CHARTS, says_something
 from hetal.report.analyse.results import Numbers
-from hetal.report.analyse.setting import RANDOM
+from hetal.report.analyse.setting import RANDOM, in_order
 from hetal.report.page import text
 from hetal.report.page.acquired import depth, lines_of, shown_of
 from hetal.report.page.data import page_data, script_json
@@ -82,7 +82,8 @@ def render(
             contents=[item for item in CONTENTS if item[0] not in absent],
             summary=summary_of(analysis),
             facets={
-                key: sorted({s.facets[key] for s in study.settings}) for key in ("data", "noise", "network")
+                key: sorted({s.facets[key] for s in study.settings}, key=in_order)
+                for key in ("data", "noise", "network")
             },
             choices=[
                 c
@@ -97,6 +98,7 @@ def render(
             most_uncounted=MOST_UNCOUNTED,
             numbers=[n for n in numbers if n.n],
             best=_best(numbers),
+            some_noise=any(n.clean_share.mean < 1 for n in numbers),
             least_seeds=min((n.n for n in numbers if n.n > 1), default=ENOUGH_SEEDS),
             enough_seeds=ENOUGH_SEEDS,
             matrices=matrices_of(analysis),
