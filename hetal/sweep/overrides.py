@@ -65,11 +65,12 @@ def _with_parts_of_noise(words: Sequence[str]) -> list[str]:
     """Return overrides with the options that `noise.of` names, and their settings, as parts of the noise."""
     lists = [word for word in words if re.match(r"\+{0,2}noise\.of=", word)]
     chosen = [word for word in words if word.startswith("noise=")]
-    if ("mixed" not in chosen[-1]) if chosen else not lists:
+    if ("mixed" not in re.findall(r"[\w.-]+", chosen[-1])) if chosen else not lists:
         return [*words]
     there = _parts_of_mixed()
     names = dict.fromkeys(name for word in lists for name in re.findall(r"[\w.-]+", word.partition("=")[2]))
-    names.pop("choice", None)
+    for word in ("choice", "null"):
+        names.pop(word, None)
     known = names if lists else there
     translated = [re.sub(r"^(\+{0,2})noise\.(\w+)\.", partial(_part, known), word) for word in words]
     added = [f"+{PART}{name}={name}" for name in names if name not in there]
