@@ -25,6 +25,7 @@ from hetal.noise import (
 )
 from hetal.noise.pool import shuffled
 from hetal.pool import Answers, Oracle, Pool, asked_again, per_kind
+from hetal.record.overrides import as_needed
 from hetal.record.schema import REJECT
 from hetal.rng import stream
 from hetal.sweep.overrides import as_options
@@ -220,6 +221,17 @@ def test_what_is_typed_of_a_mixture_becomes_what_hydra_takes():
         ["noise=class", "noise.factor=2"],
     ):
         assert as_options(unchanged) == unchanged
+
+
+def test_a_command_of_one_run_has_no_settings_of_noise_that_it_does_not_name():
+    swept = ["noise=mixed", "noise.of=[blank]", "noise.parts.symmetric.rate=0.1", "noise.parts.blank.factor=2",
+             "+noise@noise.parts.class=class", "+noise.name=x"]  # fmt: skip
+    assert as_needed(swept) == ["noise=mixed", "noise.of=[blank]", "noise.blank.factor=2", "+noise.name=x"]
+    for unchanged in (
+        ["noise=hard", "noise.of=[tail]", "noise.parts.tail.rho=10"],
+        ["noise=symmetric", "noise.rate=1"],
+    ):
+        assert as_needed(unchanged) == unchanged
 
 
 # ---- the oracle
