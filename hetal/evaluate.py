@@ -86,7 +86,7 @@ def measure(
         bought_per_class=per_class if n_bought else None,
         right_share=_share(is_right(purchase.labels, setup.oracle.true(purchase.ids))),
         n_rejected=n_bought - len(labels) if n_bought else None,
-        bought_per_kind=per_kind(setup.oracle, purchase.ids) if n_bought else None,
+        bought_per_kind=per_kind(setup.oracle, purchase.ids, purchase.is_noisy) if n_bought else None,
         bought_per_region=torch.bincount(region[region >= 0], minlength=n_regions).tolist()
         if n_bought and n_regions
         else None,

@@ -228,7 +228,7 @@ class Setup:
             "images": len(self.pool.images_M),
             "right": int(is_right(labels, oracle.true(ids)).sum()),
             "rejected": int((labels == REJECT).sum()),
-            "kinds": per_kind(oracle, ids),
+            "kinds": per_kind(oracle, ids, oracle.is_noisy(ids)),
         }
         if n := oracle.n_regions:
             seen = region >= 0

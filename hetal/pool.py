@@ -114,7 +114,8 @@ class Pool:
     def labels(self, ids: Tensor) -> Tensor:
         """Return the bought labels of `ids`: (len(ids),) int64.
 
-        Of a row that was bought several times, it is the most frequent answer, and of equally frequent ones the latest.
+        Of a row that was bought several times, it is the most frequent label, and of equally frequent ones the latest;
+        rejections do not count where there is a label.
 
         Raises:
             ValueError: a row of `ids` has no label: it has not been bought, or was rejected.
@@ -149,22 +150,23 @@ class Pool:
         ids, labels = ids.to(self.device), labels.to(self.device)
         if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < len(self)):
             raise ValueError(f"ids must be in 0..{len(self) - 1}")
-        is_again = self._labels_N[ids] != NOT_BOUGHT
-        if len(ids.unique()) < len(ids) or (bool(is_again.any()) and not self.may_relabel):
+        before = self._labels_N[ids]
+        if len(ids.unique()) < len(ids) or (bool((before != NOT_BOUGHT).any()) and not self.may_relabel):
             raise ValueError("a row was bought twice")
         self.n_asked += len(ids)
         self._labels_N[ids] = labels
-        if self.may_relabel:
+        if self.may_relabel and len(ids):
             self._answers.append((ids, labels))
-            self._settle(ids[is_again & (labels != REJECT)], labels[is_again & (labels != REJECT)])
+            had_label = before >= 0
+            self._settle(ids[had_label], before[had_label], labels[had_label])
 
-    def _settle(self, ids: Tensor, latest: Tensor) -> None:
-        """Set the labels of rows that were bought several times, see `labels`."""
+    def _settle(self, ids: Tensor, before: Tensor, latest: Tensor) -> None:
+        """Set the labels of rows that had one `before` the `latest` answer, see `labels`."""
         if len(ids):
             counts = self.answers(ids, int(max(labels.max() for _, labels in self._answers)) + 1)
             at = torch.arange(len(ids), device=self.device)
-            is_latest = counts[at, latest] == counts.amax(1)
-            self._labels_N[ids] = torch.where(is_latest, latest, counts.argmax(1))
+            is_most = (latest != REJECT) & (counts[at, latest.clamp(min=0)] == counts.amax(1))
+            self._labels_N[ids] = torch.where(is_most, latest, before)
 
     def distinct(self) -> Candidates:
         """Return the distinct images of all unlabelled rows, in order of their lowest row id.
@@ -311,11 +313,16 @@ class Oracle:
             return torch.where(self._is_noisy_N[ids], NO_LABEL, self._labels_N[ids])
         return self._true_N[ids].long()
 
-    def kind(self, ids: Tensor) -> Tensor:
-        """Return the place in `kinds` of each of ids (n,), for the record only: (n,) int64 on the CPU."""
+    def kind(self, ids: Tensor, is_noisy: Tensor) -> Tensor:
+        """Return the place in `kinds` of each of ids (n,), for the record only: (n,) int64 on the CPU.
+
+        Args:
+            ids: rows.
+            is_noisy: (n,) bool, on the CPU, whether their labels are noise; of labels drawn anew, see `answer`.
+        """
         ids = ids.cpu()
         number = torch.ones_like(ids) if self._parts is None else self._parts.number_N[ids].long()
-        return torch.where(self._is_noisy_N[ids], number, 0)
+        return torch.where(is_noisy, number, 0)
 
     def region(self, ids: Tensor) -> Tensor:
         """Return the regions of ids (n,), for the record only: (n,) int64 on the CPU, -1 where there is none."""
@@ -341,9 +348,9 @@ def asked_again(source: Tensor, is_asked_M: Tensor) -> Tensor:
     return repeats | is_asked_M[source]
 
 
-def per_kind(oracle: Oracle, ids: Tensor) -> dict[str, int]:
-    """Return how many rows are clean, and of each noise that the pool has, by name."""
-    counts = torch.bincount(oracle.kind(ids), minlength=len(oracle.kinds)).tolist()
+def per_kind(oracle: Oracle, ids: Tensor, is_noisy: Tensor) -> dict[str, int]:
+    """Return how many of ids (n,) are clean, and of each noise that the pool has, by name; see `Oracle.kind`."""
+    counts = torch.bincount(oracle.kind(ids, is_noisy), minlength=len(oracle.kinds)).tolist()
     total: dict[str, int] = {}
     for name, count in zip(oracle.kinds, counts, strict=True):
         total[name] = total.get(name, 0) + count

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from hetal.app.names import with_parts_of_noise
 from hetal.data import load_digits
 from hetal.errors import BadInput
 from hetal.noise import (
@@ -23,7 +24,9 @@ from hetal.noise import (
     symmetric_noise,
 )
 from hetal.noise.pool import shuffled
-from hetal.pool import Answers, Oracle, Pool, asked_again
+from hetal.pool import Answers, Oracle, Pool, asked_again, per_kind
+from hetal.record.overrides import as_needed
+from hetal.record.schema import REJECT
 from hetal.rng import stream
 from hetal.sweep.overrides import as_options
 from hetal.task import Examples, Task
@@ -211,8 +214,24 @@ def test_what_is_typed_of_a_mixture_becomes_what_hydra_takes():
     assert as_options(["noise=pair,instance", "noise.rate=0.2", "mult=1,2", "mult.factor=3"]) == [
         "noise=pair,instance", "noise.rate=choice(0.2)", "mult.factor=3",
     ]  # fmt: skip
-    for unchanged in (["noise=class", "noise.of=[blank]"], ["noise=class", "noise.factor=2"]):
+    for unchanged in (
+        ["noise=mixed", "noise.of=null"],
+        ["noise=my_mixed", "noise.of=[blank]"],
+        ["noise=class", "noise.of=[blank]"],
+        ["noise=class", "noise.factor=2"],
+    ):
         assert as_options(unchanged) == unchanged
+
+
+def test_a_command_of_one_run_has_no_settings_of_noise_that_it_does_not_name():
+    swept = ["noise=mixed", "noise.of=[blank]", "noise.parts.symmetric.rate=0.1", "noise.parts.blank.factor=2",
+             "+noise@noise.parts.class=class", "+noise.name=x"]  # fmt: skip
+    assert as_needed(swept) == ["noise=mixed", "noise.of=[blank]", "noise.blank.factor=2", "+noise.name=x"]
+    for unchanged in (
+        ["noise=hard", "noise.of=[tail]", "noise.parts.tail.rho=10"],
+        ["noise=symmetric", "noise.rate=1"],
+    ):
+        assert as_needed(unchanged) == unchanged
 
 
 # ---- the oracle
@@ -247,6 +266,8 @@ def test_of_a_row_that_is_drawn_anew_a_right_label_is_clean_if_it_could_have_bee
     labels, is_noisy = oracle.answer(ids, ids >= 200, stream(0, "oracle"))
     assert torch.equal(labels[:200], pool.labels_N[:200])
     assert torch.equal(is_noisy, labels != train_set().labels)
+    n_clean = int((~is_noisy).sum())
+    assert per_kind(oracle, ids, is_noisy) == {"clean": n_clean, "symmetric": 400 - n_clean}
     assert 0.25 < float(is_noisy[200:].double().mean()) < 0.55
     blank = Oracle(corrupt(BLANK, train_set(), 4, seed=0), Answers(fresh=True, relabel=False))
     assert bool(blank.answer(torch.arange(400, 1200), torch.ones(800).bool(), stream(0, "o"))[1].all())
@@ -277,6 +298,13 @@ def test_a_row_bought_again_has_its_most_frequent_label_and_of_equal_ones_the_la
     assert (pool.n_asked, len(pool.bought_ids())) == (8, 2)
     with pytest.raises(ValueError, match="bought twice"):
         pool.reveal(torch.tensor([2, 2]), torch.tensor([0, 0]))
+    for label, expected in ((1, 1), (1, 1), (2, 2), (0, 2), (REJECT, 2), (0, 0)):
+        pool.reveal(torch.tensor([0]), torch.tensor([label]))
+        assert pool.labels(torch.tensor([0])).tolist() == [expected], label
+    pool.reveal(torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64))
+    for label in (REJECT, 1):
+        pool.reveal(torch.tensor([2]), torch.tensor([label]))
+    assert pool.labels(torch.tensor([2])).tolist() == [1]
 
 
 @pytest.mark.parametrize("noise", ["copies", "mixed"])
@@ -314,3 +342,14 @@ def test_digits_with_costs_and_features_say_so(tmp_path):
     assert 100 < clean[0]["cost"] < cost.sum()
     assert clean[1]["cost"] is None
     assert blank[0]["cost"] > 0
+
+
+def test_parts_have_no_name_of_their_own_whatever_names_them():
+    parts = {
+        "symmetric": {"name": "symmetric 0.4", "rate": 0.4},
+        "inner": {"of": ["a"], "parts": {"a": {"name": "x"}}},
+    }
+    assert with_parts_of_noise({"of": "symmetric", "parts": parts})["parts"]["symmetric"] == {"rate": 0.4}
+    assert with_parts_of_noise({"of": ["inner"], "parts": parts})["parts"] == {
+        "inner": {"of": ["a"], "parts": {"a": {}}}
+    }

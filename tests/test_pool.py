@@ -93,4 +93,4 @@ def test_pool_holds_neither_labels_nor_flags_of_what_was_not_bought():
     pool = make_pool([0, 1])
     tensors = {name: value for name, value in vars(pool).items() if isinstance(value, torch.Tensor)}
     assert set(tensors) == {"images_M", "source_N", "_labels_N"}
-    assert (tensors["_labels_N"] == -1).all()
+    assert (tensors["_labels_N"] == -2).all()

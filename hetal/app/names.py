@@ -30,19 +30,23 @@ def noise_name(config: Mapping[str, Any], option: str) -> str:
 def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
     """Return the node of a noise that applies several with those parts only that it applies, and a name made of theirs.
 
-    Other nodes are returned as they are, and so is what is none of the allowed, which is refused later.
+    Other nodes are returned as they are, and so is what is none of the allowed but for the names of parts, which is
+    refused later.
     """
     of, parts = node.get("of"), node.get("parts")
-    if not isinstance(of, list) or not isinstance(parts, Mapping):
+    if not isinstance(parts, Mapping) or not all(isinstance(part, Mapping) for part in parts.values()):
         return dict(node)
+    if not isinstance(of, list):
+        return {**node, "parts": {name: _without_name(part) for name, part in parts.items()}}
     chosen = {name: parts[name] for name in of if isinstance(name, str) and name in parts}
-    if not all(isinstance(part, Mapping) for part in chosen.values()):
-        return dict(node)
     made_up = " + ".join(" ".join([_name(part, name), *times(part)]) for name, part in chosen.items())
-    own = {
-        name: {key: value for key, value in part.items() if key != "name"} for name, part in chosen.items()
-    }
+    own = {name: _without_name(part) for name, part in chosen.items()}
     return {**node, "name": node.get("name") or made_up, "parts": own}
+
+
+def _without_name(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a part of a noise without its name, which is hetal's own, and those of its parts."""
+    return {key: value for key, value in with_parts_of_noise(part).items() if key != "name"}
 
 
 def _name(noise: Mapping[str, Any], otherwise: str) -> str:

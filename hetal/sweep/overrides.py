@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from hetal.machine.installation import CONF
-from hetal.record.overrides import PART
+from hetal.record.overrides import PART, is_mixed, lists_of_parts, parts_named
 from hetal.sweep import mult
 
 MOVED = {"train.lr": "optimizer.lr"}
@@ -63,13 +63,10 @@ def _is_sweep(word: str) -> bool:
 
 def _with_parts_of_noise(words: Sequence[str]) -> list[str]:
     """Return overrides with the options that `noise.of` names, and their settings, as parts of the noise."""
-    lists = [word for word in words if re.match(r"\+{0,2}noise\.of=", word)]
-    chosen = [word for word in words if word.startswith("noise=")]
-    if ("mixed" not in chosen[-1]) if chosen else not lists:
+    lists = lists_of_parts(words)
+    if not is_mixed(words) or not (lists or any(word.startswith("noise=") for word in words)):
         return [*words]
-    there = _parts_of_mixed()
-    names = dict.fromkeys(name for word in lists for name in re.findall(r"[\w.-]+", word.partition("=")[2]))
-    names.pop("choice", None)
+    there, names = _parts_of_mixed(), parts_named(lists)
     known = names if lists else there
     translated = [re.sub(r"^(\+{0,2})noise\.(\w+)\.", partial(_part, known), word) for word in words]
     added = [f"+{PART}{name}={name}" for name in names if name not in there]

@@ -91,8 +91,8 @@ def count(pool: NoisyPool, oracle: Oracle, n_classes: int) -> Counts:
         n_classes: of the task.
     """
     ids = torch.arange(len(pool))
-    sold, right, kind, region = oracle.label(ids), oracle.true(ids), oracle.kind(ids), oracle.region(ids)
-    noisy = oracle.is_noisy(ids)
+    sold, right, noisy = oracle.label(ids), oracle.true(ids), oracle.is_noisy(ids)
+    kind, region = oracle.kind(ids, noisy), oracle.region(ids)
 
     def counted(name: str, rows: Tensor) -> Kind:
         return Kind(

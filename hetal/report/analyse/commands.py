@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hetal.machine.installation import COMMAND
-from hetal.record.overrides import as_typed
+from hetal.record.overrides import as_needed
 from hetal.report.load.printable import plain
 from hetal.report.load.records import Run, overrides
 
@@ -44,7 +44,7 @@ def command_line(given: Sequence[str]) -> str:
 def kept(given: Sequence[str], *keep: str) -> list[str]:
     """Return overrides as typed, without those in `HOW`, and without the seed unless `keep` names it."""
     dropped = {*HOW, *({"seed"} - set(keep))}
-    return [o for o in as_typed(given) if o.split("=", 1)[0].lstrip("+") not in dropped]
+    return [o for o in as_needed(given) if o.split("=", 1)[0].lstrip("+") not in dropped]
 
 
 def _quoted(value: str) -> str:
