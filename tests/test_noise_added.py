@@ -564,6 +564,16 @@ def test_names_of_classes_follow(tmp_path):
     assert setup.task.n_classes == 2
 
 
+def test_names_say_what_is_special(tmp_path):
+    words = ["noise=mixed", "noise.of=[near_copies,open_set,ambiguous]", "noise.near_copies.shift=1"]
+    parts = settled(tmp_path, *words, "noise.open_set.outside=[6,7]")["noise"]["parts"]
+    assert [parts[name]["name"] for name in ("near_copies", "open_set", "ambiguous")] == [
+        "near_copies 8 shift 1",
+        "open_set 0.4 outside 6 7",
+        "ambiguous 0.3-0.7",
+    ]
+
+
 @pytest.mark.parametrize(
     ("noise", "budget"), [("class", (7, 7, 71)), ("long_tail", (3, 3, 28)), ("open_set", (5, 5, 52))]
 )

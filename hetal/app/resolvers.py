@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 from hetal.machine.cores import cores
 from hetal.record.settings import PLAIN, SETTINGS, table_of
@@ -79,6 +79,11 @@ def when(value: Any, text: str) -> str:
     return text if value else ""
 
 
+def joined(values: Any, between: str) -> str:
+    """Return the values of a list with a text between them, for names; of what is no list, its text."""
+    return between.join(map(str, values)) if isinstance(values, (ListConfig, list)) else str(values)
+
+
 def command() -> str:
     """Return how hetal was started, as it is typed."""
     return "python launch.py" if Path(sys.argv[0]).name == "launch.py" else "hetal"
@@ -89,4 +94,5 @@ OmegaConf.register_new_resolver("sweep_folder", sweep_folder, use_cache=True, re
 OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 OmegaConf.register_new_resolver("wandb", wandb_says, replace=True)
 OmegaConf.register_new_resolver("when", when, replace=True)
+OmegaConf.register_new_resolver("joined", joined, replace=True)
 OmegaConf.register_new_resolver("settings", settings_table, replace=True)
