@@ -458,13 +458,12 @@ def test_the_code_that_computes_is_all_that_a_run_goes_through():
     package = REPOSITORY / "hetal"
     assert [name for name in COMPUTES if not (package / name).exists()] == []
     assert own_code_digest(COMPUTES) != own_code_digest(COMPUTES[1:])
-    rest = {"app", "machine", "record", "report", "sweep", "watch", "conf"}
+    rest = {"app", "machine", "record", "report", "sweep", "testing", "watch", "conf"}
     top = {path.name for path in package.glob("*.py")} - {
         "__init__.py",
         "__main__.py",
         "bench.py",
         "errors.py",
-        "testing.py",
     }
     folders = {path.name for path in package.iterdir() if path.is_dir()} - {*rest, "__pycache__"}
     assert {name for name in COMPUTES if "/" not in name} == top | folders

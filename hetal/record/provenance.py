@@ -46,6 +46,7 @@ COMPUTES = (
     "loop.py",
     "machine/device.py",
     "machine/process.py",
+    "machine/scratch.py",
     "models",
     "noise",
     "pool.py",
