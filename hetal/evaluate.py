@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hetal.experiment import Setup
 from hetal.machine.memory import peak_mb
-from hetal.pool import Oracle, asked_again, is_right, per_kind
+from hetal.oracle import Oracle, asked_again, is_right, per_kind
 from hetal.record.schema import REJECT, Purchase, Round
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabels

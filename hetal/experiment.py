@@ -21,7 +21,8 @@ from hetal.guard.training import check_training
 from hetal.machine.process import unchanged
 from hetal.noise import Corrupt, NoisyPool, corrupt
 from hetal.noise.pool import shuffled
-from hetal.pool import PERSISTENT, Answers, Oracle, Pool, is_right, per_kind
+from hetal.oracle import PERSISTENT, Answers, Oracle, is_right, per_kind
+from hetal.pool import Pool
 from hetal.record.schema import REJECT, PoolContent
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task

@@ -4,7 +4,7 @@ import torch
 
 from hetal.evaluate import pseudo_label_metrics
 from hetal.noise import NoisyPool
-from hetal.pool import Oracle
+from hetal.oracle import Oracle
 from hetal.train.finetune import PseudoLabels
 
 

@@ -24,7 +24,8 @@ from hetal.noise import (
     symmetric_noise,
 )
 from hetal.noise.pool import shuffled
-from hetal.pool import Answers, Oracle, Pool, asked_again, per_kind
+from hetal.oracle import Answers, Oracle, asked_again, per_kind
+from hetal.pool import Pool
 from hetal.record.overrides import as_needed
 from hetal.record.schema import REJECT
 from hetal.rng import stream

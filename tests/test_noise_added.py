@@ -31,7 +31,8 @@ from hetal.noise import (
     redundant_noise,
 )
 from hetal.noise.pool import shuffled
-from hetal.pool import Oracle, Pool
+from hetal.oracle import Oracle
+from hetal.pool import Pool
 from hetal.record.history import History
 from hetal.record.purchases import check_purchases
 from hetal.record.schema import REJECT

@@ -15,7 +15,7 @@ from hetal.noise.__main__ import main
 from hetal.noise.pool import shuffled
 from hetal.noise.show import Corrupted, count, save_picture, show
 from hetal.noise.show.samples import caption, sample
-from hetal.pool import Oracle
+from hetal.oracle import Oracle
 from hetal.rng import stream
 from hetal.task import Examples, Task
 from tests.command_line import CONF

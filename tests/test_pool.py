@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetal.noise import NoisyPool
-from hetal.pool import Oracle, Pool
+from hetal.oracle import Oracle
+from hetal.pool import Pool
 
 
 def make_pool(source: list[int]) -> Pool:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from hetal.errors import BadInput, Stopped
 from hetal.noise import NoisyPool
-from hetal.pool import Oracle
+from hetal.oracle import Oracle
 from hetal.record import identity, provenance, reader
 from hetal.record.identity import identifying_settings
 from hetal.record.purchases import check_purchases

@@ -19,7 +19,8 @@ from hetal.experiment import Setup
 from hetal.guard.training import check_training
 from hetal.loop import run
 from hetal.noise import NoisyPool
-from hetal.pool import Oracle, Pool
+from hetal.oracle import Oracle
+from hetal.pool import Pool
 from hetal.record.history import History
 from hetal.record.schema import MEASURED
 from hetal.record.writer import Record

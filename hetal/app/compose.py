@@ -29,7 +29,7 @@ from hetal.errors import CONTROL, BadInput, describe_error
 from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
 from hetal.models.ensemble import MOST_MEMBERS, ensemble_of
-from hetal.pool import Answers
+from hetal.oracle import Answers
 from hetal.record.settings import PLAIN
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabel

@@ -49,6 +49,7 @@ COMPUTES = (
     "machine/scratch.py",
     "models",
     "noise",
+    "oracle.py",
     "pool.py",
     "record/checkpoint.py",
     "rng.py",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
-from hetal.pool import Oracle, asked_again
+from hetal.oracle import Oracle, asked_again
 from hetal.record.reader import REPAIR_HINT
 from hetal.record.schema import START, Purchase
 

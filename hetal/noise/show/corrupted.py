@@ -13,7 +13,7 @@ from hetal.app.names import data_name, noise_name
 from hetal.experiment import corrupted, load
 from hetal.machine.device import pick_device
 from hetal.noise.pool import NoisyPool, shuffled
-from hetal.pool import Oracle
+from hetal.oracle import Oracle
 from hetal.rng import stream
 from hetal.task import Task
 

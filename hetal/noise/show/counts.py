@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hetal.noise.pool import NoisyPool
-from hetal.pool import Oracle, is_right
+from hetal.oracle import Oracle, is_right
 from hetal.record.schema import REJECT
 
 
