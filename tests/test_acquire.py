@@ -697,7 +697,10 @@ def a_tuple(train, n_classes, rng):
 @pytest.mark.parametrize(
     ("noise", "said"),
     [
-        ("bad_labels", "noise: labels_N holds 0..10; it must be in 0..9"),
+        (
+            "bad_labels",
+            "noise: labels_N holds 0..10; it must be in 0..9, or -1 in noisy rows, where a query is rejected",
+        ),
         ("bad_sources", "noise: source_N holds 0..200; it must be in 0..199"),
         (
             "float_labels",

@@ -28,7 +28,7 @@ NULLABLE = (
     "train.clip", "train.clip_norm",
     "data.name", "data.path", "data.size", "data.train", "data.test",
     "data.config", "data.revision", "data.input", "data.label",
-    "alg.max_candidates", "data.labels", "data.name", "data.standardise", "n_start", "n_query", "n_end",
+    "alg.max_candidates", "data.labels", "data.name", "data.standardise", "noise.name", "n_start", "n_query", "n_end",
 )  # fmt: skip
 
 
@@ -72,6 +72,8 @@ def makes_sense(pair: Pair) -> bool:
     if override.key_or_group != pair.key:
         return pair.key.endswith("settings")  # what wandb.Settings takes, W&B says
     value = override.value()
+    if pair.key.startswith("noise.parts.") and pair.key.endswith(".name"):  # as the name of a noise
+        return value is None or (isinstance(value, (int, str)) and not isinstance(value, bool))
     if value in ("${seed}", {}):  # another number; nothing new to a node
         number = isinstance(default, (int, float)) or pair.key in NULLABLE
         return number if value else OmegaConf.is_dict(default)
@@ -81,7 +83,7 @@ def makes_sense(pair: Pair) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is None or default is None:
         return value is default or pair.key in NULLABLE
-    if pair.key in ("name", "root"):
+    if pair.key in ("name", "root", "noise.name"):
         return isinstance(value, (int, str)) and not isinstance(value, bool)
     if OmegaConf.is_dict(default):
         return pair.key == "tracker.settings" or (isinstance(value, dict) and "_target_" in value)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hetal.errors import BadInput
 from hetal.record.identity import times
 
 
@@ -32,10 +33,16 @@ def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
 
     Other nodes are returned as they are, and so is what is none of the allowed but for the names of parts, which is
     refused later.
+
+    Raises:
+        BadInput: the name of a part is none.
     """
     of, parts = node.get("of"), node.get("parts")
     if not isinstance(parts, Mapping) or not all(isinstance(part, Mapping) for part in parts.values()):
         return dict(node)
+    for key, part in parts.items():
+        if isinstance(name := part.get("name"), (bool, float, list, Mapping)):
+            raise BadInput(f"noise.parts.{key}.name={name}: must be text, a whole number, or null")
     if not isinstance(of, list):
         return {**node, "parts": {name: _without_name(part) for name, part in parts.items()}}
     chosen = {name: parts[name] for name in of if isinstance(name, str) and name in parts}
