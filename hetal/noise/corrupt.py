@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput, make_part
-from hetal.machine.scratch import at_once, gathered, stacked
+from hetal.machine.scratch import at_once, gathered
 from hetal.noise.pool import NO_LABEL, NO_REGION, NoisyPool, Parts
+from hetal.noise.rows import appended
 from hetal.record.schema import REJECT
 from hetal.rng import stream
 from hetal.task import Examples, new_numbers
@@ -167,8 +168,7 @@ def _next(setting: Named, pool: NoisyPool, train: Examples, n_classes: int) -> N
     added = made.images_M[n:]
     images_M = pool.images_M
     if len(added):
-        halves = [*images_M.split(at_once(images_M)), *added.split(at_once(added))]
-        images_M = stacked(halves, len(images_M) + len(added))
+        images_M = appended(images_M, added.split(at_once(added)), len(added))
     region_N = None
     if pool.region_N is not None:
         own = torch.where(is_old, pool.region_N[clean][row], NO_REGION)
