@@ -19,13 +19,14 @@ from hetal.train.fit import Fit
 
 def buy(setup: Setup, ids: Tensor, t: int) -> Purchase:
     """Buy the labels of `ids` (n,) from the oracle in round `t`, with noise flags for the record; all on the CPU."""
-    ids, source_N = ids.cpu(), setup.pool.source_N.cpu()
-    is_asked_M = torch.zeros(len(setup.pool.images_M), dtype=torch.bool)
-    is_asked_M[source_N[setup.pool.bought_ids().cpu()]] = True
-    source = source_N[ids]
-    labels, is_noisy = setup.oracle.answer(
-        ids, asked_again(source, is_asked_M), stream(setup.seed, "oracle", t)
-    )
+    ids, pool, oracle = ids.cpu(), setup.pool, setup.oracle
+    source = pool.source_N[ids.to(pool.device)].cpu()
+    is_again = torch.zeros(len(ids), dtype=torch.bool)
+    if oracle.answers.fresh:  # else nothing depends on it
+        is_asked_M = torch.zeros(len(pool.images_M), dtype=torch.bool)
+        is_asked_M[pool.source_N[pool.bought_ids()].cpu()] = True
+        is_again = asked_again(source, is_asked_M)
+    labels, is_noisy = oracle.answer(ids, is_again, stream(setup.seed, "oracle", t))
     return Purchase(ids, labels, source, is_noisy)
 
 
