@@ -77,14 +77,16 @@ def load_huggingface(
         tables = [part.read([column_in, column_out]) for part in parts]
         columns = [table.column(column_in) for table in tables]
         values = np.concatenate([labels_of(table.column(column_out)) for table in tables])
-        rows = [
-            f"row {i} of {name}" for name, one in zip(names, columns, strict=True) for i in range(len(one))
-        ]
         in_test = np.repeat([False, True][: len(parts)], [len(one) for one in columns])
         if is_image(columns[0].type):
+            rows = [
+                f"row {i} of {name}"
+                for name, one in zip(names, columns, strict=True)
+                for i in range(len(one))
+            ]
             images, kept, notes = _images(columns, rows, form, unreadable, str(root), where)
         else:
-            images, kept, notes = vectors_of(columns, column_in), np.arange(len(rows)), []
+            images, kept, notes = vectors_of(columns, column_in), np.arange(len(values)), []
         is_test = torch.from_numpy(in_test[kept]) if len(parts) > 1 else None
         train_name, test_name = (f"{column_out} of {name}" for name in (names[0], names[-1]))
         split = split_rows(values[kept], is_test, test_share, train_name, test_name)
