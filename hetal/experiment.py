@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from hetal.algs import Bound, QueryStrategy, Random
+from hetal.algs import QueryStrategy, Random
+from hetal.algs.wrapper import is_bound
 from hetal.budget import Budget
 from hetal.errors import BadInput, make_part
 from hetal.guard.changes import Checksums
@@ -98,7 +99,7 @@ class Experiment:
         pool = Pool(noisy.images_M.to(device), noisy.source_N, self.oracle.relabel, features)
         oracle = Oracle(noisy, self.oracle)
         for strategy in (self.start, self.alg):
-            if isinstance(strategy, Bound):
+            if is_bound(strategy):
                 strategy.see(*oracle.everything())
         targets = task.test.images if self.start.reads_targets else None
         standardise = learner.prepare(network)

@@ -161,6 +161,25 @@ class Pool:
         images = images[first_M[images].argsort()]
         return Candidates(images, copies_M[images])
 
+    def only(self, ids: Tensor) -> Pool:
+        """Return the pool of these rows alone, with what was bought of them; they are numbered anew, in this order.
+
+        Images keep their numbers, so that outputs for the images of this pool are those for its images; of some, it may
+        show none.
+
+        Args:
+            ids: (K,) int64 distinct ids, bought or not.
+        """
+        ids = ids.to(self.device)
+        part = Pool(self.images_M, self.source_N[ids], self.may_relabel, self.given_M)
+        part.n_asked, part._labels_N = self.n_asked, self._labels_N[ids]
+        place_N = torch.full_like(self.source_N, -1)
+        place_N[ids] = torch.arange(len(ids), device=self.device)
+        for rows, labels in self._answers:
+            is_there = place_N[rows] >= 0
+            part._answers.append((place_N[rows[is_there]], labels[is_there]))
+        return part
+
     def rows_showing(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Return a random unlabelled row for each of `images`; an image that occurs k times gets k rows.
 

@@ -4,12 +4,15 @@ from hetal.algs.badge import BADGE
 from hetal.algs.bald import BALD
 from hetal.algs.base import QueryStrategy
 from hetal.algs.bound import Balanced, Bound
+from hetal.algs.clean_only import CleanOnly
 from hetal.algs.coreset import CoreSet
 from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
+from hetal.algs.once import Once
 from hetal.algs.random import Random
 from hetal.algs.score import LogitScore, Score
+from hetal.algs.wrapper import Wrapper
 
 __all__ = [
     "BADGE",
@@ -17,13 +20,16 @@ __all__ = [
     "LHD",
     "Balanced",
     "Bound",
+    "CleanOnly",
     "CoreSet",
     "Fisher",
     "KMeans",
     "LogitScore",
+    "Once",
     "QueryStrategy",
     "Random",
     "Score",
+    "Wrapper",
     "hidden_only",
     "loss_only",
     "unweighted",

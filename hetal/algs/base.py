@@ -12,6 +12,11 @@ from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
+# Attributes by which a strategy declares what it reads and does.
+DECLARED = (
+    "needs_network", "single_network", "reads_snapshot", "reads_head", "reads_targets", "cheats", "may_stop"
+)  # fmt: skip
+
 
 class QueryStrategy(ABC):
     """Chooses which rows of the pool to buy next.

@@ -74,6 +74,7 @@ OWN: dict[str, dict[str, Any]] = {
     "model": {"members": MEMBERS},
     "data": {"name": str | int | None},
     "noise": {"name": str | int | None},
+    "alg": {"name": str | int | None},
 }
 
 # Plain settings that an experiment takes.

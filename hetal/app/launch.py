@@ -11,7 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 import hetal.app.resolvers  # noqa: F401  # that configs refer to
-from hetal.app.names import data_name, noise_name, with_parts_of_noise
+from hetal.app.names import (
+    data_name,
+    noise_name,
+    strategy_name,
+    with_names_of_wrapped,
+    with_parts_of_noise,
+)
 from hetal.errors import BadInput, RecordLocked
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_settings
@@ -25,8 +31,12 @@ if TYPE_CHECKING:
     from hetal.record.writer import Record
 
 
-def resolved(cfg: DictConfig) -> dict[str, Any]:
+def resolved(cfg: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return `cfg` as plain values, all interpolations resolved.
+
+    Args:
+        cfg: without Hydra's own settings.
+        choices: the option chosen for each config group.
 
     Raises:
         BadInput: a value is missing or refers to one that does not exist.
@@ -50,6 +60,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     _check_resolved(config)
     if isinstance(noise := config.get("noise"), dict):
         config["noise"] = with_parts_of_noise(noise)
+    if isinstance(alg := config.get("alg"), dict):
+        config["alg"] = with_names_of_wrapped(alg, choices)
     return {str(key): value for key, value in config.items()}
 
 
@@ -83,9 +95,9 @@ def launch(cfg: DictConfig) -> JobResult:
     from hetal.watch.console import show_dry
 
     console = plain_console()
-    config = resolved(cfg)
-    check_settings(config)
     hydra = HydraConfig.get()
+    config = resolved(cfg, hydra.runtime.choices)
+    check_settings(config)
     check_config(config, hydra.runtime.choices)
     config = with_budget(config)
     in_sweep = hydra.mode == RunMode.MULTIRUN
@@ -93,6 +105,7 @@ def launch(cfg: DictConfig) -> JobResult:
     choices = {k: str(v) for k, v in hydra.runtime.choices.items() if k in chosen_in}
     choices["data"] = data_name(config, choices["data"])
     choices["noise"] = noise_name(config, choices["noise"])
+    choices["alg"] = strategy_name(config, choices["alg"])
     record = Record(config, choices, raw_overrides(hydra.overrides.task), force=config["force"])
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     progress = f"{job_label(hydra)} checked  " if config["dry_run"] and in_sweep else ""

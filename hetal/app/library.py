@@ -104,7 +104,7 @@ def settings_of(
         choices = {str(group): str(option) for group, option in cfg.hydra.runtime.choices.items()}
         with open_dict(cfg):
             del cfg["hydra"]
-        config = resolved(cfg)
+        config = resolved(cfg, choices)
     check_settings(config)
     check_config(config, choices)
     return config, choices

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hetal.errors import BadInput
+from hetal.record.overrides import WRAPPED
 from hetal.sweep.mult import GROUP
 from hetal.sweep.overrides import nested_groups
 
@@ -134,7 +135,13 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         mean = f"did you mean {' or '.join(near)}? " if near else ""
         numbers = ", and any number from 0" * (group == GROUP)
         there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
-        return f"{_as_typed(group)}={name}: no such choice; {mean}{there}"
+        typed = [
+            word for word in arguments if re.fullmatch(rf"\+*{WRAPPED}={re.escape(name)}", _as_typed(word))
+        ]
+        chosen = typed[0] if group == "alg" and typed else f"{group}={name}"
+        return f"{_as_typed(chosen)}: no such choice; {mean}{there}"
+    if match := re.match(r"Could not override '(alg@[^']+)'", text):
+        return f"{_as_typed(match[1])}: the strategy that is chosen wraps no other, so that there is nothing to choose"
     if (match := re.match(r"Could not override '([^']+)'", text)) and match[1] in nested_groups():
         above, name = match[1].split("/")
         return f"{_as_typed(match[1])}: the {above} that is chosen has no {name}; choose another {above}"
@@ -164,6 +171,7 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
 def _as_typed(word: str) -> str:
     """Return a group inside another, alone or before what is chosen, as it is typed: with a dot."""
     group, equals, value = word.partition("=")
+    group = group.removeprefix("alg@")
     return (group.replace("/", ".") if group in nested_groups() else group) + equals + value
 
 

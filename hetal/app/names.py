@@ -1,4 +1,4 @@
-"""Names of data sets and noise in titles, groups and reports, from the settings of a run."""
+"""Names of data sets, noise and strategies in titles, groups and reports, from the settings of a run."""
 
 from __future__ import annotations
 
@@ -26,6 +26,40 @@ def data_name(config: Mapping[str, Any], option: str) -> str:
 def noise_name(config: Mapping[str, Any], option: str) -> str:
     """Return the name of a noise, without its factor: `noise.name`, else the option of the group."""
     return _name(config["noise"], option)
+
+
+def strategy_name(config: Mapping[str, Any], option: str) -> str:
+    """Return the name of a strategy: `alg.name`, else the option of the group."""
+    return _name(config["alg"], option)
+
+
+def with_names_of_wrapped(
+    node: Mapping[str, Any], choices: Mapping[str, Any], place: str = "alg"
+) -> dict[str, Any]:
+    """Return the node of a strategy that wraps another with a name made of both; others are returned as they are.
+
+    Args:
+        node: of the strategy, with that of the other in `of`. In its `name`, {of} stands for the other's name; without
+            a name it has that of its option, and the other's.
+        choices: the option chosen for each place, such as {"alg": "once", "alg@alg.of": "badge"}.
+        place: of the node.
+
+    Raises:
+        BadInput: what is wrapped is no strategy alone, or its name is none.
+    """
+    of = node.get("of")
+    if not isinstance(of, Mapping):
+        return dict(node)
+    inner = f"{place}.of"
+    option = str(choices.get(f"alg@{inner}") or str(of.get("_target_")).rpartition(".")[2])
+    if "_target_" not in of:
+        raise BadInput(f"{inner}={option}: sets more than a strategy, and cannot be wrapped in another")
+    if isinstance(name := of.get("name"), (bool, float, list, Mapping)):
+        raise BadInput(f"{inner}.name={name}: must be text, a whole number, or null")
+    of = with_names_of_wrapped(of, choices, inner)
+    outer = choices.get(place if place == "alg" else f"alg@{place}")
+    own = node.get("name") or f"{outer or str(node.get('_target_')).rpartition('.')[2]} {{of}}"
+    return {**node, "of": _without_name(of), "name": str(own).replace("{of}", _name(of, option))}
 
 
 def with_parts_of_noise(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,11 +90,11 @@ def _without_name(part: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in with_parts_of_noise(part).items() if key != "name"}
 
 
-def _name(noise: Mapping[str, Any], otherwise: str) -> str:
-    """Return the name that a noise has in its settings, made readable.
+def _name(node: Mapping[str, Any], otherwise: str) -> str:
+    """Return the name that a noise or a strategy has in its settings, made readable.
 
     4.0 is written as 4, since these are the same setting; [0.3, 0.7] as 0.3-0.7; and {2: 7, 3: 8} as 2-7+3-8.
     """
-    name = re.sub(r"(?<=\d)\.0+(?![\d.])", "", str(noise.get("name") or otherwise))
+    name = re.sub(r"(?<=\d)\.0+(?![\d.])", "", str(node.get("name") or otherwise))
     name = re.sub(r"\[(.*?)\]", lambda found: found[1].replace(", ", "-"), name)
     return re.sub(r"\{(.*?)\}", lambda found: found[1].replace(": ", "-").replace(", ", "+"), name)

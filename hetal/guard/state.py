@@ -15,6 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from hetal.algs import QueryStrategy
+from hetal.algs.base import DECLARED
+from hetal.algs.wrapper import defines
 from hetal.errors import BadInput, describe_error
 from hetal.guard.changes import attributes_of, digest, state_digests
 from hetal.noise.pool import describe
@@ -22,11 +24,6 @@ from hetal.record.checkpoint import packed, unpacked
 
 # Types that a strategy's state may consist of, in lists and dicts.
 STATE_TYPES = (Tensor, nn.Parameter, bool, int, float, str, bytes, type(None))
-
-# Attributes by which a strategy declares what it reads and does.
-DECLARED = (
-    "needs_network", "single_network", "reads_snapshot", "reads_head", "reads_targets", "cheats", "may_stop"
-)  # fmt: skip
 
 
 @contextmanager
@@ -64,9 +61,8 @@ def keeps_state(strategy: QueryStrategy, who: str) -> bool:
     for name in DECLARED:
         if not isinstance(value := getattr(strategy, name), bool):
             raise BadInput(f"{who}: {name} is {value!r}; it must be True or False")
-    kind = type(strategy)
-    saves = kind.state_dict is not QueryStrategy.state_dict
-    if saves != (kind.load_state_dict is not QueryStrategy.load_state_dict):
+    saves = defines(strategy, "state_dict")
+    if saves != defines(strategy, "load_state_dict"):
         raise BadInput(
             f"{who}: defines one of state_dict and load_state_dict; a strategy with a state needs both"
         )

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 #: Begins the override that adds a part of a noise that applies several, see `hetal.sweep.overrides`.
 PART = "noise@noise.parts."
 
+#: Matches the place of a strategy that another one wraps.
+WRAPPED = r"alg(?:\.of)+"
+
 
 def as_typed(overrides: Sequence[str]) -> list[str]:
-    """Return overrides as users type them: without those that follow from `noise.of`, and noise.symmetric.rate=0.2."""
+    """Return overrides as users type them: alg.of=X, noise.symmetric.rate=0.2, and without what follows from others."""
+    overrides = [re.sub(rf"^(\+{{0,2}})alg@({WRAPPED}=)", r"\1\2", word) for word in overrides]
     if not lists_of_parts(overrides) or not is_mixed(overrides):
         return [*overrides]
     typed = [word for word in overrides if not word.lstrip("+").startswith(PART)]

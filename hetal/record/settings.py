@@ -62,7 +62,14 @@ SETTINGS = (
 )
 
 # Settings inside groups that cannot change a result, of groups that otherwise can.
-CHANGES_NOTHING_INSIDE = ("data.root", "data.download", "data.name", "noise.name", "train.checkpoint_minutes")
+CHANGES_NOTHING_INSIDE = (
+    "data.root",
+    "data.download",
+    "data.name",
+    "noise.name",
+    "alg.name",
+    "train.checkpoint_minutes",
+)
 
 GROUPS = tuple(setting.name for setting in SETTINGS if setting.type is None)
 

@@ -2,6 +2,7 @@
 
 - An option of a config group inside another group is typed like any value: `train.loss=gce` becomes `train/loss=gce`,
   and null chooses the option `none` where there is one.
+- So is the strategy that another one wraps: `alg.of=badge` becomes `alg@alg.of=badge`.
 - A setting that has moved is known by its old name: `train.lr` is `optimizer.lr`.
 - A setting of a group that is swept may be one that its default option lacks: `noise=pair,symmetric noise.rate=0.2`.
 - A number for `mult` sets its factor, see `hetal.sweep.mult`.
@@ -20,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from hetal.machine.installation import CONF
-from hetal.record.overrides import PART, is_mixed, lists_of_parts, parts_named
+from hetal.record.overrides import PART, WRAPPED, is_mixed, lists_of_parts, parts_named
 from hetal.sweep import mult
 
 MOVED = {"train.lr": "optimizer.lr"}
@@ -95,6 +96,8 @@ def _translated(word: str) -> str:
     if match is None:
         return word
     prefix, key, value = match.groups()
+    if re.fullmatch(WRAPPED, key) and not value.startswith(("{", "[")):
+        return f"{prefix}alg@{key}={value}"
     if key in MOVED:
         return f"{prefix}{MOVED[key]}={value}"
     group = key.replace(".", "/")

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hetal.algs import Bound, QueryStrategy
+from hetal.algs import QueryStrategy
+from hetal.algs.wrapper import defines, is_bound
 from hetal.errors import BadInput, Stopped
 from hetal.guard.query import EpochHook, acquire
 from hetal.guard.state import copy_or_none, keeps_state, state_of
@@ -120,7 +121,7 @@ def _check_on(
 ) -> None:
     """Query a pool several times in ways that must all buy the same rows, and raise if they do not."""
     keeps = keeps_state(strategy, name)
-    if isinstance(strategy, Bound):
+    if is_bound(strategy):
         strategy = copy.deepcopy(strategy)
         strategy.see(small.labels_N, torch.arange(len(small.labels_N)) % 2 == 0)
     learner = _learner(small, network)
@@ -257,7 +258,7 @@ def _trained(
             **more,
         )
 
-    if type(fresh).after_epoch is QueryStrategy.after_epoch:
+    if not defines(fresh, "after_epoch"):
         return fit(None), strategy
     if stopped:
         kept = _Kept()
