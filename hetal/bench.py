@@ -51,7 +51,7 @@ NO_STOPPING = ("train.max_epochs=1000000000", "train.restart_below=0", "train.st
 def compose_experiment(*overrides: str) -> Experiment:
     """Build the experiment of these overrides, from the configs that runs use."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return build_experiment(resolved(compose("config", list(overrides)), {}), "badge")
+        return build_experiment(resolved(compose("config", list(overrides))), "badge")
 
 
 def best_seconds(work: Callable[[], object], device: torch.device, seconds: float) -> float:

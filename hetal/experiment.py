@@ -24,7 +24,7 @@ from hetal.noise import Corrupt, NoisyPool, corrupt
 from hetal.noise.pool import shuffled
 from hetal.oracle import PERSISTENT, Answers, Oracle, is_right, per_kind
 from hetal.pool import Pool
-from hetal.record.schema import REJECT, PoolContent
+from hetal.record.schema import REJECT, SEES_LABELS, PoolContent
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.finetune import PseudoLabel
@@ -211,11 +211,11 @@ class Setup:
     def sees(self) -> list[str]:
         """What the choices of rows see besides the pool, for people to know: hidden labels, test inputs."""
         return [
-            f"{who} sees {what}"
+            f"{who} {what}"
             for who, strategy in (("start", self.start), (f"alg={self.name}", self.strategy))
             for what, is_seen in (
-                ("hidden labels: a bound", strategy.cheats),
-                ("test inputs", strategy.reads_targets),
+                (SEES_LABELS, strategy.cheats),
+                ("sees test inputs", strategy.reads_targets),
             )
             if is_seen
         ]

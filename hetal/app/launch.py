@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from hetal.record.writer import Record
 
 
-def resolved(cfg: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(cfg: DictConfig, choices: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return `cfg` as plain values, all interpolations resolved.
 
     Args:
         cfg: without Hydra's own settings.
-        choices: the option chosen for each config group.
+        choices: the option chosen for each config group, by which strategies that others wrap are named.
 
     Raises:
         BadInput: a value is missing or refers to one that does not exist.
@@ -61,7 +61,7 @@ def resolved(cfg: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(noise := config.get("noise"), dict):
         config["noise"] = with_parts_of_noise(noise)
     if isinstance(alg := config.get("alg"), dict):
-        config["alg"] = with_names_of_wrapped(alg, choices)
+        config["alg"] = with_names_of_wrapped(alg, choices or {})
     return {str(key): value for key, value in config.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -15,6 +16,16 @@ START = -1  # the "round" in which the start set was bought
 
 # What the oracle answers to a query of a row that is of no class of the task: it costs, and gives no label.
 REJECT = -1
+
+# What `Provenance.sees` says of what chose rows with hidden labels.
+SEES_LABELS = "sees hidden labels: a bound"
+
+
+def marked(name: str, sees: Iterable[str]) -> str:
+    """Return the name of a strategy, marked where `Provenance.sees` says that it saw hidden labels."""
+    is_bound = any(what.startswith("alg=") and what.endswith(SEES_LABELS) for what in sees)
+    return f"{name} (bound)" if is_bound else name
+
 
 # Fields that describe the machine, not the result: they differ between two runs of one config. The digest covers
 # them, so it differs too.

@@ -48,7 +48,7 @@ from hetal.record.identity import (
 from hetal.record.kept import Kept
 from hetal.record.provenance import environment_change, made_by, session, source
 from hetal.record.reader import RESTART_HINT, read_contents
-from hetal.record.schema import START, PoolContent, Provenance, Purchase, Round
+from hetal.record.schema import START, PoolContent, Provenance, Purchase, Round, marked
 from hetal.record.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance.json last, since the others are refused without it.
@@ -91,7 +91,7 @@ class Record(History):
         identity = identify(config, choices)
         self.settings = identity.settings
         self.hash = identity.hash
-        self.title = identity.title
+        self._title = identity.title
         self.group = identity.group
         self.dir = identity.dir
         self.config = config
@@ -108,6 +108,16 @@ class Record(History):
         self._weights_kept = Kept(self.dir, "weights", "the next round")
         if not force:
             self._load()
+
+    @property
+    def title(self) -> str:
+        """Readable name of the run, which says so of a bound once the run has been started."""
+        return marked(self._title, self._about.sees if self._about else ())
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy, which says so of a bound once the run has been started."""
+        return marked(self.choices["alg"], self._about.sees if self._about else ())
 
     @property
     def data(self) -> str:

@@ -179,7 +179,7 @@ class WandbTracker(Tracker):
                 resume="allow",
                 name=self.run_name or record.title,
                 group=self.group or record.group,
-                job_type=self.job_type or record.choices["alg"],
+                job_type=self.job_type or record.strategy,
                 config=wandb_media.settings(record),
                 settings=wandb.Settings(**{**defaults, **self.settings}),
             )

@@ -41,6 +41,7 @@ def settings(record: Record) -> dict[str, Any]:
     config = record.settings
     return {
         **{group: record.choices[group] for group in GROUPS if group in record.choices},
+        "alg": record.strategy,
         **dict(_leaves(config["noise"].get("factor"), "mult")),
         **{key: record.config[key] for key in PLAIN_SETTINGS},
         "name": record.config["name"],

@@ -52,7 +52,7 @@ class Analysis:
     Attributes:
         study: the records in settings.
         numbers: results by setting and strategy.
-        comparisons: of every pair of strategies, by setting.
+        comparisons: of every pair of contenders, by setting, see `hetal.report.analyse.setting.Setting`.
         verdicts: of the settings with a finished run.
         penalties: by test, see `hetal.report.stats.penalties.TESTS`, and setting.
         penalty_matrices: by test, over all settings.
@@ -102,7 +102,7 @@ def analyse(study: Study) -> Analysis:
     comparisons = {s.name: tuple(comparisons_of(s)) for s in settings}
     verdicts = (verdict_of(s, comparisons[s.name]) for s in settings)
     penalties = {test: {s.name: penalties_of(s, test) for s in settings} for test in TESTS}
-    finished = sorted({label for s in settings for label in s.accuracy})
+    finished = sorted({label for s in settings for label in s.contenders})
     with_checkpoint = sum(bool(checkpoints_of(s)) for s in settings if s.accuracy)
     acquired, uncounted = acquired_by(settings, study.looks)
     return Analysis(

@@ -22,10 +22,10 @@ def comparisons_of(
 
     Args:
         setting: of the strategies.
-        labels: strategies with a finished run; all of them unless given.
+        labels: strategies with a finished run; the contenders unless given.
         among: the seeds to compare by, as far as both of a pair have finished them; all unless given.
     """
-    pairs = list(combinations(setting.aulc if labels is None else labels, 2))
+    pairs = list(combinations(setting.contenders if labels is None else labels, 2))
     areas, finals, shared = [], [], []
     for first, second in pairs:
         grid, a, b = paired_accuracy(setting, first, second, among)
@@ -54,17 +54,17 @@ def verdict_of(setting: Setting, comparisons: Sequence[Comparison]) -> Verdict |
 
     A strategy of which too few seeds are finished yet waits, so that it does not reduce the others to its own. The
     verdict is over the seeds that the others have in common. Where there is no such seed, the leader is the strategy
-    with the best mean over its own, and nothing is compared.
+    with the best mean over its own, and nothing is compared. Bounds take no part.
 
     Args:
         setting: to decide.
-        comparisons: of all its strategies, see `comparisons_of`.
+        comparisons: of all its contenders, see `comparisons_of`.
     """
-    if not setting.aulc:
+    n_seeds = {label: len(setting.aulc[label]) for label in setting.contenders}
+    if not n_seeds:
         return None
-    most = max(map(len, setting.aulc.values()))
-    ready = [label for label, seeds in setting.aulc.items() if len(seeds) >= min(ENOUGH_SEEDS, most)]
-    waiting = tuple(sorted(setting.aulc.keys() - set(ready)))
+    ready = [label for label, n in n_seeds.items() if n >= min(ENOUGH_SEEDS, max(n_seeds.values()))]
+    waiting = tuple(sorted(n_seeds.keys() - set(ready)))
     common = set.intersection(*(set(setting.aulc[label]) for label in ready))
     means = {
         label: float(np.mean([a for s, a in setting.aulc[label].items() if not common or s in common]))

@@ -28,7 +28,7 @@ def numbers_of(setting: Setting) -> dict[str, Numbers]:
             [s for s in shares if s is not None], reach if reached else [], saving if reached else [],
         ]  # fmt: skip
     intervals = iter(bca_intervals([np.array(sample, float) for sample in samples]))
-    numbers = {}
+    numbers, contenders = {}, setting.contenders
     for label, runs in setting.finished.items():
         aulc, final, clean_share, reach_interval, saving_interval = (next(intervals) for _ in range(5))
         memory = [row.get("peak_memory_mb") for run in runs.values() for row in run.rounds]
@@ -38,6 +38,7 @@ def numbers_of(setting: Setting) -> dict[str, Numbers]:
             reach=reach_interval, reached=reached, saving=saving_interval, seconds=_phases([*runs.values()]),
             peak_memory_mb=max((m for m in memory if m is not None), default=np.nan),
             paired=len(reach), paired_random=len(saving),
+            competes=label in contenders,
         )  # fmt: skip
     return numbers
 

@@ -22,9 +22,9 @@ def penalties_of(setting: Setting, test: str = "t") -> Penalties:
         test: one of `hetal.report.stats.penalties.TESTS`.
 
     Returns:
-        (winner, loser) to penalty, for every ordered pair.
+        (winner, loser) to penalty, for every ordered pair of contenders.
     """
-    names = list(setting.accuracy)
+    names = setting.contenders
     penalties = {(a, b): 0.0 for a in names for b in names if a != b}
     at = checkpoints_of(setting)
     pairs = list(combinations(names, 2))

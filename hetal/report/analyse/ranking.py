@@ -11,12 +11,12 @@ from hetal.report.stats.ranks import Ranking, rank
 
 
 def ranking_of(settings: Sequence[Setting]) -> Ranking | None:
-    """Rank the strategies that finished in every setting; None where there are none.
+    """Rank the strategies that finished in every setting, without bounds; None where there are none.
 
     In each setting, over the seeds that all of them finished, or over each one's own where there is no such seed.
     """
     settings = [setting for setting in settings if setting.aulc]
-    everywhere = sorted(set.intersection(*(set(s.aulc) for s in settings))) if settings else []
+    everywhere = sorted(set.intersection(*(set(s.contenders) for s in settings))) if settings else []
     if not everywhere:
         return None
     means_PL = []

@@ -44,6 +44,7 @@ class Numbers:
         peak_memory_mb: largest of any round, in MiB; NaN where not known.
         paired: seeds that have a target: those that random has finished too, or all where a target is given.
         paired_random: seeds that `saving` is over.
+        competes: whether it may be the best: it is no bound, or all are.
     """
 
     setting: str
@@ -59,6 +60,7 @@ class Numbers:
     peak_memory_mb: float
     paired: int = 0
     paired_random: int = 0
+    competes: bool = True
 
     @property
     def is_bound(self) -> bool:

@@ -57,6 +57,12 @@ class Setting:
     pool: PoolShares = field(default_factory=PoolShares)
 
     @property
+    def contenders(self) -> list[str]:
+        """The strategies with finished runs that are compared: all but bounds, where there are others."""
+        bounds = {label for label, seeds in self.runs.items() if any(run.is_bound for run in seeds.values())}
+        return [label for label in self.aulc if label not in bounds] or [*self.aulc]
+
+    @property
     def facets(self) -> dict[str, str]:
         """Names of data, noise and network."""
         run = next(iter(next(iter(self.runs.values())).values()))

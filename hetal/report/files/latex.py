@@ -39,14 +39,21 @@ def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str) -> 
     cells: dict[tuple[str, str], Interval] = {
         (n.setting, n.label): getattr(n, name) for n in numbers if n.n and n.setting in settings
     }
-    best = {s: max((i.mean for (t, _), i in cells.items() if t == s), default=math.nan) for s in settings}
+    competing = {(n.setting, n.label) for n in numbers if n.competes}
+    best = {
+        s: max((i.mean for key, i in cells.items() if key[0] == s and key in competing), default=math.nan)
+        for s in settings
+    }
     seeds = {s: sorted({n.n for n in numbers if n.n and n.setting == s}) for s in settings}
     rows = []
     for label in dict.fromkeys(n.label for n in numbers):
         row = [_tex(label)]
         for setting in settings:
             interval = cells.get((setting, label))
-            row.append("--" if interval is None else _cell(interval, interval.mean == best[setting]))
+            is_best = interval is not None and interval.mean == best[setting]
+            row.append(
+                "--" if interval is None else _cell(interval, is_best and (setting, label) in competing)
+            )
         rows.append(" & ".join(row) + r" \\")
     n = [
         f"$n = {s[0]}$" if len(s) == 1 else f"$n = {s[0]}$ to ${s[-1]}$" if s else "--"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hetal.record.identity import times
+from hetal.record.schema import marked
 from hetal.report.load.configs import ABSENT, SETTING, Config, differing, group, value_text
 from hetal.report.load.printable import plain
 
@@ -93,7 +94,8 @@ def _labels_within(members: Sequence[Run]) -> dict[Form, str]:
         own = [form for form in forms if form[0] == alg]
         differ = differing([rest[form] for form in own])
         for form in own:
-            labels[form] = ", ".join([alg, *_parts(form, own, differ, rest, forms)])
+            name = marked(alg, forms[form].sees)
+            labels[form] = ", ".join([name, *_parts(form, own, differ, rest, forms)])
     return _unique(labels)
 
 

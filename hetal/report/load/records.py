@@ -14,7 +14,7 @@ from typing import Any
 from hetal.errors import BadInput
 from hetal.record.identity import identifying_settings, settings_hash
 from hetal.record.redact import secret_names
-from hetal.record.schema import LARGEST
+from hetal.record.schema import LARGEST, marked
 from hetal.record.seal import check_seal
 from hetal.report.load.printable import plain
 from hetal.report.load.schema import OVERRIDES, PROVENANCE, ROWS, SUMMARY
@@ -63,6 +63,11 @@ class Run:
     sees: Sequence[str] = ()
     classes: Sequence[str] = ()
     pool: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether its strategy saw hidden labels."""
+        return marked("", self.sees) != ""
 
 
 def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:

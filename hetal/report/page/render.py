@@ -127,10 +127,10 @@ def _numbers(analysis: Analysis) -> list[Numbers]:
 
 
 def _best(numbers: Sequence[Numbers]) -> dict[str, float]:
-    """Return the best mean AULC of every setting."""
+    """Return the best mean AULC of every setting, bounds left out."""
     best: dict[str, float] = {}
     for n in numbers:
-        if n.n:
+        if n.n and n.competes:
             best[n.setting] = max(n.aulc.mean, best.get(n.setting, n.aulc.mean))
     return best
 
