@@ -235,6 +235,29 @@ def test_the_settings_of_a_choice_inside_a_group_are_known(tmp_path):
     assert said.startswith("train.augment.paddin: no such setting; did you mean train.augment.padding")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["alg=once", "alg.of=badgee"],
+            "alg.of=badgee: no such choice; did you mean badge or bald? there are ",
+        ),
+        (
+            ["alg=badge", "alg.of=lhd"],
+            "alg.of: the strategy that is chosen wraps no other, so that there is nothing ",
+        ),
+        (["alg=once", "+alg.of=lhdd"], "+alg.of=lhdd: no such choice; did you mean lhd? there are "),
+        (
+            ["alg=once", "alg.of=lhd_published"],
+            "alg.of=lhd_published: sets more than a strategy, and cannot be ",
+        ),
+    ],
+)
+def test_what_is_wrapped_is_chosen_from_what_there_is(words, said, tmp_path):
+    assert answer_of(*words, "dry_run=true", *under(tmp_path)).startswith(said)
+    assert list(tmp_path.iterdir()) == []
+
+
 def under(path: Path) -> list[str]:
     return [f"root={path}"]
 

@@ -21,6 +21,7 @@ from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
 from hetal.acquisition.points import OuterProduct
 from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
+from hetal.acquisition.separation import separated
 
 __all__ = [
     "OuterProduct",
@@ -35,5 +36,6 @@ __all__ = [
     "kmeans_plusplus",
     "lhd_embedding",
     "margin",
+    "separated",
     "top_scores",
 ]

@@ -153,8 +153,8 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         return no_such(match[1], known)
     if match := re.match(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: there is a setting of that name; set it without +"
-    if match := re.match(r"(?:Multiple values for ([^.]+)\.|(\S+) appears more than once)", text):
-        return f"{_as_typed(match[1] or match[2])}: is chosen twice; choose it once, without +"
+    if match := re.match(r"Multiple values for ([^.]+)\.", text):
+        return f"{match[1]}: is chosen twice; choose it once, without +"
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
         return f"{_as_typed(match[1])}: several values need -m, which runs each; a list is written KEY=[A,B]"
     if (match := re.search(r"\$\{.*\}", text)) and (

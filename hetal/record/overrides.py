@@ -14,7 +14,7 @@ WRAPPED = r"alg(?:\.of)+"
 
 def as_typed(overrides: Sequence[str]) -> list[str]:
     """Return overrides as users type them: alg.of=X, noise.symmetric.rate=0.2, and without what follows from others."""
-    overrides = [re.sub(rf"^(\+{{0,2}})alg@({WRAPPED}=)", r"\1\2", word) for word in overrides]
+    overrides = [re.sub(rf"^alg@({WRAPPED}=)", r"\1", word) for word in overrides]
     if not lists_of_parts(overrides) or not is_mixed(overrides):
         return [*overrides]
     typed = [word for word in overrides if not word.lstrip("+").startswith(PART)]

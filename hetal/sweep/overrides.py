@@ -97,7 +97,7 @@ def _translated(word: str) -> str:
         return word
     prefix, key, value = match.groups()
     if re.fullmatch(WRAPPED, key) and not value.startswith(("{", "[")):
-        return f"{prefix}alg@{key}={value}"
+        return f"alg@{key}={value}"
     if key in MOVED:
         return f"{prefix}{MOVED[key]}={value}"
     group = key.replace(".", "/")
