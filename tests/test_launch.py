@@ -246,7 +246,7 @@ def test_the_settings_of_a_choice_inside_a_group_are_known(tmp_path):
             ["alg=badge", "alg.of=lhd"],
             "alg.of: the strategy that is chosen wraps no other, so that there is nothing ",
         ),
-        (["alg=once", "+alg.of=lhdd"], "+alg.of=lhdd: no such choice; did you mean lhd? there are "),
+        (["alg=once", "+alg.of=lhdd"], "alg.of=lhdd: no such choice; did you mean lhd? there are "),
         (
             ["alg=once", "alg.of=lhd_published"],
             "alg.of=lhd_published: sets more than a strategy, and cannot be ",
