@@ -8,22 +8,28 @@ from hetal.algs.coreset import CoreSet
 from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
+from hetal.algs.probcover import ProbCover
 from hetal.algs.random import Random
 from hetal.algs.score import LogitScore, Score
+from hetal.algs.tcm import TCM
+from hetal.algs.typiclust import TypiClust
 
 __all__ = [
     "BADGE",
     "BALD",
     "LHD",
+    "TCM",
     "Balanced",
     "Bound",
     "CoreSet",
     "Fisher",
     "KMeans",
     "LogitScore",
+    "ProbCover",
     "QueryStrategy",
     "Random",
     "Score",
+    "TypiClust",
     "hidden_only",
     "loss_only",
     "unweighted",
