@@ -110,6 +110,7 @@ class Experiment:
             learner.score_batch_size,
             targets=targets,
             given_M=pool.given_M,
+            n_classes=task.n_classes,
         )
         start_ids = acquire(
             self.start,

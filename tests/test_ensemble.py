@@ -190,7 +190,7 @@ def test_a_member_that_is_not_finite_is_said():
 
 
 STRATEGIES = [
-    Random(), Score(margin), BADGE(), CoreSet(), Fisher(gini, 0.1, False, None), BALD(n_passes=2),
+    Random(), Score(margin), BADGE(), CoreSet("trained"), Fisher(gini, 0.1, False, None), BALD(n_passes=2),
     LHD(lhd_embedding, batch_statistics=None), LHD(lhd_embedding, batch_statistics=8),
 ]  # fmt: skip
 

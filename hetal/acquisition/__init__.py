@@ -8,6 +8,8 @@ For a loop of your own, with probabilities (M, C) and features (M, D) of the unl
     ids = kmeans_plusplus(badge_embedding(probs_MC, features_MD), 1000, rng)       # BADGE
     ids = k_center(features_MD, 1000, centers=labelled_features_LD)                # core-set
     ids = top_scores(entropy(probs_MC), 1000, rng)                                 # uncertainty
+    ids = max_cover(features_MD, 1000, 0.3, rng, centers=labelled_features_LD)     # ProbCover
+    ids = typical_points(features_MD, 1000, rng, n_labelled=torch.zeros(M))        # TypiClust
 
 All return indices into the M points, on the points' device; given numpy arrays, all return numpy arrays. Where class
 probabilities are asked for, logits are refused. Where a pool shows one image many times, pass each
@@ -15,13 +17,16 @@ image once with `weights=` the number of its unlabelled copies. Features may be 
 fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
 """
 
+from hetal.acquisition.ball_cover import max_cover
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
 from hetal.acquisition.points import OuterProduct
+from hetal.acquisition.purity import pure_radius
 from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
 from hetal.acquisition.separation import separated
+from hetal.acquisition.typicality import typical_points
 
 __all__ = [
     "OuterProduct",
@@ -37,5 +42,8 @@ __all__ = [
     "lhd_embedding",
     "margin",
     "separated",
+    "max_cover",
+    "pure_radius",
     "top_scores",
+    "typical_points",
 ]

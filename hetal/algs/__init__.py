@@ -13,11 +13,17 @@ from hetal.algs.once import Once
 from hetal.algs.random import Random
 from hetal.algs.score import LogitScore, Score
 from hetal.algs.wrapper import Wrapper
+from hetal.algs.probcover import ProbCover
+from hetal.algs.random import Random
+from hetal.algs.score import LogitScore, Score
+from hetal.algs.tcm import TCM
+from hetal.algs.typiclust import TypiClust
 
 __all__ = [
     "BADGE",
     "BALD",
     "LHD",
+    "TCM",
     "Balanced",
     "Bound",
     "CleanOnly",
@@ -30,6 +36,11 @@ __all__ = [
     "Random",
     "Score",
     "Wrapper",
+    "ProbCover",
+    "QueryStrategy",
+    "Random",
+    "Score",
+    "TypiClust",
     "hidden_only",
     "loss_only",
     "unweighted",

@@ -127,6 +127,12 @@ def features_of(fitted: Fitted, kind: Features) -> Tensor:
     return torch.cat([_scaled(fitted.given_MD), _scaled(fitted.features_MD)], dim=1)
 
 
+def unit_length(x_MD: Tensor) -> Tensor:
+    """Return features scaled to length 1 each, (M, D); what is 0 stays so."""
+    length_M: Tensor = x_MD.norm(dim=1, keepdim=True)
+    return x_MD / length_M.clamp(min=torch.finfo(torch.float32).tiny)
+
+
 def _scaled(x_MD: Tensor) -> Tensor:
     centred = x_MD - x_MD.mean(0)
     return centred / centred.square().sum(1).mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny)

@@ -94,6 +94,7 @@ class Fitted:
             them.
         attempt: 1 for the first network of a round, one more after each restart of its training.
         given_M: (M, ...) features that the data bring along beside the images; None where they bring none.
+        n_classes: C of the task; None reads it off the network.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Fitted:
         targets: Tensor | None = None,
         attempt: int = 1,
         given_M: Tensor | None = None,
+        n_classes: int | None = None,
     ) -> None:
         self.tuned = tuned
         self.attempt = attempt
@@ -116,6 +118,7 @@ class Fitted:
         self._targets = targets
         self._images_M = images_M
         self._given_M = given_M
+        self._n_classes = n_classes
         self._prepare = prepare
         self._batch_size = batch_size
 
@@ -193,6 +196,11 @@ class Fitted:
     @cached_property
     def _outputs_M(self) -> Outputs:
         return self.outputs(self.networks.online, self._images_M)
+
+    @property
+    def n_classes(self) -> int:
+        """C, the number of classes of the task."""
+        return self.probs_MC.shape[1] if self._n_classes is None else self._n_classes
 
     @property
     def logits_MC(self) -> Tensor:
