@@ -21,20 +21,27 @@ from hetal.acquisition.ball_cover import max_cover
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
+from hetal.acquisition.joint_information import batchbald
 from hetal.acquisition.points import OuterProduct
 from hetal.acquisition.purity import pure_radius
 from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
 from hetal.acquisition.separation import separated
 from hetal.acquisition.typicality import typical_points
+from hetal.acquisition.predictive_information import epig
+from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
+from hetal.acquisition.seeding import kmeans_plusplus
+from hetal.acquisition.stochastic import power_scores, soft_rank_scores, softmax_scores
 
 __all__ = [
     "OuterProduct",
     "badge_embedding",
     "bald",
+    "batchbald",
     "confidence",
     "confidence_logit",
     "entropy",
+    "epig",
     "gini",
     "greedy_design",
     "k_center",
@@ -44,6 +51,9 @@ __all__ = [
     "separated",
     "max_cover",
     "pure_radius",
+    "power_scores",
+    "soft_rank_scores",
+    "softmax_scores",
     "top_scores",
     "typical_points",
 ]

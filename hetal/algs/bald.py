@@ -10,16 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hetal.acquisition import top_scores
 from hetal.acquisition.scores import mutual_information
-from hetal.algs.base import QueryStrategy
-from hetal.errors import BadInput
+from hetal.algs.posterior import check_passes, check_posterior
+from hetal.algs.scored import Scored
 from hetal.pool import Pool
-from hetal.train.fitted import Fitted, has_dropout
-from hetal.train.members import ensemble_in
+from hetal.train.fitted import Fitted
 
 
-class BALD(QueryStrategy):
+class BALD(Scored):
     """Buys the rows with the highest mutual information.
 
     Args:
@@ -31,20 +29,15 @@ class BALD(QueryStrategy):
     """
 
     def __init__(self, n_passes: int) -> None:
-        if n_passes < 2:
-            raise BadInput(f"alg.n_passes={n_passes}: must be at least 2, one pass disagrees with nothing")
+        check_passes(n_passes)
         self.n_passes = n_passes
 
     def check(self, network: nn.Module) -> None:
         """Refuse a single network without dropout, whose passes would all be equal."""
-        if ensemble_in(network) is None and not has_dropout(network):
-            raise BadInput(
-                "alg=bald needs a model with dropout, such as model=mlp_dropout, or an ensemble, such as "
-                "model.members=5; this one is neither"
-            )
+        check_posterior(network, "bald")
 
-    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return the n ids with the highest mutual information."""
+    def scores(self, fitted: Fitted, pool: Pool, rng: torch.Generator) -> Tensor:
+        """Return the mutual information of every image that an unlabelled row shows, (M,)."""
         images, _ = pool.distinct()
         if fitted.n_members > 1:
             passes = fitted.members(fitted.images(images))
@@ -52,5 +45,4 @@ class BALD(QueryStrategy):
             passes = fitted.passes(self.n_passes, fitted.images(images), rng)
         score_M = torch.zeros(len(pool.images_M), device=pool.device)
         score_M[images] = torch.cat([mutual_information(probs_KMC) for probs_KMC in passes])
-        ids = pool.unlabelled_ids()
-        return ids[top_scores(score_M[pool.source_N[ids]], n, rng)]
+        return score_M
