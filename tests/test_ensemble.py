@@ -7,7 +7,19 @@ import torch
 from torch import nn
 
 from hetal.acquisition import bald, gini, lhd_embedding, margin
-from hetal.algs import BADGE, BALD, LHD, CoreSet, Fisher, Random, Score
+from hetal.algs import (
+    BADGE,
+    BALD,
+    LHD,
+    AlfaMix,
+    ClassBalanced,
+    CoreSet,
+    DropQuery,
+    Fisher,
+    NoiseStability,
+    Random,
+    Score,
+)
 from hetal.errors import BadInput, Diverged
 from hetal.guard.network import check_network
 from hetal.guard.training import check_training
@@ -210,6 +222,7 @@ def test_a_member_that_is_not_finite_is_said():
 STRATEGIES = [
     Random(), Score(margin), BADGE(), CoreSet(), Fisher(gini, 0.1, False, None), BALD(n_passes=2),
     LHD(lhd_embedding, batch_statistics=None), LHD(lhd_embedding, batch_statistics=8),
+    AlfaMix(0.2, 1.0, 10), DropQuery(3, 0.75, 10), NoiseStability("probs", 3, 0.01), ClassBalanced(),
 ]  # fmt: skip
 
 

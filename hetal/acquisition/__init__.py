@@ -8,16 +8,23 @@ For a loop of your own, with probabilities (M, C) and features (M, D) of the unl
     ids = kmeans_plusplus(badge_embedding(probs_MC, features_MD), 1000, rng)       # BADGE
     ids = k_center(features_MD, 1000, centers=labelled_features_LD)                # core-set
     ids = top_scores(entropy(probs_MC), 1000, rng)                                 # uncertainty
+    anchors_KD = class_means(labelled_features_LD, labels_L)
+    flips_M = mixing_flips(features_MD, anchors_KD, head, eps=0.2)                 # ALFA-Mix, then k-means
+    counts_M = dropout_flips(features_MD, head, rng, n_passes=3, dropout=0.75)     # DropQuery, then k-means
+    ids = balanced(probs_MC.argmax(1), 1000, rng)                                  # equally many of each class
 
-All return indices into the M points, on the points' device; given numpy arrays, all return numpy arrays. Where class
-probabilities are asked for, logits are refused. Where a pool shows one image many times, pass each
+What picks returns indices into the M points, on the points' device; given numpy arrays, all return numpy arrays. Where
+class probabilities are asked for, logits are refused. Where a pool shows one image many times, pass each
 image once with `weights=` the number of its unlabelled copies. Features may be backed by a file that does not
 fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
 """
 
+from hetal.acquisition.balance import balanced
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
+from hetal.acquisition.dropping import dropout_flips
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
+from hetal.acquisition.mixing import class_means, mixing_flips
 from hetal.acquisition.points import OuterProduct
 from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
@@ -25,9 +32,12 @@ from hetal.acquisition.seeding import kmeans_plusplus
 __all__ = [
     "OuterProduct",
     "badge_embedding",
+    "balanced",
     "bald",
+    "class_means",
     "confidence",
     "confidence_logit",
+    "dropout_flips",
     "entropy",
     "gini",
     "greedy_design",
@@ -35,5 +45,6 @@ __all__ = [
     "kmeans_plusplus",
     "lhd_embedding",
     "margin",
+    "mixing_flips",
     "top_scores",
 ]
