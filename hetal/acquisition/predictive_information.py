@@ -60,12 +60,8 @@ def _epig(probs_KMC: Tensor, targets_KTC: Tensor, share_T: Tensor) -> Tensor:
     score_M = _entropy(probs_KMC.double().mean(0)) + share_T @ _entropy(targets_KTC.mean(0))
     some_targets = max(TILE // (C * C), 1)
     some_points = max(TILE // (C * C * min(some_targets, targets_KTC.shape[1])), 1)
-    for targets, share in zip(
-        targets_KTC.split(some_targets, 1), share_T.split(some_targets), strict=True
-    ):
-        for points, score in zip(
-            probs_KMC.split(some_points, 1), score_M.split(some_points), strict=True
-        ):
+    for targets, share in zip(targets_KTC.split(some_targets, 1), share_T.split(some_targets), strict=True):
+        for points, score in zip(probs_KMC.split(some_points, 1), score_M.split(some_points), strict=True):
             joint = points.double().flatten(1).T @ targets.flatten(1) / len(points)
             joint_nTCC = joint.view(-1, C, targets.shape[1], C).transpose(1, 2)
             score -= _entropy(joint_nTCC.flatten(2)) @ share

@@ -1,7 +1,7 @@
 """EPIG: buy the rows whose labels tell most about the labels of targets, such as the test inputs.
 
-Bickford Smith, Kirsch, Farquhar, Gal, Foster & Rainforth (AISTATS 2023, arXiv 2304.08151), with K members of an ensemble
-or dropout passes:
+Bickford Smith, Kirsch, Farquhar, Gal, Foster & Rainforth (AISTATS 2023, arXiv 2304.08151), with K members of an
+ensemble or dropout passes:
 
     EPIG(x) = mean over targets x* of I(y; y*)
 

@@ -17,7 +17,7 @@ from hetal.machine.scratch import Stack, gathered
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
-from hetal.train.head import Head, find_head
+from hetal.train.head import EnsembleHead, Head, find_head
 from hetal.train.masks import dropouts_in, share_masks
 from hetal.train.members import ensemble_in, logits_of_members
 
@@ -219,8 +219,10 @@ class Fitted:
         return self._outputs_M.features
 
     @cached_property
-    def head(self) -> Head:
-        """The network's last layer as a function of features, with its weights: head(features_MD) = logits_MC.
+    def head(self) -> Head | EnsembleHead:
+        """The network's last layer as a function of features: head(features_MD) = logits_MC.
+
+        That of a single network has its weights, `weight_CD` and `bias_C`.
 
         Raises:
             BadInput: the network has no linear layer that maps its features to its logits.
