@@ -15,6 +15,7 @@ image once with `weights=` the number of its unlabelled copies. Features may be 
 fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
 """
 
+from hetal.acquisition.bait import bait, binary_information
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
@@ -26,7 +27,9 @@ from hetal.acquisition.separation import separated
 __all__ = [
     "OuterProduct",
     "badge_embedding",
+    "bait",
     "bald",
+    "binary_information",
     "confidence",
     "confidence_logit",
     "entropy",
