@@ -4,15 +4,15 @@ Ash, Goel, Krishnamurthy & Kakade (NeurIPS 2021, arXiv 2106.09675): the rows S t
 
     tr[(ridge I + sum_{labelled and S} I(x))^-1 F],  F = sum_{all rows} I(x),
 
-where I(x) = V V', V_c = sqrt(p_c) (e_c - p) (x) h, is the Fisher information of a label of x in the last layer. Greedily:
-2 B rows are added, each the one that lowers it most; then B are taken away, each the one whose absence raises it least.
+where I(x) = V V', V_c = sqrt(p_c) (e_c - p) (x) h, is the Fisher information of a label of x in the last layer. It is
+greedy: 2 B rows are added, each the one that lowers it most, then B taken away, each the one that is missed least.
 
-Its binary form (Huseljic, Hahn, Herde, Rauch & Sick, ECML 2024, arXiv 2404.08981) has I(x) = q (1 - q) h h', q the largest
-probability, as if a label only said whether the prediction is right: D wide in place of C D. For two classes q (1 - q)
-is half of 1 - sum p^2, and I(x) of the whole layer is (1 - sum p^2) h h' along the one direction in which logits differ.
+The binary form (Huseljic, Hahn, Herde, Rauch & Sick, ECML 2024, arXiv 2404.08981) has I(x) = q (1 - q) h h' with q the
+largest probability, as if a label only said whether the prediction is right: D wide in place of C D. For two classes
+q (1 - q) is half of 1 - sum p^2, and I(x) of the whole layer is (1 - sum p^2) h h' in the only direction there is.
 
-More labels never raise the trace and fewer never lower it, so no step back can gain; what both ways can gain is over
-as many rows forwards alone (`oversample=1`), and that is so on most sets of points, not on all.
+No label that is added raises the trace and none that is taken away lowers it. What both ways gain is over B rows
+forwards alone (`oversample=1`): on most sets of points, not on all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.copies import checked_copies
-from hetal.acquisition.design import LinearDesign, is_due
+from hetal.acquisition.design import LinearDesign
 from hetal.acquisition.inputs import AnyArray, Array, as_probabilities, as_tensor, checked_generator, like
 from hetal.acquisition.softmax_design import SoftmaxDesign
 
@@ -61,7 +61,7 @@ def bait(
         weights: (P,) whole numbers, how many rows show each candidate, and so how often it may be picked; None is once.
         copies: (M,) how often each point counts in F, 0 or more; None is once each.
         binary: use the binary form.
-        oversample: so many times `n` are added, as far as there are rows, before all but `n` are taken away; 1 adds only.
+        oversample: so many times `n` are added, as far as there are rows, and all but `n` taken away; 1 only adds.
 
     Returns:
         (n,) int64 indices into `points_MD`, in the order they were added; a numpy array as they are.
@@ -106,8 +106,6 @@ def _added(design: LinearDesign | SoftmaxDesign, n: int, rows_P: Tensor, rng: to
     turn_P = _next_turn(torch.zeros_like(left_P), left_P, first_P)
     picks = torch.empty(n, dtype=torch.int64, device=design.device)
     for k in range(n):
-        if is_due(k, design.width):
-            design.refresh()
         # Nothing here is read back to the host.
         pick = _largest(design.gains().clamp(min=0).masked_fill(left_P == 0, -1), turn_P)
         picks[k : k + 1] = pick
@@ -125,16 +123,16 @@ def _kept(design: LinearDesign | SoftmaxDesign, added: Tensor, n: int, rng: torc
     places, place, n_left = added.unique(return_inverse=True, return_counts=True)
     turn = torch.rand(len(places), generator=rng, dtype=torch.float64, device=rng.device).to(design.device)
     design = design.only(places)
-    for k in range(len(added) - n):
-        if is_due(k, design.width):
-            design.refresh()
+    for _ in range(len(added) - n):
         out = _largest(-design.losses().clamp(min=0).masked_fill(n_left == 0, torch.inf), turn)
         n_left.index_add_(0, out, -torch.ones_like(out))
         design.move(out, -1)
     # Of a candidate added several times, the first are kept.
     order = place.argsort(stable=True)
     rank = torch.empty_like(place)
-    rank[order] = torch.arange(len(added), device=added.device) - torch.searchsorted(place[order], place[order])
+    rank[order] = torch.arange(len(added), device=added.device) - torch.searchsorted(
+        place[order], place[order]
+    )
     return added[rank < n_left[place]]
 
 

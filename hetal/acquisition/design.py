@@ -90,8 +90,6 @@ def _greedy_design(
     barred_P = torch.zeros_like(design.w_P)
     picks = torch.empty(n, dtype=torch.int64, device=barred_P.device)
     for k in range(n):
-        if is_due(k, points_MD.shape[1]):
-            design.refresh()
         pick = (design.gains() + barred_P).argmax(0, keepdim=True)
         picks[k : k + 1] = pick
         barred_P.index_fill_(0, pick, -torch.inf)
@@ -132,35 +130,39 @@ class LinearDesign:
         self._goal_DD = x_MD.information(w_M if copies is None else w_M * copies.to(on))
         self._information_DD = ridge * torch.eye(points_MD.shape[1], dtype=torch.float64, device=on)
         self._information_DD += x_MD.take(known).information(w_M[known])
+        self._n_moves = 0
 
     @property
     def device(self) -> torch.device:
         """Device that it computes on."""
         return self._x_MD.device
 
-    @property
-    def width(self) -> int:
-        """After so many labels, what updates have rounded away is computed afresh."""
-        return len(self._goal_DD)
-
     def only(self, rows: Tensor) -> LinearDesign:
-        """Return this design with some of the candidates, by position; what is computed of them is due."""
+        """Return this design with some of the candidates, by position. Labels change here alone from now on."""
         few = copy.copy(self)
+        few._n_moves = 0
         few._candidates, few.w_P = self._candidates[rows], self.w_P[rows]
         few._x_PD = self._x_MD.take(few._candidates)
         return few
 
-    def refresh(self) -> None:
-        """Compute what is kept of the candidates from the information that there is: x'Ax and x'ASAx."""
+    def _refresh_if_due(self) -> None:
+        """Compute afresh what updates have rounded away: A, and x'Ax and x'ASAx of the candidates.
+
+        The first labels take nearly all of what is uncertain, and what is left is a small difference of large numbers.
+        """
+        if self._n_moves % max(len(self._goal_DD), 1) and self._n_moves not in (4, 16, 64):
+            return
         self._covariance_DD = torch.linalg.inv(self._information_DD)
         self._variance_P, self._reach_P = self._x_PD.variance_and_reach(self._covariance_DD, self._goal_DD)
 
     def gains(self) -> Tensor:
         """Return what a label of each candidate would take from V, (P,)."""
+        self._refresh_if_due()
         return self.w_P * self._reach_P / (1 + self.w_P * self._variance_P)
 
     def losses(self) -> Tensor:
         """Return what V would rise by if a label of each candidate, known by now, were taken back, (P,)."""
+        self._refresh_if_due()
         return self.w_P * self._reach_P / (1 - self.w_P * self._variance_P)
 
     def move(self, pick: Tensor, sign: int = 1) -> None:
@@ -182,6 +184,7 @@ class LinearDesign:
         self._variance_P -= share * along_P.square()
         self._covariance_DD -= share * torch.outer(a_D, a_D)
         self._information_DD += w_1 * torch.outer(x_D, x_D)
+        self._n_moves += 1
 
 
 def scaled_points(points_MD: Tensor, ridge: float) -> Double:
@@ -198,11 +201,3 @@ def scaled_points(points_MD: Tensor, ridge: float) -> Double:
     if not bool(sq_norm_M.isfinite().all()):
         raise ValueError("points and weights must be finite, and weights 0 or more")
     return Double(points_MD, sq_norm_M.mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny))
-
-
-def is_due(k: int, width: int) -> bool:
-    """Tell whether, before pick `k`, what updates have rounded away is computed afresh.
-
-    The first picks take nearly all of what is uncertain, and what is left is a small difference of large numbers.
-    """
-    return k % max(width, 1) == 0 or k in (4, 16, 64)

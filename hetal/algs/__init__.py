@@ -1,6 +1,7 @@
 """Query strategies, one a file: each chooses the rows of the pool to buy, from the outputs of a fitted network."""
 
 from hetal.algs.badge import BADGE
+from hetal.algs.bait import BAIT
 from hetal.algs.bald import BALD
 from hetal.algs.base import QueryStrategy
 from hetal.algs.bound import Balanced, Bound
@@ -16,6 +17,7 @@ from hetal.algs.wrapper import Wrapper
 
 __all__ = [
     "BADGE",
+    "BAIT",
     "BALD",
     "LHD",
     "Balanced",
