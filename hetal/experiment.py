@@ -153,10 +153,12 @@ class Experiment:
             raise BadInput(f"alg={name}: needs one network; model.members must be 1")
         self.alg.check(network)
         check_network(network, learner, self.n_start)
+        some = learner.task.train.images[:2].to(learner.device)
+        pair, standardise = Pair(network, network), learner.prepare(network)
+        fitted = Fitted(pair, some, standardise, learner.score_batch_size)
         if self.alg.reads_head:
-            some = learner.task.train.images[:2].to(learner.device)
-            pair, standardise = Pair(network, network), learner.prepare(network)
-            _ = Fitted(pair, some, standardise, learner.score_batch_size).head
+            _ = fitted.head
+        self.alg.check_outputs(fitted)
         check_training(network, learner)
 
 

@@ -23,6 +23,7 @@ fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): th
 
 from hetal.acquisition.balance import balanced
 from hetal.acquisition.ball_cover import max_cover
+from hetal.acquisition.bait import bait, binary_information
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.dropping import dropout_flips
@@ -45,6 +46,9 @@ __all__ = [
     "bald",
     "batchbald",
     "class_means",
+    "bait",
+    "bald",
+    "binary_information",
     "confidence",
     "confidence_logit",
     "dropout_flips",

@@ -2,6 +2,7 @@
 
 from hetal.algs.alfamix import AlfaMix
 from hetal.algs.badge import BADGE
+from hetal.algs.bait import BAIT
 from hetal.algs.bald import BALD
 from hetal.algs.base import QueryStrategy
 from hetal.algs.batchbald import BatchBALD
@@ -28,6 +29,7 @@ from hetal.algs.wrapper import Wrapper
 
 __all__ = [
     "BADGE",
+    "BAIT",
     "BALD",
     "EPIG",
     "LHD",

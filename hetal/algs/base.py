@@ -58,6 +58,17 @@ class QueryStrategy(ABC):
         """
         return
 
+    def check_outputs(self, fitted: Fitted) -> None:
+        """Refuse, before any training, outputs that this strategy cannot use; never called unless overridden.
+
+        Args:
+            fitted: outputs of a fresh network on two images.
+
+        Raises:
+            BadInput: says what is wrong with them.
+        """
+        return
+
     @abstractmethod
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return (n,) int64 distinct unlabelled ids; with `may_stop`, n or fewer.
