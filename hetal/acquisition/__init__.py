@@ -21,9 +21,9 @@ image once with `weights=` the number of its unlabelled copies. Features may be 
 fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
 """
 
+from hetal.acquisition.bait import bait, binary_information
 from hetal.acquisition.balance import balanced
 from hetal.acquisition.ball_cover import max_cover
-from hetal.acquisition.bait import bait, binary_information
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.dropping import dropout_flips
@@ -42,13 +42,12 @@ from hetal.acquisition.typicality import typical_points
 __all__ = [
     "OuterProduct",
     "badge_embedding",
+    "bait",
     "balanced",
     "bald",
     "batchbald",
-    "class_means",
-    "bait",
-    "bald",
     "binary_information",
+    "class_means",
     "confidence",
     "confidence_logit",
     "dropout_flips",

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.design import scaled_points
-from hetal.acquisition.double import Double
 
 # Numbers of a block of points times classes, float64.
 NUMBERS_AT_ONCE = 2**21
