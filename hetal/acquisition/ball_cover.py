@@ -20,8 +20,6 @@ ball however small it is.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -99,7 +97,7 @@ class _Balls:
         largest = float(torch.cat([self.norm_M, norm_L]).max())
         rounding = 4 * (x_MD.shape[1] + 4) * torch.finfo(torch.float64).eps * largest
         # The squared distance that a pair must be under, with what rounding blurs left out.
-        self.reach = max(delta**2 * (1 - 1e-9), rounding, math.ulp(0.0))
+        self.reach = max(delta**2 * (1 - 1e-9), rounding, torch.finfo(torch.float64).tiny)
         self.side = SIDE.get(x_MD.device.type, SIDE["cpu"])
         self.x_MD, self.rows = x_MD, torch.arange(len(x_MD), device=x_MD.device)
         self.left_M = weight_M.clone()  # 0 once covered
@@ -162,9 +160,7 @@ class _Balls:
     def _take(self, at: Tensor) -> None:
         """Cover what the ball of a point holds, and take it from the balls that held it."""
         distance_M = self.norm_M + self.norm_M[at] - 2 * (self.x_MD @ self.x_MD[at].squeeze(0))
-        new = torch.nonzero(
-            self._within(self.x_MD, self.norm_M, self.x_MD[at], self.norm_M[at]).flatten() * self.left_M
-        ).flatten()
+        new = torch.nonzero((distance_M < self.reach) & (self.left_M > 0)).flatten()
         # By the triangle inequality: balls that hold a point of this ball have their centres within two radii.
         near = torch.nonzero(distance_M <= 4 * self.reach * (1 + 1e-6)).flatten()
         for rows in near.split(self.side * 4):
@@ -173,3 +169,4 @@ class _Balls:
                 within = self._within(x, norm, self.x_MD[some], self.norm_M[some])
                 self.held_M[rows] -= within @ self.left_M[some]
         self.left_M[new] = 0
+        self.held_M[at] = 0
