@@ -2,11 +2,12 @@
 
 For a loop of your own, with probabilities (M, C) and features (M, D) of the unlabelled points:
 
-    from hetal.acquisition import badge_embedding, entropy, k_center, kmeans_plusplus, top_scores
+    from hetal.acquisition import badge_embedding, entropy, k_center, kmeans_plusplus, max_herding, spread, top_scores
 
     rng = torch.Generator().manual_seed(0)
     ids = kmeans_plusplus(badge_embedding(probs_MC, features_MD), 1000, rng)       # BADGE
     ids = k_center(features_MD, 1000, centers=labelled_features_LD)                # core-set
+    ids = max_herding(features_MD, 100, bandwidth=spread(features_MD))            # MaxHerding
     ids = top_scores(entropy(probs_MC), 1000, rng)                                 # uncertainty
     ids = max_cover(features_MD, 1000, 0.3, rng, centers=labelled_features_LD)     # ProbCover
     ids = typical_points(features_MD, 1000, rng, n_labelled=torch.zeros(M))        # TypiClust
@@ -24,12 +25,15 @@ fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): th
 from hetal.acquisition.bait import bait, binary_information
 from hetal.acquisition.balance import balanced
 from hetal.acquisition.ball_cover import max_cover
+from hetal.acquisition.calibration import best_temperature, calibration_error
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.dropping import dropout_flips
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
 from hetal.acquisition.joint_information import batchbald
 from hetal.acquisition.mixing import class_means, mixing_flips
+from hetal.acquisition.herding import distances_to_nearest, max_herding, spread
+from hetal.acquisition.noise_filter import believed
 from hetal.acquisition.points import OuterProduct
 from hetal.acquisition.predictive_information import epig
 from hetal.acquisition.purity import pure_radius
@@ -51,6 +55,12 @@ __all__ = [
     "confidence",
     "confidence_logit",
     "dropout_flips",
+    "believed",
+    "best_temperature",
+    "calibration_error",
+    "confidence",
+    "confidence_logit",
+    "distances_to_nearest",
     "entropy",
     "epig",
     "gini",
@@ -66,6 +76,9 @@ __all__ = [
     "separated",
     "soft_rank_scores",
     "softmax_scores",
+    "max_herding",
+    "separated",
+    "spread",
     "top_scores",
     "typical_points",
 ]

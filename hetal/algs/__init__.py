@@ -17,6 +17,8 @@ from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.noise_stability import NoiseStability
+from hetal.algs.maxherding import MaxHerding
+from hetal.algs.nas import NAS
 from hetal.algs.once import Once
 from hetal.algs.probcover import ProbCover
 from hetal.algs.random import Random
@@ -25,6 +27,7 @@ from hetal.algs.scored import Scored
 from hetal.algs.stochastic import Power, Softmax, SoftRank
 from hetal.algs.tcm import TCM
 from hetal.algs.typiclust import TypiClust
+from hetal.algs.uherding import UHerding
 from hetal.algs.wrapper import Wrapper
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "LHD",
     "TCM",
     "AlfaMix",
+    "NAS",
     "Balanced",
     "BatchBALD",
     "Bound",
@@ -47,6 +51,7 @@ __all__ = [
     "KMeans",
     "LogitScore",
     "NoiseStability",
+    "MaxHerding",
     "Once",
     "Power",
     "ProbCover",
@@ -57,6 +62,7 @@ __all__ = [
     "SoftRank",
     "Softmax",
     "TypiClust",
+    "UHerding",
     "Wrapper",
     "hidden_only",
     "loss_only",
