@@ -11,9 +11,9 @@ takes from that
     w_i x_i' A S A x_i / (1 + w_i x_i' A x_i),  S = sum_j c_j w_j x_j x_j',
 
 and the greedy design takes the point that takes most, again and again: V-optimality (Fedorov, Theory of Optimal
-Experiments, 1972), the aim of active learning since Cohn, Ghahramani & Jordan (JAIR 1996). BAIT (Ash et al., NeurIPS
-2021, arXiv 2106.09675) does so with the information matrices of a softmax layer, C * D wide. Here each is replaced
-by its trace in C, w_i, times x_i x_i', D wide, so that a pick costs a pass over the points.
+Experiments, 1972), the aim of active learning since Cohn, Ghahramani & Jordan (JAIR 1996). It is BAIT's design too (Ash
+et al., NeurIPS 2021, arXiv 2106.09675), whose information matrices of a softmax layer are C * D wide; its binary form
+(Huseljic et al., ECML 2024, arXiv 2404.08981) has those here, w_i x_i x_i', D wide. See `hetal.acquisition.bait`.
 
 Few points are held in float64. Many are read as they are, in blocks that are converted one by one, so that they may be
 backed by a file.

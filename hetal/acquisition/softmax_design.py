@@ -156,7 +156,8 @@ class SoftmaxDesign:
         """Return the rows sqrt(p_c) (e_c - p)' of points in the K directions, (n, C, K)."""
         p_nC = self._p_MC[points].double()
         p_nC = p_nC / p_nC.sum(1, keepdim=True)
-        return p_nC.sqrt()[:, :, None] * (self._basis_CK - (p_nC @ self._basis_CK)[:, None, :])
+        rows: Tensor = p_nC.sqrt()[:, :, None] * (self._basis_CK - (p_nC @ self._basis_CK)[:, None, :])
+        return rows
 
     def _information_of(self, points: Tensor, counts: Tensor | None) -> Tensor:
         """Return sum_i c_i I(x_i) of points, (K D, K D)."""
@@ -180,8 +181,7 @@ class SoftmaxDesign:
         for k in range(K):
             side = (x_bD @ matrix[k * D : (k + 1) * D, k * D :]).view(-1, K - k, D)
             inner[:, k, k:] = inner[:, k:, k] = (side @ x_bD[:, :, None]).squeeze(2)
-        result: Tensor = factor_bCK @ inner @ factor_bCK.mT
-        return result
+        return factor_bCK @ inner @ factor_bCK.mT
 
 
 def bytes_needed(n_candidates: int, n_classes: int, n_features: int) -> int:

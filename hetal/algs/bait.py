@@ -4,8 +4,8 @@ Ash, Goel, Krishnamurthy & Kakade (NeurIPS 2021, arXiv 2106.09675): the B rows S
 
     tr[(ridge I + sum_{labelled and S} I(x))^-1 sum_{all rows} I(x)],  I(x) = (diag(p) - p p') (x) h h',
 
-greedily: 2 B rows are added, then B taken away. With `binary`, I(x) = q (1 - q) h h', where q is the largest probability
-(Huseljic et al., ECML 2024, arXiv 2404.08981). See `hetal.acquisition.bait`. Cost: of each row added or taken away,
+greedily: 2 B rows are added, then B taken away. With `binary`, I(x) = q (1 - q) h h', q the largest probability
+(Huseljic et al., ECML 2024, arXiv 2404.08981). See `hetal.acquisition.bait`. Cost: for each row added or taken away,
 4 M C^2 D + 10 C (C D)^2 operations for M distinct images, and memory for six matrices of C D x C D numbers; with
 `binary`, 4 M D.
 
