@@ -30,9 +30,9 @@ from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.dropping import dropout_flips
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
+from hetal.acquisition.herding import distances_to_nearest, max_herding, spread
 from hetal.acquisition.joint_information import batchbald
 from hetal.acquisition.mixing import class_means, mixing_flips
-from hetal.acquisition.herding import distances_to_nearest, max_herding, spread
 from hetal.acquisition.noise_filter import believed
 from hetal.acquisition.points import OuterProduct
 from hetal.acquisition.predictive_information import epig
@@ -50,17 +50,15 @@ __all__ = [
     "balanced",
     "bald",
     "batchbald",
+    "believed",
+    "best_temperature",
     "binary_information",
+    "calibration_error",
     "class_means",
     "confidence",
     "confidence_logit",
-    "dropout_flips",
-    "believed",
-    "best_temperature",
-    "calibration_error",
-    "confidence",
-    "confidence_logit",
     "distances_to_nearest",
+    "dropout_flips",
     "entropy",
     "epig",
     "gini",
@@ -70,14 +68,13 @@ __all__ = [
     "lhd_embedding",
     "margin",
     "max_cover",
+    "max_herding",
     "mixing_flips",
     "power_scores",
     "pure_radius",
     "separated",
     "soft_rank_scores",
     "softmax_scores",
-    "max_herding",
-    "separated",
     "spread",
     "top_scores",
     "typical_points",

@@ -16,9 +16,9 @@ from hetal.algs.epig import EPIG
 from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
-from hetal.algs.noise_stability import NoiseStability
 from hetal.algs.maxherding import MaxHerding
 from hetal.algs.nas import NAS
+from hetal.algs.noise_stability import NoiseStability
 from hetal.algs.once import Once
 from hetal.algs.probcover import ProbCover
 from hetal.algs.random import Random
@@ -36,9 +36,9 @@ __all__ = [
     "BALD",
     "EPIG",
     "LHD",
+    "NAS",
     "TCM",
     "AlfaMix",
-    "NAS",
     "Balanced",
     "BatchBALD",
     "Bound",
@@ -50,8 +50,8 @@ __all__ = [
     "Fisher",
     "KMeans",
     "LogitScore",
-    "NoiseStability",
     "MaxHerding",
+    "NoiseStability",
     "Once",
     "Power",
     "ProbCover",
