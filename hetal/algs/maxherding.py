@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.herding import max_herding, spread
-from hetal.algs.base import Features, QueryStrategy, check_features, features_of, fill_up
+from hetal.algs.base import Features, QueryStrategy, check_features, features_of, fill_up, unit_length
 from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
@@ -33,7 +33,7 @@ class MaxHerding(QueryStrategy):
 
     Args:
         features: "given", those of the data, so that it may choose the start set; "trained", the network's; or "both".
-        unit: divide features by their norm, as published.
+        unit_length: scale features to length 1, as published.
         bandwidth: s, in units of the root mean squared distance of two distinct images.
         max_images: look only at so many random images, as what is picked and as what is to be covered (at n, if that
             is more); None for all. A query takes time in proportion to its square.
@@ -42,14 +42,16 @@ class MaxHerding(QueryStrategy):
         BadInput: `features` is none of the three, `bandwidth` is not above 0, or `max_images` is below 1.
     """
 
-    def __init__(self, features: Features, unit: bool, bandwidth: float, max_images: int | None) -> None:
+    def __init__(
+        self, features: Features, unit_length: bool, bandwidth: float, max_images: int | None
+    ) -> None:
         check_features(features)
         if not 0 < bandwidth < float("inf"):
             raise BadInput(f"bandwidth={bandwidth} of herding: must be above 0, and finite")
         if max_images is not None and max_images < 1:
             raise BadInput(f"max_images={max_images} of herding: must be at least 1, or null")
         self.features = features
-        self.unit = unit
+        self.unit_length = unit_length
         self.bandwidth = bandwidth
         self.max_images = max_images
         self.needs_network = features != "given"
@@ -66,8 +68,8 @@ class MaxHerding(QueryStrategy):
             order = order[: max(self.max_images, n)]
         images, copies = images[order], copies[order]
         h_MD = features_of(fitted, self.features)
-        if self.unit:
-            h_MD = h_MD / h_MD.norm(dim=1, keepdim=True).clamp(min=torch.finfo(h_MD.dtype).tiny)
+        if self.unit_length:
+            h_MD = unit_length(h_MD)
         picks = images[
             max_herding(
                 h_MD[images],

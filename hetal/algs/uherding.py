@@ -47,7 +47,7 @@ class UHerding(MaxHerding):
 
     Args:
         features: "trained", the network's; "given", those of the data; or "both".
-        unit: divide features by their norm, as published.
+        unit_length: scale features to length 1, as published.
         quantile: of the distances of labelled images to the nearest other one, which is the bandwidth, in 0..1.
         max_images: look only at so many random images; None for all.
 
@@ -55,8 +55,10 @@ class UHerding(MaxHerding):
         BadInput: `features` is none of the three, `quantile` is not in 0..1, or `max_images` is below 1.
     """
 
-    def __init__(self, features: Features, unit: bool, quantile: float, max_images: int | None) -> None:
-        super().__init__(features, unit, 1.0, max_images)
+    def __init__(
+        self, features: Features, unit_length: bool, quantile: float, max_images: int | None
+    ) -> None:
+        super().__init__(features, unit_length, 1.0, max_images)
         if not 0 <= quantile <= 1:
             raise BadInput(f"alg.quantile={quantile}: must be in 0..1")
         self.quantile = quantile
