@@ -37,4 +37,4 @@ def balanced(labels_M: Array, n: int, generator: torch.Generator) -> Array:
     for place, label in enumerate(classes.tolist()):
         points = (shuffled == label).nonzero().squeeze(1)
         turn[points] = torch.arange(len(points)) * len(classes) + place
-    return like(labels_M, order[turn.argsort(stable=True)[:n]].to(given.device))
+    return like(labels_M, order[turn.argsort()[:n]].to(given.device))
