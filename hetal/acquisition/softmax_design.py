@@ -117,7 +117,7 @@ class SoftmaxDesign:
         for at, x in self._x_PD.blocks(self._block(D)):
             self._G_PCC[at] = self._within(self._covariance, x, self._factor_PCK[at])
             self._R_PCC[at] = self._within(spread, x, self._factor_PCK[at])
-        self._largest = float(self._R_PCC.abs().max())
+        self._largest = float(self._R_PCC.max())  # on a diagonal
 
     def _has_fallen(self) -> bool:
         return float(self._changes(1).max()) < FALLEN * self._largest
@@ -150,7 +150,8 @@ class SoftmaxDesign:
         self._n_moves += 1
 
     def _block(self, width: int) -> int:
-        return max(NUMBERS_AT_ONCE // (self._shape[0] * width), 1)
+        C, _, _ = self._shape
+        return max(NUMBERS_AT_ONCE // (C * max(C, width)), 1)
 
     def _factor(self, points: Tensor) -> Tensor:
         """Return the rows sqrt(p_c) (e_c - p)' of points in the K directions, (n, C, K)."""
@@ -187,4 +188,4 @@ class SoftmaxDesign:
 def bytes_needed(n_candidates: int, n_classes: int, n_features: int) -> int:
     """Return how much memory a `SoftmaxDesign` takes at most, beside the points, in bytes."""
     square, small = ((n_classes - 1) * n_features) ** 2, n_classes**2
-    return 8 * (6 * square + 3 * n_candidates * small + 8 * NUMBERS_AT_ONCE)
+    return 8 * (6 * square + 4 * n_candidates * small + 8 * NUMBERS_AT_ONCE)
