@@ -12,6 +12,7 @@ from hetal.algs.lhd import LHD, hidden_only, loss_only
 from hetal.algs.once import Once
 from hetal.algs.random import Random
 from hetal.algs.score import LogitScore, Score
+from hetal.algs.scored import Scored
 from hetal.algs.wrapper import Wrapper
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "QueryStrategy",
     "Random",
     "Score",
+    "Scored",
     "Wrapper",
     "hidden_only",
     "loss_only",

@@ -10,16 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hetal.acquisition import top_scores
 from hetal.acquisition.scores import mutual_information
-from hetal.algs.base import QueryStrategy
+from hetal.algs.scored import Scored
 from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted, has_dropout
 from hetal.train.members import ensemble_in
 
 
-class BALD(QueryStrategy):
+class BALD(Scored):
     """Buys the rows with the highest mutual information.
 
     Args:
@@ -43,8 +42,8 @@ class BALD(QueryStrategy):
                 "model.members=5; this one is neither"
             )
 
-    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return the n ids with the highest mutual information."""
+    def scores(self, fitted: Fitted, pool: Pool, rng: torch.Generator) -> Tensor:
+        """Return the mutual information of every image that an unlabelled row shows, (M,)."""
         images, _ = pool.distinct()
         if fitted.n_members > 1:
             passes = fitted.members(fitted.images(images))
@@ -52,5 +51,4 @@ class BALD(QueryStrategy):
             passes = fitted.passes(self.n_passes, fitted.images(images), rng)
         score_M = torch.zeros(len(pool.images_M), device=pool.device)
         score_M[images] = torch.cat([mutual_information(probs_KMC) for probs_KMC in passes])
-        ids = pool.unlabelled_ids()
-        return ids[top_scores(score_M[pool.source_N[ids]], n, rng)]
+        return score_M

@@ -7,13 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hetal.acquisition import top_scores
-from hetal.algs.base import QueryStrategy
+from hetal.algs.scored import Scored
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
 
-class Score(QueryStrategy):
+class Score(Scored):
     """Buys the rows with the highest scores; ties, such as copies of one image, are broken at random.
 
     Args:
@@ -23,10 +22,14 @@ class Score(QueryStrategy):
     def __init__(self, score: Callable[[Tensor], Tensor]) -> None:
         self.score = score
 
-    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return the n ids with the highest scores."""
-        ids = pool.unlabelled_ids()
-        return ids[top_scores(self.score(self.read(fitted))[pool.source_N[ids]], n, rng)]
+    def scores(self, fitted: Fitted, pool: Pool, rng: torch.Generator) -> Tensor:
+        """Return the score of every distinct image, (M,)."""
+        return self.score(self.read(fitted))
+
+    def least(self, fitted: Fitted) -> float:
+        """Return the score of a certain prediction: 0 of confidence and entropy, -1 of margin."""
+        certain_CC = torch.eye(fitted.probs_MC.shape[1], device=fitted.probs_MC.device)
+        return float(self.score(certain_CC).amin())
 
     def read(self, fitted: Fitted) -> Tensor:
         """Return what is scored, (M, C)."""
@@ -39,6 +42,8 @@ class LogitScore(Score):
     Args:
         score: maps logits (M, C) to scores (M,); the largest are bought first.
     """
+
+    has_least = False
 
     def read(self, fitted: Fitted) -> Tensor:
         """Return what is scored, (M, C)."""
