@@ -18,6 +18,7 @@ from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
 from hetal.train.head import Head, find_head
+from hetal.train.masks import dropouts_in, share_masks
 from hetal.train.members import ensemble_in, logits_of_members
 
 
@@ -295,21 +296,34 @@ class Fitted:
         network = copy.deepcopy(network).train()
         return self._run(network, images, batch_size), network
 
-    def passes(self, k: int, images: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+    def passes(
+        self, k: int, images: Tensor, rng: torch.Generator, same_masks: bool = False
+    ) -> Iterator[Tensor]:
         """Yield the probabilities (k, b, C) of `k` dropout passes, for each batch of b images in turn.
 
         Args:
             k: stochastic forward passes per image.
             images: (n, *image_shape) as stored.
             rng: CPU generator that seeds the dropout masks.
+            same_masks: drop the same units for all images in a pass, as one network drawn from the posterior does.
+                Another call with a generator in the same state drops the same. Not of an ensemble.
         """
         network = copy.deepcopy(self.networks.online).eval()
-        for module in network.modules():
-            if isinstance(module, nn.modules.dropout._DropoutNd):
-                module.train()
+        for module in dropouts_in(network):
+            module.train()
+        if same_masks:
+            if self.n_members > 1:
+                raise ValueError("same_masks is for a single network; an ensemble has members(images)")
+            share_masks(network)
         with seeded(rng, images.device):
+            seeds = torch.randint(2**62, (k,)).tolist() if same_masks else [None] * k
             for batch in images.split(self._batch_size):
-                yield torch.stack([self._run(network, batch).probs for _ in range(k)])
+                yield torch.stack([self._pass(network, batch, seed) for seed in seeds])
+
+    def _pass(self, network: nn.Module, batch: Tensor, seed: int | None) -> Tensor:
+        if seed is not None:
+            torch.manual_seed(seed)
+        return self._run(network, batch).probs
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
@@ -348,4 +362,4 @@ def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
 
 def has_dropout(network: nn.Module) -> bool:
     """Return whether `network` has active dropout layers, so that two passes can differ."""
-    return any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())
+    return any(m.p > 0 for m in dropouts_in(network))
