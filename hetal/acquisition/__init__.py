@@ -22,6 +22,7 @@ from hetal.acquisition.points import OuterProduct
 from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
 from hetal.acquisition.separation import separated
+from hetal.acquisition.stochastic import power_scores, soft_rank_scores, softmax_scores
 
 __all__ = [
     "OuterProduct",
@@ -36,6 +37,9 @@ __all__ = [
     "kmeans_plusplus",
     "lhd_embedding",
     "margin",
+    "power_scores",
     "separated",
+    "soft_rank_scores",
+    "softmax_scores",
     "top_scores",
 ]

@@ -13,6 +13,7 @@ from hetal.algs.once import Once
 from hetal.algs.random import Random
 from hetal.algs.score import LogitScore, Score
 from hetal.algs.scored import Scored
+from hetal.algs.stochastic import Power, Softmax, SoftRank
 from hetal.algs.wrapper import Wrapper
 
 __all__ = [
@@ -27,10 +28,13 @@ __all__ = [
     "KMeans",
     "LogitScore",
     "Once",
+    "Power",
     "QueryStrategy",
     "Random",
     "Score",
     "Scored",
+    "SoftRank",
+    "Softmax",
     "Wrapper",
     "hidden_only",
     "loss_only",
