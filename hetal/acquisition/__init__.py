@@ -18,7 +18,9 @@ fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): th
 from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
+from hetal.acquisition.joint_information import batchbald
 from hetal.acquisition.points import OuterProduct
+from hetal.acquisition.predictive_information import epig
 from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy, gini, margin, top_scores
 from hetal.acquisition.seeding import kmeans_plusplus
 from hetal.acquisition.separation import separated
@@ -28,9 +30,11 @@ __all__ = [
     "OuterProduct",
     "badge_embedding",
     "bald",
+    "batchbald",
     "confidence",
     "confidence_logit",
     "entropy",
+    "epig",
     "gini",
     "greedy_design",
     "k_center",

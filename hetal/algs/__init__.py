@@ -3,9 +3,11 @@
 from hetal.algs.badge import BADGE
 from hetal.algs.bald import BALD
 from hetal.algs.base import QueryStrategy
+from hetal.algs.batchbald import BatchBALD
 from hetal.algs.bound import Balanced, Bound
 from hetal.algs.clean_only import CleanOnly
 from hetal.algs.coreset import CoreSet
+from hetal.algs.epig import EPIG
 from hetal.algs.fisher import Fisher, unweighted
 from hetal.algs.kmeans import KMeans
 from hetal.algs.lhd import LHD, hidden_only, loss_only
@@ -19,8 +21,10 @@ from hetal.algs.wrapper import Wrapper
 __all__ = [
     "BADGE",
     "BALD",
+    "EPIG",
     "LHD",
     "Balanced",
+    "BatchBALD",
     "Bound",
     "CleanOnly",
     "CoreSet",

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from hetal.acquisition.scores import mutual_information
+from hetal.algs.posterior import check_passes, check_posterior
 from hetal.algs.scored import Scored
-from hetal.errors import BadInput
 from hetal.pool import Pool
-from hetal.train.fitted import Fitted, has_dropout
-from hetal.train.members import ensemble_in
+from hetal.train.fitted import Fitted
 
 
 class BALD(Scored):
@@ -30,17 +29,12 @@ class BALD(Scored):
     """
 
     def __init__(self, n_passes: int) -> None:
-        if n_passes < 2:
-            raise BadInput(f"alg.n_passes={n_passes}: must be at least 2, one pass disagrees with nothing")
+        check_passes(n_passes)
         self.n_passes = n_passes
 
     def check(self, network: nn.Module) -> None:
         """Refuse a single network without dropout, whose passes would all be equal."""
-        if ensemble_in(network) is None and not has_dropout(network):
-            raise BadInput(
-                "alg=bald needs a model with dropout, such as model=mlp_dropout, or an ensemble, such as "
-                "model.members=5; this one is neither"
-            )
+        check_posterior(network, "bald")
 
     def scores(self, fitted: Fitted, pool: Pool, rng: torch.Generator) -> Tensor:
         """Return the mutual information of every image that an unlabelled row shows, (M,)."""

@@ -1,0 +1,220 @@
+"""BatchBALD: greedily the batch of points whose labels tell most about the weights, jointly.
+
+Kirsch, van Amersfoort & Gal (NeurIPS 2019, arXiv 1906.08158). With weights theta_1..theta_K, each as likely, the next
+point is
+
+    argmax_x  I(y_1, .., y_b, y_x; theta) = argmax_x  I(y_x; theta | y_1, .., y_b)
+
+by the chain rule, since what the b points picked tell is the same for all x. A configuration c of their labels leaves
+the weights the posterior w_k(c) = p_k(c) / sum_j p_j(c), so that
+
+    I(y_x; theta | y_1, .., y_b) = sum_c p(c) [ H(sum_k w_k(c) p_k(y_x)) - sum_k w_k(c) H(p_k(y_x)) ].
+
+All C^b configurations are kept while they are few. Then as many are drawn, each with weights of its own, as in the
+authors' later code (batchbald_redux), and drawn further with every pick. Three things differ from it. Terms are written
+with posteriors, which are neither 0 nor infinite however many points are picked: products of probabilities leave
+float64 at some 300 points. The entropy that the weights explain is taken per configuration, which estimates the same
+with less noise, never below 0. And picks are lazy (Minoux 1978): information only falls as points are picked, so that
+what a point told before bounds what it tells now, and only points whose bound leads are evaluated again. It is exact
+for all configurations, and up to the noise of the draws otherwise.
+
+The information in a batch is at most log K, which few points can tell: after some 10 to 30, of any K that is common,
+all others tell next to nothing, and what is left of differences is noise. So once the best tells less than a share of
+what the first of its batch told, picking starts anew from no condition, among the points not picked yet.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hetal.acquisition.copies import checked_copies
+from hetal.acquisition.inputs import AnyArray, Array, as_probabilities, as_tensor, checked_generator, like
+
+# Probabilities of labels of points under configurations, computed at once: of few, so that they stay in cache.
+TILE = 2**18
+
+# Points evaluated together, at least.
+_LEADERS = 64
+
+# What a point picked before must tell more than others, in nats, so that it is not picked again where none tells more.
+_AGAIN = 1e-12
+
+
+def batchbald(
+    probs_KMC: Array,
+    n: int,
+    generator: torch.Generator,
+    *,
+    weights: AnyArray | None = None,
+    n_configurations: int = 500,
+    restart_below: float = 0.05,
+) -> Array:
+    """Pick `n` points by greedy joint information about the weights, in the order they are picked.
+
+    Args:
+        probs_KMC: class probabilities by K networks, each of which has seen all points: members of an ensemble, or
+            dropout passes that share their masks. With a mask for every point they tell nothing of each other.
+        n: how many to pick.
+        generator: where configurations, and the order among ties, come from.
+        weights: (M,) whole numbers, how many copies of each point there are; 0 bars a point. None is 1 each. A copy
+            is another draw of a label, and may be picked where it tells more than other points.
+        n_configurations: most configurations of labels, rounded up to a multiple of K where they are drawn.
+        restart_below: start anew once the best point tells less than this share of what the first did; 0 never does.
+
+    Returns:
+        (n,) int64 indices, each at most as often as its weight, on the points' device, or a numpy array as they are.
+
+    Raises:
+        ValueError: `n` is negative or exceeds the total weight; `probs_KMC` holds no probabilities; weights are
+            negative or not whole; `n_configurations` is below 1, or `restart_below` not in 0..1.
+    """
+    probs = as_probabilities(probs_KMC, "probs_KMC", "KMC")
+    copies = None if weights is None else as_tensor(weights, "weights")
+    copies_M = checked_copies(probs.shape[1], copies, probs.device)
+    if not 0 <= n <= int(copies_M.sum()):
+        raise ValueError(
+            f"n={n}: must be in 0..{int(copies_M.sum())}, the number of points counted with weights"
+        )
+    if n_configurations < 1:
+        raise ValueError(f"n_configurations={n_configurations}: must be at least 1")
+    if not 0 <= restart_below <= 1:
+        raise ValueError(f"restart_below={restart_below}: must be in 0..1")
+    rng = checked_generator(generator)
+    return like(probs_KMC, _batchbald(probs, n, rng, copies_M, n_configurations, restart_below))
+
+
+@torch.no_grad()
+def _batchbald(
+    probs_KMC: Tensor, n: int, rng: torch.Generator, copies_M: Tensor, most: int, restart_below: float
+) -> Tensor:
+    # Shuffled, since ties go to the first.
+    order = torch.randperm(probs_KMC.shape[1], generator=rng, device=rng.device).to(probs_KMC.device)
+    order = order[copies_M[order] > 0]
+    copies_P = copies_M[order]
+    known = Configurations(probs_KMC, most, rng)
+    alone_P = known.information(order)
+    was_picked_P = torch.zeros_like(copies_P, dtype=torch.bool)
+    bound_P, first = alone_P.clone(), 0.0
+    picks: list[int] = []
+    while len(picks) < n:
+        best, told = _best(bound_P, known, order, was_picked_P)
+        if known.n_labels and (told == -torch.inf or told < restart_below * first):
+            known = Configurations(probs_KMC, most, rng)
+            is_open_P = copies_P > 0
+            if bool((is_open_P & ~was_picked_P).any()):
+                is_open_P &= ~was_picked_P
+            bound_P = alone_P.masked_fill(~is_open_P, -torch.inf)
+            continue
+        if not known.n_labels:
+            first = told
+        picks.append(best)
+        known.add(int(order[best]))
+        was_picked_P[best] = True
+        copies_P[best] -= 1
+        bound_P[best] = bound_P[best] - _AGAIN if copies_P[best] else -torch.inf
+    return order[torch.tensor(picks, dtype=torch.int64, device=order.device)]
+
+
+def _best(bound_P: Tensor, known: Configurations, order: Tensor, was_picked_P: Tensor) -> tuple[int, float]:
+    """Return the point that tells most, and how much; bounds of the points evaluated become what they tell."""
+    if not known.n_labels:
+        return int(bound_P.argmax()), float(bound_P.max())
+    leaders = bound_P.argsort(descending=True, stable=True)
+    leaders = leaders[: int((bound_P > -torch.inf).sum())]
+    stale = bound_P[leaders].cpu().numpy()
+    best, told, start = 0, -torch.inf, 0
+    while start < len(stale) and stale[start] > told:
+        ids = leaders[start : start + max(known.tile, _LEADERS)]
+        bound_P[ids] = known.information(order[ids]) - _AGAIN * was_picked_P[ids]
+        at = int(bound_P[ids].argmax())
+        if float(bound_P[ids[at]]) > told:
+            best, told = int(ids[at]), float(bound_P[ids[at]])
+        start += len(ids)
+    return best, told
+
+
+class Configurations:
+    """Configurations of the labels of the points picked, and what each leaves of the weights.
+
+    Args:
+        probs_KMC: class probabilities by the K networks.
+        most: configurations that are kept; more are drawn from.
+        rng: where they are drawn.
+
+    Attributes:
+        share_R: (R,) probability of each configuration, summing to 1.
+        posterior_RK: (R, K) probability of each network given a configuration, float64.
+        n_labels: number of points picked.
+    """
+
+    def __init__(self, probs_KMC: Tensor, most: int, rng: torch.Generator) -> None:
+        self._probs_KMC = probs_KMC
+        self._most = most
+        self._rng = rng
+        self._drawn_by_R: Tensor | None = None  # the network that each was drawn from; None: all there are
+        K = len(probs_KMC)
+        self.share_R = torch.ones(1, dtype=torch.float64, device=probs_KMC.device)
+        self.posterior_RK = torch.full((1, K), 1 / K, dtype=torch.float64, device=probs_KMC.device)
+        self.n_labels = 0
+
+    def add(self, point: int) -> None:
+        """Add the label of a point to every configuration."""
+        probs_KC = self._probs_KMC[:, point].double()
+        self.n_labels += 1
+        if self._drawn_by_R is None and len(self.share_R) * probs_KC.shape[1] <= self._most:
+            joint_RCK = self.posterior_RK[:, None] * probs_KC.T
+            share_RC = joint_RCK.sum(2)
+            is_possible = share_RC > 0
+            share = (self.share_R[:, None] * share_RC)[is_possible]
+            self.share_R = share / share.sum()
+            self.posterior_RK = joint_RCK[is_possible] / share_RC[is_possible][:, None]
+            return
+        if self._drawn_by_R is None:
+            self._draw()
+        drawn_from_RC = probs_KC[self._drawn_by_R]
+        labels_R = self._choose(drawn_from_RC)
+        posterior_RK = self.posterior_RK * probs_KC[:, labels_R].T
+        self.posterior_RK = posterior_RK / posterior_RK.sum(1, keepdim=True)
+
+    def _draw(self) -> None:
+        """Draw as many configurations of each network, in place of all there are."""
+        K = self.posterior_RK.shape[1]
+        each = -(-self._most // K)
+        given_KR = (self.share_R[:, None] * self.posterior_RK).T
+        rows = self._choose(given_KR.repeat_interleave(each, 0))
+        self._drawn_by_R = torch.arange(K, device=rows.device).repeat_interleave(each)
+        self.posterior_RK = self.posterior_RK[rows]
+        self.share_R = torch.full_like(rows, 1, dtype=torch.float64) / len(rows)
+
+    def _choose(self, mass_RC: Tensor) -> Tensor:
+        """Draw a column for each row, with probability proportional to its mass."""
+        ends_RC = mass_RC.cumsum(1)
+        place_R = torch.rand(len(mass_RC), dtype=torch.float64, generator=self._rng, device=self._rng.device)
+        place_R1 = place_R.to(mass_RC.device)[:, None] * ends_RC[:, -1:]
+        return (ends_RC <= place_R1).sum(1).clamp(max=mass_RC.shape[1] - 1)
+
+    def information(self, points: Tensor) -> Tensor:
+        """Return the mutual information of each point's label and the weights, given the labels: (n,) float64."""
+        return torch.cat([self.share_R @ self.each(some).double() for some in points.split(self.tile)])
+
+    @property
+    def tile(self) -> int:
+        """Points that are evaluated together."""
+        return max(TILE // (len(self.share_R) * self._probs_KMC.shape[2]), 1)
+
+    def each(self, points: Tensor) -> Tensor:
+        """Return the same given each configuration: (R, n), 0 or more.
+
+        Of configurations that are drawn in float32, whose rounding is far below the noise of the draws.
+        """
+        dtype = torch.float64 if self._drawn_by_R is None else torch.float32
+        probs_KnC, posterior_RK = self._probs_KMC[:, points].to(dtype), self.posterior_RK.to(dtype)
+        mean_RnC = (posterior_RK @ probs_KnC.flatten(1)).view(-1, *probs_KnC.shape[1:])
+        explained_Rn = posterior_RK @ _negative_entropy(probs_KnC)
+        return (explained_Rn - _negative_entropy(mean_RnC)).clamp_(min=0)
+
+
+def _negative_entropy(probs: Tensor) -> Tensor:
+    """Return sum_c p_c log p_c with 0 log 0 = 0: faster than `torch.xlogy`."""
+    return (probs.clamp(min=torch.finfo(probs.dtype).tiny).log_().mul_(probs)).sum(-1)
