@@ -131,6 +131,10 @@ def _best(bound_P: Tensor, known: Configurations, order: Tensor, was_picked_P: T
         if float(bound_P[ids[at]]) > told:
             best, told = int(ids[at]), float(bound_P[ids[at]])
         start += len(ids)
+    if told <= 0 and len(leaders):  # all that are left tell nothing: those evaluated do not come first
+        is_open_P = bound_P > -torch.inf
+        is_new_P = is_open_P & ~was_picked_P
+        best = int((is_new_P if bool(is_new_P.any()) else is_open_P).int().argmax())
     return best, told
 
 
