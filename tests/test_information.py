@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hetal.acquisition import bald, batchbald, epig
-from hetal.acquisition.joint_information import Configurations
+from hetal.acquisition.configurations import Configurations
 from hetal.algs import BALD, EPIG, BatchBALD
 from hetal.errors import BadInput
 from hetal.models.ensemble import ensemble_of
@@ -251,7 +251,6 @@ def test_all_kinds_of_dropout_share_masks(layer, shape):
 def test_strategies_keep_the_contract_and_refuse_bad_settings():
     check_strategy(BatchBALD(3, 20, 0.05), seeds=(0,))
     check_strategy(EPIG(3, "test", 5), seeds=(0,))
-    check_strategy(EPIG(3, "pool", 5), seeds=(0,), network=ensemble_of(small, members=2))
     for make, message in (
         (lambda: BatchBALD(1, 10, 0.1), "alg.n_passes=1: must be at least 2"),
         (lambda: BatchBALD(2, 0, 0.1), "alg.n_configurations=0: must be at least 1"),
