@@ -110,6 +110,7 @@ class Experiment:
             learner.score_batch_size,
             targets=targets,
             given_M=pool.given_M,
+            n_classes=task.n_classes,
         )
         start_ids = acquire(
             self.start,
@@ -152,10 +153,12 @@ class Experiment:
             raise BadInput(f"alg={name}: needs one network; model.members must be 1")
         self.alg.check(network)
         check_network(network, learner, self.n_start)
+        some = learner.task.train.images[:2].to(learner.device)
+        pair, standardise = Pair(network, network), learner.prepare(network)
+        fitted = Fitted(pair, some, standardise, learner.score_batch_size)
         if self.alg.reads_head:
-            some = learner.task.train.images[:2].to(learner.device)
-            pair, standardise = Pair(network, network), learner.prepare(network)
-            _ = Fitted(pair, some, standardise, learner.score_batch_size).head
+            _ = fitted.head
+        self.alg.check_outputs(fitted)
         check_training(network, learner)
 
 

@@ -112,12 +112,12 @@ def test_coreset_is_the_sequential_algorithm_on_rows():
         distance[centers] = -1
         expected.append(int(distance.argmax()))
         centers.append(expected[-1])
-    assert CoreSet().query(fitted, pool, 13, stream(0, "query")).tolist() == expected
+    assert CoreSet("trained").query(fitted, pool, 13, stream(0, "query")).tolist() == expected
 
 
 def test_coreset_buys_no_image_twice_while_others_are_left():
     pool = make_pool(n=15, copies=3)
-    ids = CoreSet().query(fitted_on(pool), pool, 20, stream(0, "query"))
+    ids = CoreSet("trained").query(fitted_on(pool), pool, 20, stream(0, "query"))
     shown = pool.source_N[ids].tolist()
     assert len(set(shown[:13])) == 13
     assert not {0, 1} & set(shown[:13])  # they are labelled already

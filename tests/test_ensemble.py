@@ -7,13 +7,26 @@ import torch
 from torch import nn
 
 from hetal.acquisition import bald, gini, lhd_embedding, margin
-from hetal.algs import BADGE, BALD, LHD, CoreSet, Fisher, Random, Score
+from hetal.algs import (
+    BADGE,
+    BALD,
+    LHD,
+    AlfaMix,
+    ClassBalanced,
+    CoreSet,
+    DropQuery,
+    Fisher,
+    NoiseStability,
+    Random,
+    Score,
+)
 from hetal.errors import BadInput, Diverged
 from hetal.guard.network import check_network
 from hetal.guard.training import check_training
 from hetal.models import MLP, Ensemble, ResNet, ensemble_of
 from hetal.rng import stream
 from hetal.train.epoch import clip_by_norm
+from hetal.train.fitted import Fitted, Pair
 from hetal.train.members import clip_members_by_norm, logits_of_members, loss_of
 from hetal.train.precision import InBfloat16
 from tests.command_line import TOY, records, run_here
@@ -173,11 +186,28 @@ def test_bald_reads_the_members():
     strategy = BALD(n_passes=2)
     strategy.check(learner.new_network())
     assert set(strategy.query(fitted, pool, 5, stream(0, "query")).tolist()) == set(ids[best].tolist())
-    with pytest.raises(BadInput, match=r"reads the `head` of one network; model\.members must be 1"):
-        _ = fitted.head
     single = make_learner(task, max_epochs=1).fit(pool, stream(0, "fit")).fitted
     assert single.n_members == 1
     assert torch.equal(single.members_KMC[0], single.probs_MC)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [("mlp", "fp32"), ("own", "fp32"), ("resnet", "fp32"), ("mlp", "bf16")]
+)
+def test_the_head_of_an_ensemble_maps_its_features_to_its_logits(name, precision):
+    task, network = NETWORKS[name]
+    learner = make_learner(task, network=ensemble_of(network, K), precision=precision)
+    torch.manual_seed(0)
+    online = learner.new_network()
+    fitted = Fitted(Pair(online, online), task.train.images, learner.prepare(online), 16)
+    atol = 1e-5 if precision == "fp32" else 0.05
+    torch.testing.assert_close(fitted.head(fitted.features_MD), fitted.logits_MC, rtol=0, atol=atol)
+    with pytest.raises(
+        BadInput, match=r"^this strategy reads head\.weight_CD, which an ensemble has not: model\.mem"
+    ):
+        _ = fitted.head.weight_CD
+    with pytest.raises(BadInput, match=r"reads head\.bias_C, which"):
+        _ = fitted.head.bias_C
 
 
 def test_a_member_that_is_not_finite_is_said():
@@ -190,8 +220,9 @@ def test_a_member_that_is_not_finite_is_said():
 
 
 STRATEGIES = [
-    Random(), Score(margin), BADGE(), CoreSet(), Fisher(gini, 0.1, False, None), BALD(n_passes=2),
+    Random(), Score(margin), BADGE(), CoreSet("trained"), Fisher(gini, 0.1, False, None), BALD(n_passes=2),
     LHD(lhd_embedding, batch_statistics=None), LHD(lhd_embedding, batch_statistics=8),
+    AlfaMix(0.2, 1.0, 10), DropQuery(3, 0.75, 10), NoiseStability("probs", 3, 0.01), ClassBalanced(),
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 
 from hetal.app.compose import build_experiment, build_part, check_config
 from hetal.app.launch import resolved
@@ -24,7 +25,12 @@ def values(study: str) -> dict[str, list[str]]:
         cfg = compose("config", [f"+experiment={study}"], return_hydra_config=True)
     parser = OverridesParser.create()
     params = [parser.parse_override(f"{k}={v}") for k, v in cfg.hydra.sweeper.params.items()]
-    return {p.key_or_group: [str(v) for v in p.sweep_string_iterator()] for p in params}
+    found = {}
+    for p in params:
+        globbed = isinstance(p.value(), Glob)
+        swept = p.value().filter(options(p.key_or_group)) if globbed else p.sweep_string_iterator()
+        found[p.package or p.key_or_group] = [str(value) for value in swept]
+    return found
 
 
 def test_the_docs_count_the_jobs_of_every_study():

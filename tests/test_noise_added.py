@@ -478,7 +478,7 @@ def test_a_rejected_row_is_rejected_whenever_it_is_asked():
 
 STRATEGIES = {
     "badge": BADGE(),
-    "coreset": CoreSet(),
+    "coreset": CoreSet("trained"),
     "fisher": Fisher(lambda p: 1 - p.square().sum(1), ridge=1.0, count_rows=False, max_candidates=None),
     "lhd": LHD(lambda loss, hidden: loss[:, None] * hidden, batch_statistics=None),
     "kmeans": KMeans(features="given", max_iterations=20),

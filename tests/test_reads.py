@@ -95,12 +95,12 @@ def prepared(**parts):
 def test_a_network_without_a_linear_head_is_refused_before_training():
     prepared(alg=ReadsHead())
     prepared(alg=Random(), model=Cosine)
-    with pytest.raises(BadInput, match=r"reads the `head` of one network; model\.members must be 1"):
-        prepared(alg=ReadsHead(), model=ensemble_of(lambda shape, n: MLP(shape, n, [4], 0.0), 2))
-    with pytest.raises(
-        BadInput, match=r"model: Cosine has no torch.nn.Linear that maps its features \(2 numb"
-    ):
-        prepared(alg=ReadsHead(), model=Cosine)
+    prepared(alg=ReadsHead(), model=ensemble_of(lambda shape, n: MLP(shape, n, [4], 0.0), 2))
+    for model in (Cosine, ensemble_of(Cosine, 2)):
+        with pytest.raises(
+            BadInput, match=r"model: Cosine has no torch.nn.Linear that maps its features \(2 numb"
+        ):
+            prepared(alg=ReadsHead(), model=model)
 
 
 def test_given_features_are_the_standardised_images_whatever_the_memory_format():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hetal.acquisition import OuterProduct, design, greedy_design, k_center, kmeans_plusplus, points
+from hetal.acquisition import OuterProduct, double, greedy_design, k_center, kmeans_plusplus, points
 from hetal.errors import BadInput
 from hetal.machine import scratch
 from hetal.noise import blank_noise, diverse_noise
@@ -24,8 +24,8 @@ def no_memory(monkeypatch, tmp_path):
     monkeypatch.setattr(scratch, "MOST_IN_MEMORY", 0)
     monkeypatch.setattr(scratch, "NUMBERS_AT_ONCE", 64)
     monkeypatch.setattr(points, "_NUMBERS_TAKEN", 0)
-    monkeypatch.setattr(design, "NUMBERS_HELD", 0)
-    monkeypatch.setattr(design, "NUMBERS_AT_ONCE", 64)
+    monkeypatch.setattr(double, "NUMBERS_HELD", 0)
+    monkeypatch.setattr(double, "NUMBERS_AT_ONCE", 64)
     monkeypatch.setattr(scratch, "folder", lambda: tmp_path)
     return tmp_path
 
@@ -170,6 +170,6 @@ def test_a_design_in_blocks_picks_what_a_design_in_memory_picks(copies, monkeypa
         ).tolist()
 
     whole = picks()
-    monkeypatch.setattr(design, "NUMBERS_HELD", 0)
-    monkeypatch.setattr(design, "NUMBERS_AT_ONCE", 70)
+    monkeypatch.setattr(double, "NUMBERS_HELD", 0)
+    monkeypatch.setattr(double, "NUMBERS_AT_ONCE", 70)
     assert picks() == whole

@@ -144,11 +144,12 @@ def test_weights_are_copies_and_points_that_coincide_are_one():
 
 def test_a_cluster_that_loses_its_points_starts_again_at_the_farthest():
     x, ones = torch.tensor([[0.0], [1.0], [8.0]]), torch.ones(3, dtype=torch.long)
-    before, distances = torch.tensor([[3.0], [99.0], [77.0]]), torch.tensor([9.0, 4.0, 25.0])
-    after = _centers(x, ones, torch.zeros(3, dtype=torch.long), distances, before)
+    before = torch.tensor([[3.0], [99.0], [77.0]])
+    after = _centers(x, ones, torch.zeros(3, dtype=torch.long), before)
     assert after.tolist() == [[3.0], [8.0], [0.0]]
-    after = _centers(x, ones, torch.zeros(3, dtype=torch.long), torch.tensor([0.0, 0.0, 1.0]), before)
-    assert after.tolist() == [[3.0], [8.0], [77.0]]  # what coincides with its centre stays
+    x = torch.tensor([[3.0], [3.0], [9.0]])
+    after = _centers(x, ones, torch.zeros(3, dtype=torch.long), before)
+    assert after.tolist() == [[5.0], [9.0], [77.0]]  # what coincides with its centre stays
 
 
 def test_kmeans_buys_one_image_a_cluster_the_nearest_and_ties_at_random():

@@ -86,39 +86,42 @@ def kmeans(
     x_MD = x_MD - mean_1D  # so that rounding is relative to the spread of the points
     seeds = kmeans_plusplus(x_MD, k, checked_generator(generator), weights=copies_M, first="sampled")
     centers_KD = x_MD[seeds]
-    labels_M, distances_M = _assign(x_MD, centers_KD)
+    labels_M = _assign(x_MD, centers_KD)
     for _ in range(max_iterations):
-        centers_KD = _centers(x_MD, copies_M, labels_M, distances_M, centers_KD)
+        centers_KD = _centers(x_MD, copies_M, labels_M, centers_KD)
         before_M = labels_M
-        labels_M, distances_M = _assign(x_MD, centers_KD)
+        labels_M = _assign(x_MD, centers_KD)
         if torch.equal(labels_M, before_M):
             break
-    return Clusters(labels_M, centers_KD + mean_1D, distances_M)
+    return Clusters(labels_M, centers_KD + mean_1D, _distances(x_MD, labels_M, centers_KD))
 
 
-def _assign(x_MD: Tensor, centers_KD: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the nearest centre of each point, and the squared distance to it, exactly 0 where they coincide."""
+def _assign(x_MD: Tensor, centers_KD: Tensor) -> Tensor:
+    """Return the nearest centre of each point."""
     norm_K = centers_KD.square().sum(1)
-    labels, distances = [], []
-    for x in x_MD.split(max(TILE // max(centers_KD.shape), 1)):
-        nearest = torch.addmm(norm_K, x, centers_KD.T, alpha=-2).argmin(1)
-        labels.append(nearest)
-        distances.append((x - centers_KD[nearest]).square_().sum(1))
-    return torch.cat(labels), torch.cat(distances)
+    parts = x_MD.split(max(TILE // max(centers_KD.shape), 1))
+    return torch.cat([torch.addmm(norm_K, x, centers_KD.T, alpha=-2).argmin(1) for x in parts])
 
 
-def _centers(
-    x_MD: Tensor, copies_M: Tensor, labels_M: Tensor, distances_M: Tensor, before_KD: Tensor
-) -> Tensor:
+def _distances(x_MD: Tensor, labels_M: Tensor, centers_KD: Tensor) -> Tensor:
+    """Return the squared distance of each point to its centre, exactly 0 where they coincide."""
+    rows = max(TILE // x_MD.shape[1], 1)
+    parts = zip(x_MD.split(rows), labels_M.split(rows), strict=True)
+    return torch.cat([(x - centers_KD[labels]).square_().sum(1) for x, labels in parts])
+
+
+def _centers(x_MD: Tensor, copies_M: Tensor, labels_M: Tensor, before_KD: Tensor) -> Tensor:
     """Return the weighted mean of each cluster; an empty one moves to a point that is far from its centre."""
     count_K = torch.zeros(len(before_KD), dtype=torch.int64, device=x_MD.device)
     count_K.index_add_(0, labels_M, copies_M)
     mean_KD = _sums(x_MD, copies_M, labels_M, len(before_KD)) / count_K.clamp(min=1)[:, None]
     centers_KD = torch.where(count_K[:, None] > 0, mean_KD.float(), before_KD)
     empty = torch.nonzero(count_K == 0).flatten()
-    far = distances_M.argsort(descending=True, stable=True)[: len(empty)]
-    far = far[distances_M[far] > 0]
-    centers_KD[empty[: len(far)]] = x_MD[far]
+    if len(empty):
+        distances_M = _distances(x_MD, labels_M, before_KD)
+        far = distances_M.argsort(descending=True, stable=True)[: len(empty)]
+        far = far[distances_M[far] > 0]
+        centers_KD[empty[: len(far)]] = x_MD[far]
     return centers_KD
 
 

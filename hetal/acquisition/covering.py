@@ -16,14 +16,13 @@ matrix product sums: two different points count as tied where their squared dist
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hetal.acquisition.inputs import AnyArray, Array
+from hetal.acquisition.lazy import Rest, cut, leaders_of
 from hetal.acquisition.points import (
     OuterProduct,
     Points,
@@ -92,13 +91,13 @@ def _k_center(points: Points, n: int, centers: Points | None, fill: bool, batch:
         if spent > len(points) * (len(picks) - n_folded + _PASS_COST):
             torch.minimum(bound_M, upper_bounds(points, norm_M, points[picks[n_folded:]]), out=bound_M)
             n_folded, spent = len(picks), 0
-        leaders, rest = _leaders(bound_M, min(batch, 2 * (n - len(picks)) + 16))
+        leaders, rest = leaders_of(bound_M, min(batch, 2 * (n - len(picks)) + 16))
         new = leaders[~is_compared_M[leaders]]
-        bound_M[new] = bound_M[new].minimum(_cut(nearest(points[new], given)))
+        bound_M[new] = bound_M[new].minimum(cut(nearest(points[new], given)))
         is_compared_M[new] = True
         leading = points[leaders]
-        distance = bound_M[leaders].minimum(_cut(nearest(leading, points[picks]))).cpu().numpy()
-        between = _cut(pairwise(leading, leading)).cpu().numpy()
+        distance = bound_M[leaders].minimum(cut(nearest(leading, points[picks]))).cpu().numpy()
+        between = cut(pairwise(leading, leading)).cpu().numpy()
         chosen = _walk(distance, between, leaders.cpu().numpy(), rest, n - len(picks))
         bound_M[leaders] = torch.from_numpy(distance).to(points.device)
         picks = torch.cat([picks, leaders[chosen]])
@@ -111,29 +110,11 @@ def _k_center(points: Points, n: int, centers: Points | None, fill: bool, batch:
     return picks
 
 
-class _Rest(NamedTuple):
-    """The points that do not lead: their largest bound, and the first index that has it."""
-
-    bound: float
-    first: int
-
-
-def _leaders(bound_M: Tensor, size: int) -> tuple[Tensor, _Rest]:
-    """Return the points of largest bounds, ties by lowest index, in order of index; and what is known of the rest."""
-    if len(bound_M) <= size:
-        return torch.arange(len(bound_M), device=bound_M.device), _Rest(0, len(bound_M))
-    bound = bound_M.topk(size + 1).values[-1]
-    above = (bound_M > bound).nonzero().squeeze(1)
-    equal = (bound_M == bound).nonzero().squeeze(1)
-    n_equal = size - len(above)
-    return torch.cat([above, equal[:n_equal]]).sort().values, _Rest(float(bound), int(equal[n_equal]))
-
-
 def _walk(
     distance_B: NDArray[np.float64],
     between_BB: NDArray[np.float64],
     ids_B: NDArray[np.int64],
-    rest: _Rest,
+    rest: Rest,
     n: int,
 ) -> list[int]:
     """Pick the farthest leader for as long as it is certain to be the farthest of all points.
@@ -152,16 +133,11 @@ def _walk(
     while len(chosen) < n:
         farthest = int(distance_B.argmax())
         reach = distance_B[farthest]
-        if reach == 0 or reach < rest.bound or (reach == rest.bound and ids_B[farthest] > rest.first):
+        if reach == 0 or rest.may_exceed(float(reach), int(ids_B[farthest])):
             break
         chosen.append(farthest)
         np.minimum(distance_B, between_BB[farthest], out=distance_B)
     return chosen
-
-
-def _cut(distance: Tensor) -> Tensor:
-    """Return float64 rounded towards 0 to 36 significant bits, which leaves upper bounds on others valid."""
-    return (distance.view(torch.int64) & -(1 << 17)).view(torch.float64)
 
 
 def _matched(centers: Points, points: Points) -> Points:

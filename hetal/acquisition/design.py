@@ -11,9 +11,9 @@ takes from that
     w_i x_i' A S A x_i / (1 + w_i x_i' A x_i),  S = sum_j c_j w_j x_j x_j',
 
 and the greedy design takes the point that takes most, again and again: V-optimality (Fedorov, Theory of Optimal
-Experiments, 1972), the aim of active learning since Cohn, Ghahramani & Jordan (JAIR 1996). BAIT (Ash et al., NeurIPS
-2021, arXiv 2106.09675) does so with the information matrices of a softmax layer, C * D wide. Here each is replaced
-by its trace in C, w_i, times x_i x_i', D wide, so that a pick costs a pass over the points.
+Experiments, 1972), the aim of active learning since Cohn, Ghahramani & Jordan (JAIR 1996). It is BAIT's design too (Ash
+et al., NeurIPS 2021, arXiv 2106.09675), whose information matrices of a softmax layer are C * D wide; its binary form
+(Huseljic et al., ECML 2024, arXiv 2404.08981) has those here, w_i x_i x_i', D wide. See `hetal.acquisition.bait`.
 
 Few points are held in float64. Many are read as they are, in blocks that are converted one by one, so that they may be
 backed by a file.
@@ -21,21 +21,16 @@ backed by a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
 
 import torch
 from torch import Tensor
 
+from hetal.acquisition.double import Double
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
 
 # Below it, rounding decides some picks: float64 cannot hold what is uncertain before the first labels and after them.
 LEAST_RIDGE = 1e-6
-
-# Points of up to this many numbers are held in float64, 512 MiB.
-NUMBERS_HELD = 2**26
-
-# Numbers of a block of more points, which then stays in cache.
-NUMBERS_AT_ONCE = 2**19
 
 
 def greedy_design(
@@ -91,100 +86,118 @@ def _greedy_design(
 ) -> Tensor:
     if not 0 <= n <= len(candidates):
         raise ValueError(f"n={n}: must be in 0..{len(candidates)}, the number of candidates")
-    if not LEAST_RIDGE <= ridge < float("inf"):
-        raise ValueError(f"ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
-    device = points_MD.device
-    on = torch.device("cpu") if device.type == "mps" else device  # Apple's GPUs have no float64
-    points_MD, w_M = points_MD.to(on), weight_M.to(on).double()
-    known, candidates = known.to(on), candidates.to(on)
-    counted_M = w_M if copies is None else w_M * copies.to(on)
-    sq_norm_M = torch.cat([block.square().sum(1) for _, block in _Double(points_MD).blocks()])
-    if not bool(sq_norm_M.isfinite().all() and w_M.isfinite().all() and (w_M >= 0).all()):
-        raise ValueError("points and weights must be finite, and weights 0 or more")
-    x_MD = _Double(points_MD, sq_norm_M.mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny))
-    x_PD, w_P = x_MD.take(candidates), w_M[candidates]
-
-    goal_DD = x_MD.information(counted_M)
-    information_DD = ridge * torch.eye(points_MD.shape[1], dtype=torch.float64, device=on)
-    information_DD += x_MD.take(known).information(w_M[known])
-    barred_P = torch.zeros_like(w_P)
-    picks = torch.empty(n, dtype=torch.int64, device=on)
+    design = LinearDesign(points_MD, weight_M, known, candidates, ridge, copies)
+    barred_P = torch.zeros_like(design.w_P)
+    picks = torch.empty(n, dtype=torch.int64, device=barred_P.device)
     for k in range(n):
-        if _is_due(k, points_MD.shape[1]):
-            covariance_DD = torch.linalg.inv(information_DD)
-            variance_P, reach_P = x_PD.variance_and_reach(covariance_DD, goal_DD)
-        pick = (w_P * reach_P / (1 + w_P * variance_P) + barred_P).argmax(0, keepdim=True)
+        pick = (design.gains() + barred_P).argmax(0, keepdim=True)
         picks[k : k + 1] = pick
         barred_P.index_fill_(0, pick, -torch.inf)
-        # The rank-one update of A, and of what is kept of it: variance = x'Ax and reach = x'ASAx. Nothing here is
-        # read back to the host, as an index that is a scalar on a GPU would be.
-        x_D, w_1 = x_PD[pick].squeeze(0), w_P.index_select(0, pick)
-        a_D = covariance_DD @ x_D
-        goal_D = goal_DD @ a_D
-        share = w_1 / (1 + w_1 * variance_P.index_select(0, pick))
-        along_P, across_P = x_PD.along(torch.stack([a_D, covariance_DD @ goal_D], dim=1)).unbind(1)
-        reach_P += share * along_P * (share * (a_D @ goal_D) * along_P - 2 * across_P)
-        variance_P -= share * along_P.square()
-        covariance_DD -= share * torch.outer(a_D, a_D)
-        information_DD += w_1 * torch.outer(x_D, x_D)
-    return candidates[picks].to(device)
+        design.move(pick)
+    return candidates.to(picks.device)[picks].to(points_MD.device)
 
 
-class _Double:
-    """Points in float64, divided by a scale: held where they are few, else converted block by block.
+class LinearDesign:
+    """What labels of candidates would take from the uncertainty of a linear model, as labels are added and removed.
 
     Args:
-        points_MD: as given.
-        scale: a scalar; None is 1.
-        rows: (P,) int64, which of them; None for all.
+        points_MD, weight_M, known, candidates, ridge, copies: as of `greedy_design`.
+
+    Attributes:
+        w_P: (P,) float64, weights of the candidates.
+
+    Raises:
+        ValueError: as `greedy_design`.
     """
 
-    def __init__(self, points_MD: Tensor, scale: Tensor | None = None, rows: Tensor | None = None) -> None:
-        self._points_MD, self._scale, self._rows = points_MD, scale, rows
-        self._n, width = len(points_MD if rows is None else rows), max(points_MD.shape[1], 1)
-        is_held = self._n * width <= NUMBERS_HELD
-        self._size = max(self._n if is_held else NUMBERS_AT_ONCE // width, 1)
-        self._held = self[slice(None)] if is_held else None
+    def __init__(
+        self,
+        points_MD: Tensor,
+        weight_M: Tensor,
+        known: Tensor,
+        candidates: Tensor,
+        ridge: float,
+        copies: Tensor | None,
+    ) -> None:
+        x_MD = scaled_points(points_MD, ridge)
+        on = x_MD.device
+        w_M = weight_M.to(on).double()
+        known, self._candidates = known.to(on), candidates.to(on)
+        if not bool((w_M >= 0).all() and w_M.isfinite().all()):
+            raise ValueError("points and weights must be finite, and weights 0 or more")
+        self._x_MD, self._x_PD = x_MD, x_MD.take(self._candidates)
+        self.w_P = w_M[self._candidates]
+        self._goal_DD = x_MD.information(w_M if copies is None else w_M * copies.to(on))
+        self._information_DD = ridge * torch.eye(points_MD.shape[1], dtype=torch.float64, device=on)
+        self._information_DD += x_MD.take(known).information(w_M[known])
+        self._n_moves = 0
 
-    def take(self, rows: Tensor) -> _Double:
-        """Return the points with these numbers, of a set of all."""
-        return _Double(self._points_MD, self._scale, rows)
+    @property
+    def device(self) -> torch.device:
+        """Device that it computes on."""
+        return self._x_MD.device
 
-    def __getitem__(self, at: Tensor | slice) -> Tensor:
-        x = self._points_MD[at if self._rows is None else self._rows[at]].double()
-        return x if self._scale is None else x / self._scale
+    def only(self, rows: Tensor) -> LinearDesign:
+        """Return this design with some of the candidates, by position. Labels change here alone from now on."""
+        few = copy.copy(self)
+        few._n_moves = 0
+        few._candidates, few.w_P = self._candidates[rows], self.w_P[rows]
+        few._x_PD = self._x_MD.take(few._candidates)
+        return few
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield consecutive points, and where they are."""
-        for start in range(0, max(self._n, 1), self._size):
-            at = slice(start, start + self._size)
-            yield at, self[at] if self._held is None else self._held
+    def _refresh_if_due(self) -> None:
+        """Compute afresh what updates have rounded away: A, and x'Ax and x'ASAx of the candidates.
 
-    def information(self, weight_P: Tensor) -> Tensor:
-        """Return sum_i w_i x_i x_i', (D, D)."""
-        width = self._points_MD.shape[1]
-        total_DD = torch.zeros(width, width, dtype=torch.float64, device=self._points_MD.device)
-        for at, x in self.blocks():
-            total_DD += x.T @ (weight_P[at, None] * x)
-        return total_DD
+        The first labels take nearly all of what is uncertain, and what is left is a small difference of large numbers.
+        """
+        if self._n_moves % max(len(self._goal_DD), 1) and self._n_moves not in (4, 16, 64):
+            return
+        self._covariance_DD = torch.linalg.inv(self._information_DD)
+        self._variance_P, self._reach_P = self._x_PD.variance_and_reach(self._covariance_DD, self._goal_DD)
 
-    def along(self, directions_DK: Tensor) -> Tensor:
-        """Return the scalar products (P, K) with directions."""
-        return torch.cat([x @ directions_DK for _, x in self.blocks()])
+    def gains(self) -> Tensor:
+        """Return what a label of each candidate would take from V, (P,)."""
+        self._refresh_if_due()
+        return self.w_P * self._reach_P / (1 + self.w_P * self._variance_P)
 
-    def variance_and_reach(self, covariance_DD: Tensor, goal_DD: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x'Ax and x'ASAx of each point, (P,) each."""
-        found = []
-        for _, x in self.blocks():
-            spread = x @ covariance_DD
-            found.append(((spread * x).sum(1), (spread @ goal_DD * spread).sum(1)))
-        variances, reaches = zip(*found, strict=True)
-        return torch.cat(variances), torch.cat(reaches)
+    def losses(self) -> Tensor:
+        """Return what V would rise by if a label of each candidate, known by now, were taken back, (P,)."""
+        self._refresh_if_due()
+        return self.w_P * self._reach_P / (1 - self.w_P * self._variance_P)
+
+    def move(self, pick: Tensor, sign: int = 1) -> None:
+        """Add the label of a candidate, or take it back.
+
+        Args:
+            pick: (1,) int64, its position. Nothing here is read back to the host, as an index that is a scalar on a
+                GPU would be.
+            sign: 1, or -1 to take it back.
+        """
+        # The rank-one update of A, and of what is kept of it.
+        x_D, w_1 = self._x_PD[pick].squeeze(0), sign * self.w_P.index_select(0, pick)
+        a_D = self._covariance_DD @ x_D
+        goal_D = self._goal_DD @ a_D
+        share = w_1 / (1 + w_1 * self._variance_P.index_select(0, pick))
+        directions_D2 = torch.stack([a_D, self._covariance_DD @ goal_D], dim=1)
+        along_P, across_P = self._x_PD.along(directions_D2).unbind(1)
+        self._reach_P += share * along_P * (share * (a_D @ goal_D) * along_P - 2 * across_P)
+        self._variance_P -= share * along_P.square()
+        self._covariance_DD -= share * torch.outer(a_D, a_D)
+        self._information_DD += w_1 * torch.outer(x_D, x_D)
+        self._n_moves += 1
 
 
-def _is_due(k: int, width: int) -> bool:
-    """Tell whether, before pick `k`, what updates have rounded away is computed afresh.
+def scaled_points(points_MD: Tensor, ridge: float) -> Double:
+    """Return points in float64, scaled to mean squared norm 1.
 
-    The first picks take nearly all of what is uncertain, and what is left is a small difference of large numbers.
+    Raises:
+        ValueError: `ridge` is under `LEAST_RIDGE` or not finite; points are not finite.
     """
-    return k % width == 0 or k in (4, 16, 64)
+    if not LEAST_RIDGE <= ridge < float("inf"):
+        raise ValueError(f"ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
+    if points_MD.device.type == "mps":  # Apple's GPUs have no float64
+        points_MD = points_MD.cpu()
+    sq_norm_M = torch.cat([block.square().sum(1) for _, block in Double(points_MD).blocks()])
+    if not bool(sq_norm_M.isfinite().all()):
+        raise ValueError("points and weights must be finite, and weights 0 or more")
+    return Double(points_MD, sq_norm_M.mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny))

@@ -58,6 +58,17 @@ class QueryStrategy(ABC):
         """
         return
 
+    def check_outputs(self, fitted: Fitted) -> None:
+        """Refuse, before any training, outputs that this strategy cannot use; never called unless overridden.
+
+        Args:
+            fitted: outputs of a fresh network on two images.
+
+        Raises:
+            BadInput: says what is wrong with them.
+        """
+        return
+
     @abstractmethod
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return (n,) int64 distinct unlabelled ids; with `may_stop`, n or fewer.
@@ -125,6 +136,12 @@ def features_of(fitted: Fitted, kind: Features) -> Tensor:
     if kind == "trained":
         return fitted.features_MD
     return torch.cat([_scaled(fitted.given_MD), _scaled(fitted.features_MD)], dim=1)
+
+
+def unit_length(x_MD: Tensor) -> Tensor:
+    """Return features scaled to length 1 each, (M, D); what is 0 stays so."""
+    length_M: Tensor = x_MD.norm(dim=1, keepdim=True)
+    return x_MD / length_M.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _scaled(x_MD: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from hetal.acquisition import balanced
 from hetal.algs.base import QueryStrategy
 from hetal.pool import Pool
-from hetal.record.schema import REJECT
 from hetal.train.fitted import Fitted
 
 
@@ -44,12 +44,4 @@ class Balanced(Bound):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids."""
         ids = pool.unlabelled_ids().cpu()
-        ids = ids[torch.randperm(len(ids), generator=rng)]
-        classes = self._labels_N[self._labels_N != REJECT].unique()
-        classes = classes[torch.randperm(len(classes), generator=rng)]
-        # The labels take turns: a first row of each, then a second, and so on.
-        labels, turn = self._labels_N[ids], torch.full_like(ids, len(classes) * len(ids))
-        for place, label in enumerate(classes.tolist()):
-            rows = torch.nonzero(labels == label).flatten()
-            turn[rows] = torch.arange(len(rows)) * len(classes) + place
-        return ids[turn.argsort()[:n]].to(pool.device)
+        return ids[balanced(self._labels_N[ids], n, rng)].to(pool.device)

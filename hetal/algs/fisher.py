@@ -1,7 +1,7 @@
-"""Fisher: buy the rows that most reduce the uncertainty of a linear classifier on the features, each image once.
+"""Fisher: BAIT's greedy design in a D-wide form, each distinct image counted once.
 
-hetal's own, after BAIT (Ash et al., NeurIPS 2021, arXiv 2106.09675). With p the class probabilities and h the features,
-a label of x is assumed to carry the information w(x) h(x) h(x)', where
+With p the class probabilities and h the features, a label of x is assumed to carry the information w(x) h(x) h(x)',
+where
 
     w(x) = 1 - sum_c p_c(x)^2
 
@@ -9,11 +9,15 @@ is the trace of a softmax layer's Fisher information in its logits. The labelled
 A = (ridge I + sum_labelled w h h')^-1; picked, one after another, is the row whose label reduces sum_pool w h' A h
 most. See `hetal.acquisition.design`.
 
-It departs from BAIT in three ways. Each information matrix, of width C * D, is replaced by its trace over classes,
-which makes queries cheap; there is no backward step that removes picks; and every distinct image counts once in all
-sums, however many rows show it, and is bought once. The last makes it robust to noise: a thousand copies of one image
-count as one, solid colours lie along one direction, and contradictory labels are bought only until their direction is
-known, whereas their uncertainty or gradient would stay large for ever.
+The design is known: it is that of BAIT (Ash et al., NeurIPS 2021, arXiv 2106.09675) with an information D wide in place
+of C * D, and close to BAIT's binary form (Huseljic et al., ECML 2024, arXiv 2404.08981), `bait_binary`, where
+w = q (1 - q) with q the largest probability. For two classes the one weight is twice the other, so that with twice the
+ridge both pick alike, and w h h' is all that the whole layer's information holds. Fisher never takes a pick back.
+
+hetal's own is one thing: every distinct image counts once in all sums, however many rows show it, and is bought once.
+That makes it robust to noise that comes in exact copies: a thousand copies of one image count as one, and contradictory
+labels are bought only until their direction is known, whereas their uncertainty or gradient would stay large for ever.
+`alg=once` shows any strategy such a pool.
 """
 
 from __future__ import annotations

@@ -32,6 +32,10 @@ class Wrapper(QueryStrategy):
         """Refuse networks that what is wrapped refuses."""
         self.of.check(network)
 
+    def check_outputs(self, fitted: Fitted) -> None:
+        """Refuse outputs that what is wrapped refuses."""
+        self.of.check_outputs(fitted)
+
     def see(self, labels_N: Tensor, is_noisy_N: Tensor) -> None:
         """Take what is hidden from strategies, as a bound does, and show it to what is wrapped if that is one."""
         self._labels_N, self._is_noisy_N = labels_N, is_noisy_N

@@ -148,7 +148,9 @@ def _choose_start(strategy: QueryStrategy, small: SmallPool, learner: Learner, n
     with seeded(stream(seed, "check"), CPU):
         prepare = learner.prepare(learner.new_network())
     targets = small.images_M if strategy.reads_targets else None
-    given = Fitted(None, pool.images_M, prepare, learner.score_batch_size, targets=targets)
+    given = Fitted(
+        None, pool.images_M, prepare, learner.score_batch_size, targets=targets, n_classes=N_CLASSES
+    )
     rng, globals_rng = stream(seed, "start"), stream(seed, "start globals")
     acquire(copy.deepcopy(strategy), given, pool, small.n_start, rng, globals_rng, name)
 

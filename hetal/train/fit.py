@@ -338,4 +338,5 @@ class Fitting:
             targets=self._targets,
             attempt=self._restarts + 1,
             given_M=self._pool.given_M,
+            n_classes=self._recipe.task.n_classes,
         )

@@ -17,7 +17,7 @@ from hetal.machine.scratch import Stack, gathered
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
-from hetal.train.head import Head, find_head
+from hetal.train.head import EnsembleHead, Head, find_head
 from hetal.train.masks import dropouts_in, share_masks
 from hetal.train.members import ensemble_in, logits_of_members
 
@@ -95,6 +95,7 @@ class Fitted:
             them.
         attempt: 1 for the first network of a round, one more after each restart of its training.
         given_M: (M, ...) features that the data bring along beside the images; None where they bring none.
+        n_classes: C of the task; None reads it off the network.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Fitted:
         targets: Tensor | None = None,
         attempt: int = 1,
         given_M: Tensor | None = None,
+        n_classes: int | None = None,
     ) -> None:
         self.tuned = tuned
         self.attempt = attempt
@@ -117,6 +119,7 @@ class Fitted:
         self._targets = targets
         self._images_M = images_M
         self._given_M = given_M
+        self._n_classes = n_classes
         self._prepare = prepare
         self._batch_size = batch_size
 
@@ -196,6 +199,11 @@ class Fitted:
         return self.outputs(self.networks.online, self._images_M)
 
     @property
+    def n_classes(self) -> int:
+        """C, the number of classes of the task."""
+        return self.probs_MC.shape[1] if self._n_classes is None else self._n_classes
+
+    @property
     def logits_MC(self) -> Tensor:
         """Logits of every distinct image, (M, C): what `probs_MC` is the softmax of."""
         return self._outputs_M.logits
@@ -211,8 +219,10 @@ class Fitted:
         return self._outputs_M.features
 
     @cached_property
-    def head(self) -> Head:
-        """The network's last layer as a function of features, with its weights: head(features_MD) = logits_MC.
+    def head(self) -> Head | EnsembleHead:
+        """The network's last layer as a function of features: head(features_MD) = logits_MC.
+
+        That of a single network has its weights, `weight_CD` and `bias_C`.
 
         Raises:
             BadInput: the network has no linear layer that maps its features to its logits.

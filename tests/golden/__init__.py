@@ -47,6 +47,7 @@ OF_PEOPLE = ("human", "votes")
 # By name, the overrides of every case.
 CASES: dict[str, list[str]] = {
     **{f"alg-{alg}": [f"alg={alg}"] for alg in options("alg")},
+    "alg-bait": ["alg=bait", "model.widths=[32]"],
     "alg-bald": ["alg=bald", "model=mlp_dropout"],
     **{
         f"noise-{noise}": ["alg=badge", f"noise={noise}"]
