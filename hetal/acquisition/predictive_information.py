@@ -56,16 +56,23 @@ def epig(probs_KMC: Array, targets_KTC: AnyArray, *, weights: AnyArray | None = 
 def _epig(probs_KMC: Tensor, targets_KTC: Tensor, share_T: Tensor) -> Tensor:
     C = probs_KMC.shape[2]
     share_T = share_T.double()
-    targets_KTC = targets_KTC.double()
-    score_M = _entropy(probs_KMC.double().mean(0)) + share_T @ _entropy(targets_KTC.mean(0))
+    targets_KTC = _normalised(targets_KTC)
+    target_entropy = share_T @ _entropy(targets_KTC.mean(0))
+    score_M = torch.cat([_entropy(_normalised(some).mean(0)) for some in probs_KMC.split(TILE, 1)])
+    score_M += target_entropy
     some_targets = max(TILE // (C * C), 1)
     some_points = max(TILE // (C * C * min(some_targets, targets_KTC.shape[1])), 1)
     for targets, share in zip(targets_KTC.split(some_targets, 1), share_T.split(some_targets), strict=True):
         for points, score in zip(probs_KMC.split(some_points, 1), score_M.split(some_points), strict=True):
-            joint = points.double().flatten(1).T @ targets.flatten(1) / len(points)
+            joint = _normalised(points).flatten(1).T @ targets.flatten(1) / len(points)
             joint_nTCC = joint.view(-1, C, targets.shape[1], C).transpose(1, 2)
             score -= _entropy(joint_nTCC.flatten(2)) @ share
     return score_M.clamp_(min=0)
+
+
+def _normalised(probs: Tensor) -> Tensor:
+    """Return probabilities that sum to 1 in float64: what float32 misses would weigh as much as small scores."""
+    return probs.double() / probs.sum(-1, keepdim=True, dtype=torch.float64)
 
 
 def _entropy(probs: Tensor) -> Tensor:

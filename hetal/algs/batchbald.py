@@ -1,7 +1,7 @@
 """BatchBALD: buy the rows whose labels together tell most about the weights.
 
 Kirsch, van Amersfoort & Gal (NeurIPS 2019, arXiv 1906.08158): greedily maximise I(y_1, .., y_B; theta) over K members
-of an ensemble, or dropout passes. See `hetal.acquisition.joint_information` for the equations and where they are
+of an ensemble, or dropout passes. See `hetal.acquisition.joint_information` for the equations, and where they are
 computed in another way than in the authors' code.
 
 Passes share their masks over all images (consistent dropout, as in the authors' code): with torch's own masks, a

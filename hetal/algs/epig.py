@@ -61,22 +61,32 @@ class EPIG(Scored):
 
     def scores(self, fitted: Fitted, pool: Pool, rng: torch.Generator) -> Tensor:
         """Return the expected predictive information gain of every image that an unlabelled row shows, (M,)."""
-        targets, copies = self._draw_targets(fitted, pool, rng)
+        images, _ = pool.distinct()
+        shown, copies = self._targets_in(pool, rng)
+        numbers = torch.cat([images, shown[~torch.isin(shown, images)]])
         same = torch.Generator()
         same.set_state(rng.get_state())
-        images, _ = pool.distinct()
-        probs_KPC = drawn_probs(fitted, fitted.images(images), self.n_passes, rng)
-        targets_KTC = drawn_probs(fitted, targets, self.n_passes, same)
-        score_M = torch.zeros(len(pool.images_M), dtype=torch.float64, device=pool.device)
-        score_M[images] = epig(probs_KPC, targets_KTC, weights=copies)
-        return score_M
-
-    def _draw_targets(self, fitted: Fitted, pool: Pool, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return the stored images of the targets, and how many each stands for."""
+        probs_KMC = drawn_probs(fitted, fitted.images(numbers), self.n_passes, rng)
         if self.targets == "test":
             some = torch.randperm(len(fitted.targets), generator=rng)[: self.n_targets]
-            images = gathered(fitted.targets, some.to(fitted.targets.device))
-            return images.to(pool.device), torch.ones_like(some)
-        rows = torch.randperm(len(pool), generator=rng)[: self.n_targets]
-        numbers, copies = pool.source_N[rows.to(pool.device)].unique(return_counts=True)
-        return fitted.images(numbers), copies
+            inputs = gathered(fitted.targets, some.to(fitted.targets.device)).to(pool.device)
+            targets_KTC, copies = drawn_probs(fitted, inputs, self.n_passes, same), torch.ones_like(some)
+        else:
+            targets_KTC = probs_KMC[:, _places(numbers, shown, len(pool.images_M))]
+        score_M = torch.zeros(len(pool.images_M), dtype=torch.float64, device=pool.device)
+        score_M[images] = epig(probs_KMC[:, : len(images)], targets_KTC, weights=copies)
+        return score_M
+
+    def _targets_in(self, pool: Pool, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the images of random rows of the pool, and of how many each; none where targets are test inputs."""
+        n = self.n_targets if self.targets == "pool" else 0
+        rows = torch.randperm(len(pool), generator=rng)[:n]
+        images, copies = pool.source_N[rows.to(pool.device)].unique(return_counts=True)
+        return images, copies
+
+
+def _places(numbers: Tensor, some: Tensor, n_images: int) -> Tensor:
+    """Return where in `numbers` each of `some` stands."""
+    place_M = torch.empty(n_images, dtype=torch.int64, device=numbers.device)
+    place_M[numbers] = torch.arange(len(numbers), device=numbers.device)
+    return place_M[some]

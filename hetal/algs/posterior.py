@@ -1,4 +1,4 @@
-"""Networks drawn from what training leaves possible, for Bayesian strategies: an ensemble's members, or dropout passes.
+"""Networks that training leaves possible: members of an ensemble, or dropout passes, for Bayesian strategies.
 
 Lakshminarayanan et al. (NeurIPS 2017, arXiv 1612.01474); Gal & Ghahramani (ICML 2016, arXiv 1506.02142).
 """
