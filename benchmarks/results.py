@@ -1,8 +1,8 @@
-"""Fills the tables of docs/RESULTS.md and docs/STRATEGIES.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
+"""Fills tables of docs/RESULTS.md and STRATEGIES.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
 are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
-that the page shows as figures/NAME-FIGURE.png to docs/figures/. The text is written by hand; what stands between
+that a page shows as figures/NAME-FIGURE.png to docs/figures/. The text is by hand; what stands between
 `<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here. `--show once STUDY` prints that table of a report, and
 writes nothing.
 """

@@ -1,7 +1,7 @@
 """Time, memory and picks of a query by every strategy, beside scikit-activeml's, as Markdown.
 
-    python -m benchmarks.strategies --python-activeml other/bin/python     # from the repository's root; writes docs/QUERIES.md
-    python -m benchmarks.strategies --only margin,coreset --rows 5000 --picks 100 --sizes 1000 --out /tmp/queries.md
+    python -m benchmarks.strategies --python-activeml other/bin/python     # from the root; writes docs/QUERIES.md
+    python -m benchmarks.strategies --only margin,badge --rows 5000 --picks 100 --sizes 1000 --out /tmp/queries.md
 
 The second is a quick look. Every measurement is a process of its own. scikit-activeml lies in an environment of its
 own: `python -m venv other; other/bin/pip install torch scikit-activeml`. Where it is missing, hetal alone is measured.
@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.measuring import ROOT, Failed, Measured, human, in_process, times
 from benchmarks.strategies_data import Task
+from benchmarks.strategies_hetal import strategy
 
 HETAL, ACTIVEML = "benchmarks.strategies_hetal", "benchmarks.strategies_activeml"
 
@@ -67,11 +68,16 @@ THEIRS: dict[str, Theirs] = {
         "Clue", picks={"blobs": 50, "n_labelled": 0}, says="equal weights; 50 tight groups of rows"
     ),
     "typiclust": Theirs(
-        "TypiClust", numbers={"neighbours": 20}, picks={"blobs": 60, "n_labelled": 10}, says="60 tight groups of rows"
+        "TypiClust",
+        numbers={"neighbours": 20},
+        picks={"blobs": 60, "n_labelled": 10},
+        says="60 tight groups of rows",
     ),
-    "probcover": Theirs("ProbCover", picks={"overrides": ("alg.delta=0.5",), "numbers": {"delta": 0.5}}, says="radius 0.5"),
+    "probcover": Theirs(
+        "ProbCover", picks={"overrides": ("alg.delta=0.5",), "numbers": {"delta": 0.5}}, says="radius 0.5"
+    ),
     "dropquery": Theirs("DropQuery", numbers={"passes": 3}, picks=None, says="random"),
-    "badge": Theirs("Badge", picks=None, says="random after the first"),
+    "badge": Theirs("Badge", picks={"n_picks": 1}, says="the first; all others are random"),
 }
 
 
@@ -91,14 +97,14 @@ class Bench:
         return [
             "# Queries: time, memory and picks",
             "",
-            f"Written by `python -m benchmarks.strategies` on {os.cpu_count()} CPU cores ({platform.machine()}), torch "
-            f"{torch.__version__}, {beside}, in one run. Features are synthetic: 128 of them, in 1,000 clusters, behind "
-            "a ReLU; logits of 10 classes are a random linear layer of these, with dropout before it for strategies that "
-            "need that. Every measurement is a process of its own, with two threads. Time is that of the whole query "
+            f"Written by `python -m benchmarks.strategies` on {os.cpu_count()} CPU cores ({platform.machine()}), "
+            f"torch {torch.__version__}, {beside}, in one run. Features are synthetic: 128 of them, in 1,000 clusters, "
+            "behind a ReLU; logits of 10 classes are a random linear layer of these, with dropout before it for "
+            "strategies that need that. Every measurement is a process of its own. Time is that of the whole query "
             "(hetal's: median of three where under 20 s), after the one pass over the pool that gives its outputs; "
-            "other passes, such as those with dropout, are counted. Memory is the peak above what the process held with "
-            "its data in. [SELECTION.md](SELECTION.md) has other sizes, and other implementations, for `badge` and "
-            "`coreset`.",
+            "other passes, such as those with dropout, are counted. Memory is the peak above what the process held "
+            "with its data in. [SELECTION.md](SELECTION.md) has other sizes, and other implementations, for `badge` "
+            "and `coreset`.",
             "",
         ]
 
@@ -142,14 +148,15 @@ def alone(bench: Bench, algs: Sequence[str], n_rows: int, n_picks: int) -> None:
     task = Task("", n_rows, n_distinct, min(N_LABELLED, n_rows // 10), n_picks)
     bench.write(
         f"## Every strategy: {task.n_picks:,} of {n_rows:,} rows", "",
-        f"{n_distinct:,} images are distinct: as in the paper's pool under class noise, {N_COPIED} of them are shown by "
-        f"four rows in five. {task.n_labelled:,} rows, at random, are labelled. Settings are the defaults.", "",
+        f"{n_distinct:,} images are distinct: as in the paper's pool under class noise, {N_COPIED} of them are shown "
+        f"by four rows in five. {task.n_labelled:,} rows, at random, are labelled. Settings are the defaults.", "",
         "| `alg=` | time | memory |", "|---|---|---|",
     )  # fmt: skip
     for alg in algs:
         measured = bench.time(HETAL, replace(task, alg=alg))
         time, _, memory = cell(measured, task).partition(", ")
-        bench.write(f"| `{alg}` | {time} | {memory} |")
+        cheats = " (sees hidden labels)" if strategy(replace(task, alg=alg)).cheats else ""
+        bench.write(f"| `{alg}`{cheats} | {time} | {memory} |")
     bench.write("")
 
 
@@ -184,26 +191,34 @@ def same_picks(bench: Bench, algs: Sequence[str]) -> None:
     """Compare picks, one by one."""
     bench.write(
         "## The same picks", "",
-        "50 picks of 2,000 distinct rows, 20 of them labelled, unless said. Where a strategy picks one row after another, "
-        "a pick of hetal's counts as the same if scikit-activeml gives it the highest score after the picks before it "
-        "(to 1e-5 of that, since hetal's features are of float32; of equal ones either may be taken at random); where it "
-        "takes the highest scores, if it is among these; where it clusters, if both choose the row.", "",
-        "| `alg=` | there | same picks | |", "|---|---|---|---|",
+        "50 picks of 2,000 rows, 20 of them labelled; all rows distinct, or of 500 images, a fifth of which are shown "
+        "by 16 rows each. Where a strategy picks one row after another, a pick of hetal's counts as the same if "
+        "scikit-activeml gives it the highest score after the picks before it, to 1e-5 of that, since hetal's features "
+        "are of float32; of equal ones either may be taken. Where it takes the highest scores, a pick counts if it is "
+        "among these; where it clusters, if both choose the row.", "",
+        "| `alg=` | there | distinct rows | with copies | |", "|---|---|---|---|---|",
     )  # fmt: skip
     for alg in algs:
         other = THEIRS[alg]
-        same = "-"
+        cells = ["-", "-"]
         if other.picks is not None:
             task = Task(alg, 2000, 2000, 20, 50, other.overrides, other.numbers, n_members=other.n_members)
             task = replace(task, **other.picks)
-            try:
-                picks = tuple(bench.ask(HETAL, task, take_time=False)["picks"])
-                found = bench.ask(ACTIVEML, replace(task, picks=picks), take_time=False)
-                same = f"{found['right']} of {found['of']}"
-            except Failed as failed:
-                same = str(failed)
-        bench.write(f"| `{alg}` | `{other.name}` | {same} | {other.says} |")
+            cells[0] = agreement(bench, task)
+            if not task.blobs:
+                cells[1] = agreement(bench, replace(task, n_distinct=500))
+        bench.write(f"| `{alg}` | `{other.name}` | {' | '.join(cells)} | {other.says} |")
     bench.write("")
+
+
+def agreement(bench: Bench, task: Task) -> str:
+    """Say how many of hetal's picks are scikit-activeml's too."""
+    try:
+        picks = tuple(bench.ask(HETAL, task, take_time=False)["picks"])
+        found = bench.ask(ACTIVEML, replace(task, picks=picks), take_time=False)
+    except Failed as failed:
+        return str(failed)
+    return f"{found['right']} of {found['of']}"
 
 
 def main() -> None:

@@ -91,11 +91,14 @@ METHODS: dict[str, Method] = {
         lambda number: _members(theirs.BatchBALD, n_MC_samples=int(number["samples"])), "joint"
     ),
     "coreset": Method(lambda _: theirs.CoreSet(random_state=0), "each"),
-    "badge": Method(lambda _: theirs.Badge(random_state=0), ""),
+    "badge": Method(lambda _: theirs.Badge(random_state=0), "each"),
     # Weighted k-means, with equal weights.
     "kmeans": Method(lambda _: theirs.Clue({"equal": True}, random_state=0), "set", in_full=True),
     "typiclust": Method(
-        lambda number: theirs.TypiClust(k=int(number["neighbours"]), random_state=0), "set", in_full=True, unit=True
+        lambda number: theirs.TypiClust(k=int(number["neighbours"]), random_state=0),
+        "set",
+        in_full=True,
+        unit=True,
     ),
     "probcover": Method(
         lambda number: theirs.ProbCover(
