@@ -232,51 +232,50 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-def once(study: str, settings: str = "") -> str:
+def once(study: str, settings: str = "", wrapper: str = "once") -> str:
     """Every strategy as it is, and where `once` shows it each image once; the difference is paired by seed.
 
-    Holm counts the comparisons of the table. A query's seconds are those of scoring and selecting.
+    Holm counts the comparisons of the table. A query's seconds are those of scoring and selecting. `wrapper` may be
+    "once 0.2", where images closer than that count as one.
     """
-    wrapped = "once "
     chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and int(row["n"])]
-    cells = {(row["setting"], row["strategy"]): row for row in chosen}
     areas: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for row in rows(study, "runs"):
         if row["finished"] == "True":
             key = row["setting"], row["strategy"]
             areas[key][int(row["seed"])] = 100 * float(row["area_under_curve"])
-    plain = [key for key in cells if not key[1].startswith(wrapped)]
-    plain += [(s, name.removeprefix(wrapped)) for s, name in cells if name.startswith(wrapped)]
-    plain = sorted(dict.fromkeys(plain), key=lambda key: (key[0], -_area(cells, key, wrapped)))
+    # Of each strategy, by setting and name: as it is, and wrapped.
+    both: dict[tuple[str, str], dict[bool, Row]] = defaultdict(dict)
+    for row in chosen:
+        is_wrapped = re.fullmatch(r"(once(?: [\d.]+)?) (.+)", row["strategy"])
+        if is_wrapped is None:
+            both[row["setting"], row["strategy"]][False] = row
+        elif is_wrapped[1] == wrapper:
+            both[row["setting"], is_wrapped[2]][True] = row
     differences = {}
-    for key in plain:
-        one, other = areas[key[0], wrapped + key[1]], areas[key]
-        shared = sorted(one.keys() & other.keys())
-        if len(shared) > 1:
-            differences[key] = np.array([one[seed] - other[seed] for seed in shared])
+    for key, pair in both.items():
+        if len(pair) == 2:
+            plain, wrapped = (areas[key[0], pair[is_wrapped]["strategy"]] for is_wrapped in (False, True))
+            shared = sorted(plain.keys() & wrapped.keys())
+            if len(shared) > 1:
+                differences[key] = np.array([wrapped[seed] - plain[seed] for seed in shared])
     p_values = holm([float(paired_t(d[None])[0]) for d in differences.values()])
     gaps = {}
     for (key, d), p in zip(differences.items(), p_values, strict=True):
         gap = bca_interval(d)
         text = f"{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], p {p:.2g}, n {len(d)}"
         gaps[key] = f"**{text}**" if p < 0.05 else text
-    several = len({setting for setting, _ in plain}) > 1
+    several = len({setting for setting, _ in both}) > 1
+    best_first = sorted(
+        both, key=lambda key: (key[0], -max(float(row["area"]) for row in both[key].values()))
+    )
     body = []
-    for key in plain:
-        both = [cells.get(key), cells.get((key[0], wrapped + key[1]))]
-        name = ", ".join(key[::-1]) if several else key[1]
-        sees = any(row is not None and row.get("is_bound") == "True" for row in both)
-        text = f"{name} (sees hidden labels)" if sees else name
-        body.append([text, *(cell for row in both for cell in _short(row)), gaps.get(key, "")])
+    for key in best_first:
+        cells = [cell for is_wrapped in (False, True) for cell in _short(both[key].get(is_wrapped))]
+        body.append([", ".join(key[::-1]) if several else key[1], *cells, gaps.get(key, "")])
     columns = ("area", "clean", "query (s)")
-    head = ["", *columns, *(f"{wrapped}{column}" for column in columns), "once over not"]
+    head = ["", *columns, *(f"{wrapper}: {column}" for column in columns), f"{wrapper} over not"]
     return markdown(head, body)
-
-
-def _area(cells: Mapping[tuple[str, str], Row], key: tuple[str, str], wrapped: str) -> float:
-    """Return the area of a strategy, or else of the one that shows it each image once."""
-    row = cells.get(key) or cells[key[0], wrapped + key[1]]
-    return float(row["area"])
 
 
 def _short(row: Row | None) -> list[str]:

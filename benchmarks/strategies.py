@@ -63,6 +63,17 @@ THEIRS: dict[str, Theirs] = {
     "margin": Theirs("UncertaintySampling"),
     "entropy": Theirs("UncertaintySampling"),
     "bald": Theirs("GreedyBALD", n_members=10, says="ensemble of 10"),
+    "batchbald": Theirs(
+        "BatchBALD",
+        numbers={"samples": 500},
+        picks={
+            "numbers": {"samples": 10_000},
+            "overrides": ("alg.n_configurations=10000", "alg.restart_below=0"),
+            "n_picks": 5,
+        },
+        says="ensemble of 10; the picks of which joint probabilities are exact in both",
+        n_members=10,
+    ),
     "coreset": Theirs("CoreSet"),
     "kmeans": Theirs(
         "Clue", picks={"blobs": 50, "n_labelled": 0}, says="equal weights; 50 tight groups of rows"
@@ -149,13 +160,14 @@ def alone(bench: Bench, algs: Sequence[str], n_rows: int, n_picks: int) -> None:
     bench.write(
         f"## Every strategy: {task.n_picks:,} of {n_rows:,} rows", "",
         f"{n_distinct:,} images are distinct: as in the paper's pool under class noise, {N_COPIED} of them are shown "
-        f"by four rows in five. {task.n_labelled:,} rows, at random, are labelled. Settings are the defaults.", "",
+        f"by four rows in five. {task.n_labelled:,} rows, at random, are labelled. Settings are the defaults. A bound sees "
+        "hidden labels.", "",
         "| `alg=` | time | memory |", "|---|---|---|",
     )  # fmt: skip
     for alg in algs:
         measured = bench.time(HETAL, replace(task, alg=alg))
         time, _, memory = cell(measured, task).partition(", ")
-        cheats = " (sees hidden labels)" if strategy(replace(task, alg=alg)).cheats else ""
+        cheats = " (bound)" if strategy(replace(task, alg=alg)).cheats else ""
         bench.write(f"| `{alg}`{cheats} | {time} | {memory} |")
     bench.write("")
 

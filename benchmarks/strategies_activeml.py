@@ -173,7 +173,9 @@ def agreement(task: Task) -> tuple[int, int]:
         for i in range(n):
             if not _is_highest(score[i], picks[i]):
                 return i, n
-            if made[i] != picks[i]:  # a tie, after which the scores are of other picks
+            if not np.array_equal(
+                query.x[made[i]], query.x[picks[i]]
+            ):  # a tie: what follows is of other picks
                 return i + 1, i + 1
         return n, n
     right = 0
