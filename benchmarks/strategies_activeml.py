@@ -108,7 +108,10 @@ METHODS: dict[str, Method] = {
         unit=True,
     ),
     "maxherding": Method(
-        lambda number: theirs.MaxHerding(metric_dict={"gamma": number["gamma"]}, random_state=0), "each"
+        lambda number: theirs.MaxHerding(
+            metric_dict={"gamma": (number["bandwidth"] * number["spread"]) ** -2}, random_state=0
+        ),
+        "each",
     ),
     "dropquery": Method(
         lambda number: theirs.DropQuery(n_dropout_samples=int(number["passes"]), random_state=0),
@@ -124,7 +127,9 @@ class Query:
     def __init__(self, task: Task) -> None:
         data = Data(task)
         self.method = METHODS[task.alg]
-        self.numbers = task.numbers
+        unit_MD = normalize(data.x_MD.double().numpy())
+        # The root mean squared distance of two different images.
+        self.numbers = {**task.numbers, "spread": np.sqrt(2 * unit_MD.var(0, ddof=1).sum())}
         self.x = data.x_MD.double().numpy()[data.source_N.numpy()]
         if self.method.unit:
             self.x = normalize(self.x)
