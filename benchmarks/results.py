@@ -1,9 +1,10 @@
-"""Fills the tables of docs/RESULTS.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
+"""Fills tables of docs/RESULTS.md and STRATEGIES.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
 are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
-that the page shows as figures/NAME-FIGURE.png to docs/figures/. The text is written by hand; what stands between
-`<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here.
+that a page shows as figures/NAME-FIGURE.png to docs/figures/. The text is by hand; what stands between
+`<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here. `--show once STUDY` prints that table of a report, and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hetal.report.stats.significance import holm, paired_t
 from tests.command_line import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
+PAGES = ("RESULTS.md", "STRATEGIES.md")
 KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv", "curves.csv")
 # Of curves.csv; the whole of it is a megabyte a study.
 CURVES = ("accuracy", "clean_share", "pseudo_clean", "pseudo_noisy", "pseudo_share")
@@ -35,6 +37,7 @@ Row = dict[str, str]
 
 
 def rows(study: str, name: str) -> list[Row]:
+    """Return the rows of a table of a study, by the study's name or the path of its report."""
     with (DOCS / "results" / study / f"{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -229,7 +232,62 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread)
+def once(study: str, settings: str = "", wrapper: str = "once") -> str:
+    """Every strategy as it is, and where `once` shows it each image once; the difference is paired by seed.
+
+    Holm counts the comparisons of the table. A query's seconds are those of scoring and selecting. `wrapper` may be
+    "once 0.2", where images closer than that count as one.
+    """
+    chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and int(row["n"])]
+    areas: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in rows(study, "runs"):
+        if row["finished"] == "True":
+            key = row["setting"], row["strategy"]
+            areas[key][int(row["seed"])] = 100 * float(row["area_under_curve"])
+    # Of each strategy, by setting and name: as it is, and wrapped.
+    both: dict[tuple[str, str], dict[bool, Row]] = defaultdict(dict)
+    for row in chosen:
+        is_wrapped = re.fullmatch(r"(once(?: [\d.]+)?) (.+)", row["strategy"])
+        if is_wrapped is None:
+            both[row["setting"], row["strategy"]][False] = row
+        elif is_wrapped[1] == wrapper:
+            both[row["setting"], is_wrapped[2]][True] = row
+    differences = {}
+    for key, pair in both.items():
+        if len(pair) == 2:
+            plain, wrapped = (areas[key[0], pair[is_wrapped]["strategy"]] for is_wrapped in (False, True))
+            shared = sorted(plain.keys() & wrapped.keys())
+            if len(shared) > 1:
+                differences[key] = np.array([wrapped[seed] - plain[seed] for seed in shared])
+    p_values = holm([float(paired_t(d[None])[0]) for d in differences.values()])
+    gaps = {}
+    for (key, d), p in zip(differences.items(), p_values, strict=True):
+        gap = bca_interval(d)
+        text = f"{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], p {p:.2g}, n {len(d)}"
+        gaps[key] = f"**{text}**" if p < 0.05 else text
+    several = len({setting for setting, _ in both}) > 1
+    best_first = sorted(
+        both, key=lambda key: (key[0], -max(float(row["area"]) for row in both[key].values()))
+    )
+    body = []
+    for key in best_first:
+        cells = [cell for is_wrapped in (False, True) for cell in _short(both[key].get(is_wrapped))]
+        body.append([", ".join(key[::-1]) if several else key[1], *cells, gaps.get(key, "")])
+    columns = ("area", "clean", "query (s)")
+    head = ["", *columns, *(f"{wrapper}: {column}" for column in columns), f"{wrapper} over not"]
+    return markdown(head, body)
+
+
+def _short(row: Row | None) -> list[str]:
+    """Return area and n, clean share and seconds of a query of a strategy, without intervals."""
+    if row is None:
+        return ["", "", ""]
+    clean = f"{100 * float(row['clean_share']):.0f}%" if row["clean_share"] else ""
+    seconds = sum(float(row[f"seconds_{phase}_per_round"] or 0) for phase in ("score", "select"))
+    return [f"{100 * float(row['area']):.1f}, {row['n']}", clean, f"{seconds:.2g}"]
+
+
+MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread, once)
 TABLES = {table.__name__: table for table in MADE}
 
 
@@ -251,17 +309,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("studies", nargs="*", type=Path, help="folders of reports")
-    page = DOCS / "RESULTS.md"
-    for report in parser.parse_args().studies:
+    parser.add_argument("--show", choices=sorted(TABLES), help="print this table of them, and write nothing")
+    args = parser.parse_args()
+    if args.show:
+        for report in args.studies:
+            print(TABLES[args.show](str(report.resolve())))
+        return
+    text = "".join((DOCS / page).read_text() for page in PAGES)
+    for report in args.studies:
         study = report.resolve().parent.name
         into = DOCS / "results" / study
         into.mkdir(parents=True, exist_ok=True)
         for name in KEPT:
             shutil.copy(report / name, into / name)
         write_csv(into / "curves.csv", [row for row in rows(study, "curves") if row["measure"] in CURVES])
-        for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", page.read_text()):
+        for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", text):
             shutil.copy(report / figure, DOCS / "figures" / f"{study}-{figure}")
-    page.write_text(fill(page.read_text()))
+    for page in PAGES:
+        (DOCS / page).write_text(fill((DOCS / page).read_text()))
 
 
 if __name__ == "__main__":

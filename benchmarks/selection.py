@@ -12,7 +12,6 @@ Where it is missing, its rows are left out, and the page says so.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -25,9 +24,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.selection_methods import Measured, Setting
+from benchmarks.measuring import ROOT, Failed, Measured, free_memory, human, in_process, times
+from benchmarks.selection_methods import Setting
 
-ROOT = Path(__file__).resolve().parents[1]
 BADGE = ("hetal", "sequential", "scikit-learn", "scikit-activeml")
 CORESET = ("hetal", "sequential", "scikit-activeml")
 N_LABELLED = 12_000
@@ -62,7 +61,7 @@ class Bench:
         is_activeml = setting.method == "scikit-activeml"
         if is_activeml and not self.has_activeml:
             return None
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        memory = free_memory()
         if (
             setting.query == "coreset"
             and setting.method == "sequential"
@@ -76,12 +75,11 @@ class Bench:
             file=sys.stderr,
         )
         python = self.python_activeml if is_activeml else sys.executable
-        command = [python, "-m", "benchmarks.selection_methods", json.dumps(asdict(setting))]
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode != 0:
-            self.notes.append(f"{setting.method} failed on {setting.n_rows} rows ({setting.query}).")
+        try:
+            return Measured(**in_process(python, "benchmarks.selection_methods", asdict(setting)))
+        except Failed as failed:
+            self.notes.append(f"{setting.method} on {setting.n_rows} rows ({setting.query}): {failed}.")
             return None
-        return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
     def _from_fewer_rows(self, setting: Setting, memory: float) -> Measured | None:
         # Time and memory are proportional to rows: the matrix of distances to labelled rows is all there is.
@@ -96,16 +94,6 @@ class Bench:
         return replace(part, seconds=part.seconds / share, peak=part.peak / share)
 
 
-def human(seconds: float) -> str:
-    """Say a duration in three digits."""
-    for limit, unit, name in ((1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h")):
-        if seconds < limit:
-            return (
-                f"{seconds / unit:.3g} {name}" if seconds / unit < 1000 else f"{seconds / unit:,.0f} {name}"
-            )
-    raise AssertionError
-
-
 def table(bench: Bench, title: str, setting: Setting, methods: tuple[str, ...]) -> list[str]:
     """Compare methods in one setting, a line each."""
     lines = [f"### {title}", "", "| method | time | over hetal | peak memory (MiB) |", "|---|---|---|---|"]
@@ -117,8 +105,7 @@ def table(bench: Bench, title: str, setting: Setting, methods: tuple[str, ...]) 
             continue
         ours = ours or measured.seconds
         about = "" if measured.n_made == setting.n_picks else "about "
-        times = measured.seconds / ours
-        ratio = f"{times:,.0f}x" if times > 10 else f"{times:.1f}x"
+        ratio = times(measured.seconds / ours)
         lines.append(f"| {method} | {about}{human(measured.seconds)} | {ratio} | {measured.peak:,.0f} |")
     return [*lines, ""]
 

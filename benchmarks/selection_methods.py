@@ -7,10 +7,7 @@ synthetic pool, runs one method on it and prints what it took.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+
+from benchmarks.measuring import Measured, measure
 
 
 @dataclass(frozen=True)
@@ -36,23 +35,6 @@ class Setting:
     n_classes: int = 10
     n_features: int = 128
     folder: str = ""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one measurement gave.
-
-    Attributes:
-        seconds: of the whole query.
-        peak: MiB resident above what the process held with its data in.
-        n_made: picks really made; where fewer than asked for, `seconds` is extrapolated.
-        private: MiB above the same, without pages of mapped files.
-    """
-
-    seconds: float
-    peak: float
-    n_made: int
-    private: float
 
 
 class Pool:
@@ -193,59 +175,15 @@ METHODS: dict[str, Callable[[Pool, int], None]] = {
 }
 
 
-def status(name: str) -> float:
-    """Return a figure of the process's memory, "VmRSS" now or "VmHWM" at its peak, in MiB (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
-
-
-def private_memory() -> float:
-    """Return the memory that the process shares with no file now, in MiB."""
-    _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
-    return (resident - shared) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-class PrivateMemory(threading.Thread):
-    """Watches how far private memory rises above what it is at the start, in MiB."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.before, self.peak = private_memory(), 0.0
-
-    def run(self) -> None:
-        while True:
-            self.peak = max(self.peak, private_memory() - self.before)
-            time.sleep(0.02)
-
-
-def measure(setting: Setting) -> Measured:
-    """Run one method: hetal's in full, thrice if quick; the others for 2 s of picks or more, and extrapolate."""
+def measured(setting: Setting) -> Measured:
+    """Run one method: hetal's in full, the others as far as it takes to extrapolate."""
     run = METHODS[f"{setting.method} {setting.query}"]
     run(Pool(Setting(setting.method, setting.query, 400, 400, 3, n_labelled=20, n_features=8)), 3)
     pool = Pool(setting)
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of making the pool
-    before = status("VmRSS")
-    watch = PrivateMemory()
-    watch.start()
-
-    def seconds(n: int) -> float:
-        start = time.perf_counter()
-        run(pool, n)
-        return time.perf_counter() - start
-
-    if setting.method.startswith("hetal"):
-        taken, n_made = seconds(setting.n_picks), setting.n_picks
-        if taken < 20:
-            taken = sorted([taken, seconds(n_made), seconds(n_made)])[1]
-    else:
-        few, n_made = 3, min(15, setting.n_picks)
-        first, last = seconds(few), seconds(n_made)
-        while last - first < 2 and n_made < setting.n_picks:
-            n_made = min(4 * n_made, setting.n_picks)
-            last = seconds(n_made)
-        taken = last + max(last - first, 0) / (n_made - few) * (setting.n_picks - n_made)
-    return Measured(taken, status("VmHWM") - before, n_made, watch.peak)
+    return measure(
+        lambda: lambda n: run(pool, n), setting.n_picks, in_full=setting.method.startswith("hetal")
+    )
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(measure(Setting(**json.loads(sys.argv[1]))))))
+    print(json.dumps(asdict(measured(Setting(**json.loads(sys.argv[1]))))))

@@ -67,6 +67,25 @@ def test_published_runs_are_placed_among_finished_ones(docs):
     )
 
 
+def test_every_strategy_is_beside_itself_with_each_image_once(docs):
+    areas = {
+        "a": [0.5, 0.6], "once a": [0.6, 0.72], "b": [0.7, 0.7], "once c": [0.1, 0.1], "once 0.2 a": [0.3, 0.3]
+    }  # fmt: skip
+    seconds = {"clean_share": 0.25, "seconds_score_per_round": 0.5, "seconds_select_per_round": 0.25}
+    write(docs, "numbers", *(number(name, sum(area) / 2, n=2) | seconds for name, area in areas.items()))
+    runs = [
+        {"setting": "d class", "strategy": name, "seed": seed, "finished": True, "area_under_curve": value}
+        for name, area in areas.items() for seed, value in enumerate(area)
+    ]  # fmt: skip
+    write(docs, "runs", *runs)
+    b, a, c = results.once("s").splitlines()[2:]
+    assert b == "| b | 70.0, 2 | 25% | 0.75 |  |  |  |  |"
+    assert a.startswith("| a | 55.0, 2 | 25% | 0.75 | 66.0, 2 | 25% | 0.75 | +11.0 [")
+    assert a.endswith(f"p {stats.ttest_1samp([10, 12], 0).pvalue:.2g}, n 2 |")
+    assert c.startswith("| c |  |  |  | 10.0, 2 |")
+    assert "| a | 55.0, 2 | 25% | 0.75 | 30.0, 2 |" in results.once("s", wrapper="once 0.2")
+
+
 def test_effort_counts_all_phases_of_all_rounds(docs):
     phases = {f"seconds_{phase}_per_round": 90.0 for phase in results.PHASES}
     write(docs, "numbers", {**number("a", 0.5), **phases})

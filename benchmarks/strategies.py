@@ -1,0 +1,267 @@
+"""Time, memory and picks of a query by every strategy, beside scikit-activeml's, as Markdown.
+
+    python -m benchmarks.strategies --python-activeml other/bin/python     # from the root; writes docs/QUERIES.md
+    python -m benchmarks.strategies --only margin,badge --rows 5000 --picks 100 --sizes 1000 --out /tmp/queries.md
+
+The second is a quick look. Every measurement is a process of its own. scikit-activeml lies in an environment of its
+own: `python -m venv other; other/bin/pip install torch scikit-activeml`. Where it is missing, hetal alone is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measuring import ROOT, Failed, Measured, human, in_process, times
+from benchmarks.strategies_data import Task
+from benchmarks.strategies_hetal import strategy
+
+HETAL, ACTIVEML = "benchmarks.strategies_hetal", "benchmarks.strategies_activeml"
+
+# Seconds that a measurement may take, with the making of its data.
+LIMIT = 900
+
+# The noisy images, which share what rows there are more than images.
+N_COPIED = 100
+N_LABELLED = 12_000
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """A strategy that scikit-activeml has too.
+
+    Attributes:
+        name: of its class there.
+        overrides: settings of hetal's, and
+        numbers: settings of theirs that make both the same strategy.
+        picks: fields of the task by which picks are compared that differ from 2,000 rows and 20 labels; None where
+            picks are random.
+        says: about that comparison.
+        n_members: of the ensemble that both read.
+    """
+
+    name: str
+    overrides: tuple[str, ...] = ()
+    numbers: dict[str, float] = field(default_factory=dict)
+    picks: dict[str, Any] | None = field(default_factory=dict)
+    says: str = ""
+    n_members: int = 1
+
+
+THEIRS: dict[str, Theirs] = {
+    "random": Theirs("RandomSampling", picks=None, says="random"),
+    "confidence": Theirs("UncertaintySampling"),
+    "margin": Theirs("UncertaintySampling"),
+    "entropy": Theirs("UncertaintySampling"),
+    "bald": Theirs("GreedyBALD", n_members=10, says="ensemble of 10"),
+    "batchbald": Theirs(
+        "BatchBALD",
+        numbers={"samples": 500},
+        picks={
+            "numbers": {"samples": 10_000},
+            "overrides": ("alg.n_configurations=10000", "alg.restart_below=0"),
+            "n_picks": 5,
+        },
+        says="ensemble of 10; the picks of which joint probabilities are exact in both",
+        n_members=10,
+    ),
+    "coreset": Theirs("CoreSet"),
+    "kmeans": Theirs(
+        "Clue", picks={"blobs": 50, "n_labelled": 0}, says="equal weights; 50 tight groups of rows"
+    ),
+    "typiclust": Theirs(
+        "TypiClust",
+        numbers={"neighbours": 20},
+        picks={"blobs": 60, "n_labelled": 10},
+        says="60 tight groups of rows",
+    ),
+    "probcover": Theirs(
+        "ProbCover", picks={"overrides": ("alg.delta=0.5",), "numbers": {"delta": 0.5}}, says="radius 0.5"
+    ),
+    "maxherding": Theirs("MaxHerding", numbers={"bandwidth": 1.0}),
+    "dropquery": Theirs("DropQuery", numbers={"passes": 3}, picks=None, says="random"),
+    "badge": Theirs("Badge", picks={"n_picks": 1}, says="the first; all others are random"),
+}
+
+
+class Bench:
+    """Runs measurements, and keeps the page up to date."""
+
+    def __init__(self, python_activeml: str, out: Path) -> None:
+        self.python_activeml = python_activeml
+        self.out = out
+        asked = "import skactiveml; print(skactiveml.__version__)"
+        found = subprocess.run([python_activeml, "-c", asked], capture_output=True, text=True, check=False)
+        self.activeml = found.stdout.strip() if found.returncode == 0 else ""
+        self.lines = self._head()
+
+    def _head(self) -> list[str]:
+        beside = f"scikit-activeml {self.activeml}" if self.activeml else "scikit-activeml not installed"
+        return [
+            "# Queries: time, memory and picks",
+            "",
+            f"Written by `python -m benchmarks.strategies` on {os.cpu_count()} CPU cores ({platform.machine()}), "
+            f"torch {torch.__version__}, {beside}, in one run. Features are synthetic: 128 of them, in 1,000 clusters, "
+            "behind a ReLU; logits of 10 classes are a random linear layer of these, with dropout before it for "
+            "strategies that need that. Every measurement is a process of its own. Time is that of the whole query "
+            "(hetal's: median of three where under 20 s), after the one pass over the pool that gives its outputs; "
+            "other passes, such as those with dropout, are counted. Memory is the peak above what the process held "
+            "with its data in. [SELECTION.md](SELECTION.md) has other sizes, and other implementations, for `badge` "
+            "and `coreset`.",
+            "",
+        ]
+
+    def write(self, *lines: str) -> None:
+        """Add lines to the page: a full run takes an hour, and may be cut short."""
+        self.lines += lines
+        self.out.write_text("\n".join(self.lines).rstrip() + "\n")
+
+    def ask(self, module: str, task: Task, take_time: bool) -> dict[str, Any]:
+        """Return what a process says of a task.
+
+        Raises:
+            Failed: nothing.
+        """
+        what = "time" if take_time else "picks"
+        where = "scikit-activeml" if module == ACTIVEML else "hetal"
+        print(f"  {task.alg}, {where}, {task.n_rows:,} rows: {what}", file=sys.stderr)
+        python = self.python_activeml if module == ACTIVEML else sys.executable
+        return in_process(python, module, {"task": asdict(task), "take_time": take_time}, LIMIT)
+
+    def time(self, module: str, task: Task) -> Measured | Failed:
+        """Measure, or say why not."""
+        try:
+            return Measured(**self.ask(module, task, take_time=True))
+        except Failed as failed:
+            print(f"    {failed}", file=sys.stderr)
+            return failed
+
+
+def cell(measured: Measured | Failed, task: Task) -> str:
+    """Say what a query took."""
+    if isinstance(measured, Failed):
+        return str(measured)
+    about = "about " * (measured.n_made < task.n_picks)
+    return f"{about}{human(measured.seconds)}, {measured.peak:,.0f} MiB"
+
+
+def alone(bench: Bench, algs: Sequence[str], n_rows: int, n_picks: int) -> None:
+    """Measure every strategy on a pool of the paper's shape, where a fifth of the rows are distinct."""
+    n_distinct = n_rows // 5 + N_COPIED
+    task = Task("", n_rows, n_distinct, min(N_LABELLED, n_rows // 10), n_picks)
+    bench.write(
+        f"## Every strategy: {task.n_picks:,} of {n_rows:,} rows", "",
+        f"{n_distinct:,} images are distinct: as in the paper's pool under class noise, {N_COPIED} of them are shown "
+        f"by four rows in five. {task.n_labelled:,} rows, at random, are labelled. Settings are the defaults. "
+        "A bound sees hidden labels.", "",
+        "| `alg=` | time | memory |", "|---|---|---|",
+    )  # fmt: skip
+    for alg in algs:
+        measured = bench.time(HETAL, replace(task, alg=alg))
+        time, _, memory = cell(measured, task).partition(", ")
+        cheats = " (bound)" if strategy(replace(task, alg=alg)).cheats else ""
+        bench.write(f"| `{alg}`{cheats} | {time} | {memory} |")
+    bench.write("")
+
+
+def beside(bench: Bench, algs: Sequence[str], sizes: Sequence[int], n_picks: int) -> None:
+    """Measure the strategies that scikit-activeml has on both sides."""
+    columns = [f"{text}, {n:,} rows" for n in sizes for text in ("hetal", "scikit-activeml", "ratio")]
+    bench.write(
+        f"## Beside scikit-activeml: {n_picks:,} picks", "",
+        f"All rows distinct, {2 * n_picks:,} of them labelled. *about*: extrapolated from fewer picks, each of which "
+        "takes as long, and memory is that of the picks made.", "",
+        f"| `alg=` | there | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns),
+    )  # fmt: skip
+    for alg in algs:
+        other = THEIRS[alg]
+        cells = []
+        for n in sizes:
+            task = Task(
+                alg, n, n, 2 * n_picks, n_picks, other.overrides, other.numbers, n_members=other.n_members
+            )
+            ours, theirs = bench.time(HETAL, task), bench.time(ACTIVEML, task)
+            both = isinstance(ours, Measured) and isinstance(theirs, Measured)
+            cells += [
+                cell(ours, task),
+                cell(theirs, task),
+                times(theirs.seconds / ours.seconds) if both else "",
+            ]
+        bench.write(f"| `{alg}` | `{other.name}` | {' | '.join(cells)} |")
+    bench.write("")
+
+
+def same_picks(bench: Bench, algs: Sequence[str]) -> None:
+    """Compare picks, one by one."""
+    bench.write(
+        "## The same picks", "",
+        "50 picks of 2,000 rows, 20 of them labelled; all rows distinct, or of 500 images, a fifth of which are shown "
+        "by 16 rows each. Where a strategy picks one row after another, a pick of hetal's counts as the same if "
+        "scikit-activeml gives it the highest score after the picks before it, to 1e-5 of that, since hetal's features "
+        "are of float32; of equal ones either may be taken. Where it takes the highest scores, a pick counts if it is "
+        "among these; where it clusters, if both choose the row.", "",
+        "| `alg=` | there | distinct rows | with copies | |", "|---|---|---|---|---|",
+    )  # fmt: skip
+    for alg in algs:
+        other = THEIRS[alg]
+        cells = ["-", "-"]
+        if other.picks is not None:
+            task = Task(alg, 2000, 2000, 20, 50, other.overrides, other.numbers, n_members=other.n_members)
+            task = replace(task, **other.picks)
+            cells[0] = agreement(bench, task)
+            if not task.blobs:
+                cells[1] = agreement(bench, replace(task, n_distinct=500))
+        bench.write(f"| `{alg}` | `{other.name}` | {' | '.join(cells)} | {other.says} |")
+    bench.write("")
+
+
+def agreement(bench: Bench, task: Task) -> str:
+    """Say how many of hetal's picks are scikit-activeml's too."""
+    try:
+        picks = tuple(bench.ask(HETAL, task, take_time=False)["picks"])
+        found = bench.ask(ACTIVEML, replace(task, picks=picks), take_time=False)
+    except Failed as failed:
+        return str(failed)
+    return f"{found['right']} of {found['of']}"
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="these strategies, with commas between")
+    parser.add_argument(
+        "--rows", type=int, default=250_000, help="of the pool for hetal alone; 0: leave that out"
+    )
+    parser.add_argument("--picks", type=int, default=1000, help="there")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[5_000, 20_000], help="pools for both sides")
+    parser.add_argument(
+        "--python-activeml", default=sys.executable, help="an interpreter with scikit-activeml"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "QUERIES.md")
+    args = parser.parse_args()
+    algs = sorted(path.stem for path in (ROOT / "conf" / "alg").glob("*.yaml"))
+    if args.only:
+        algs = [alg for alg in algs if alg in args.only.split(",")]
+    bench = Bench(args.python_activeml, args.out)
+    shared = [alg for alg in THEIRS if alg in algs]
+    if args.rows:
+        alone(bench, algs, args.rows, args.picks)
+    if bench.activeml:
+        if args.sizes:
+            beside(bench, shared, args.sizes, n_picks=100)
+        same_picks(bench, shared)
+
+
+if __name__ == "__main__":
+    main()
