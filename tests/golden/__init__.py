@@ -48,7 +48,7 @@ OF_PEOPLE = ("human", "votes")
 CASES: dict[str, list[str]] = {
     **{f"alg-{alg}": [f"alg={alg}"] for alg in options("alg")},
     "alg-bait": ["alg=bait", "model.widths=[32]"],
-    "alg-bald": ["alg=bald", "model=mlp_dropout"],
+    **{f"alg-{alg}": [f"alg={alg}", "model=mlp_dropout"] for alg in ("bald", "batchbald", "epig")},
     **{
         f"noise-{noise}": ["alg=badge", f"noise={noise}"]
         for noise in options("noise")
