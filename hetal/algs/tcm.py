@@ -1,9 +1,10 @@
 """TCM: TypiClust while there are few labels, then margin (Doucet et al., ICLR 2024 workshops, arXiv 2403.03728).
 
 TypiClust spreads the first labels over the pool, where a network knows too little for its margins to mean anything;
-from about 20 labels per class on, margin refines the boundaries. Which of the two chooses is decided once a query, by
-the number of labels bought before it. The paper has a self-supervised network under both; here TypiClust reads the
-features that `features` says.
+later margin refines the boundaries. Which of the two chooses is decided once a query, by the number of labels bought
+before it. Where to pass from one to the other the paper says by a heuristic of the budget; here it is a setting, whose
+default of 20 labels per class is that of a public re-implementation. The paper has a self-supervised network under
+both; here TypiClust reads the features that `features` says.
 """
 
 from __future__ import annotations
