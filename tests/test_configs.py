@@ -22,7 +22,7 @@ def toy(root, *overrides):
 
 @pytest.mark.parametrize("alg", options("alg"))
 def test_alg(alg, tmp_path):
-    toy(tmp_path, f"alg={alg}", "model=mlp_dropout")
+    toy(tmp_path, f"alg={alg}", "model=mlp_dropout", "model.widths=[32]")
 
 
 @pytest.mark.parametrize("noise", options("noise"))
