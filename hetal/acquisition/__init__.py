@@ -30,9 +30,6 @@ from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.dropping import dropout_flips
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
-from hetal.acquisition.joint_information import batchbald
-from hetal.acquisition.points import OuterProduct
-from hetal.acquisition.predictive_information import epig
 from hetal.acquisition.herding import distances_to_nearest, max_herding, spread
 from hetal.acquisition.joint_information import batchbald
 from hetal.acquisition.mixing import class_means, mixing_flips
@@ -70,10 +67,6 @@ __all__ = [
     "kmeans_plusplus",
     "lhd_embedding",
     "margin",
-    "power_scores",
-    "separated",
-    "soft_rank_scores",
-    "softmax_scores",
     "max_cover",
     "max_herding",
     "mixing_flips",
