@@ -113,11 +113,11 @@ class Bench:
             f"Written by `python -m benchmarks.strategies` on {os.cpu_count()} CPU cores ({platform.machine()}), "
             f"torch {torch.__version__}, {beside}, in one run. Features are synthetic: 128 of them, in 1,000 clusters, "
             "behind a ReLU; logits of 10 classes are a random linear layer of these, with dropout before it for "
-            "strategies that need that. Every measurement is a process of its own, of {self.threads} thread{'s' * (self.threads > 1)}. Time is that of the whole query "
-            "(hetal's: median of three where under 20 s), after the one pass over the pool that gives its outputs; "
-            "other passes, such as those with dropout, are counted. Memory is the peak above what the process held "
-            "with its data in. [SELECTION.md](SELECTION.md) has other sizes, and other implementations, for `badge` "
-            "and `coreset`.",
+            "strategies that need that. Every measurement is a process of its own; "
+            f"threads: {self.threads}. Time is that of the whole query (hetal's: median of three where under 20 s), "
+            "after the one pass over the pool that gives its outputs; other passes, such as those with dropout, are "
+            "counted. Memory is the peak above what the process held with its data in. [SELECTION.md](SELECTION.md) "
+            "has other sizes, and other implementations, for `badge` and `coreset`.",
             "",
         ]
 
