@@ -96,8 +96,9 @@ THEIRS: dict[str, Theirs] = {
 class Bench:
     """Runs measurements, and keeps the page up to date."""
 
-    def __init__(self, python_activeml: str, out: Path) -> None:
+    def __init__(self, python_activeml: str, threads: int, out: Path) -> None:
         self.python_activeml = python_activeml
+        self.threads = threads
         self.out = out
         asked = "import skactiveml; print(skactiveml.__version__)"
         found = subprocess.run([python_activeml, "-c", asked], capture_output=True, text=True, check=False)
@@ -112,11 +113,11 @@ class Bench:
             f"Written by `python -m benchmarks.strategies` on {os.cpu_count()} CPU cores ({platform.machine()}), "
             f"torch {torch.__version__}, {beside}, in one run. Features are synthetic: 128 of them, in 1,000 clusters, "
             "behind a ReLU; logits of 10 classes are a random linear layer of these, with dropout before it for "
-            "strategies that need that. Every measurement is a process of its own. Time is that of the whole query "
-            "(hetal's: median of three where under 20 s), after the one pass over the pool that gives its outputs; "
-            "other passes, such as those with dropout, are counted. Memory is the peak above what the process held "
-            "with its data in. [SELECTION.md](SELECTION.md) has other sizes, and other implementations, for `badge` "
-            "and `coreset`.",
+            "strategies that need that. Every measurement is a process of its own; "
+            f"threads: {self.threads}. Time is that of the whole query (hetal's: median of three where under 20 s), "
+            "after the one pass over the pool that gives its outputs; other passes, such as those with dropout, are "
+            "counted. Memory is the peak above what the process held with its data in. [SELECTION.md](SELECTION.md) "
+            "has other sizes, and other implementations, for `badge` and `coreset`.",
             "",
         ]
 
@@ -248,12 +249,14 @@ def main() -> None:
     parser.add_argument(
         "--python-activeml", default=sys.executable, help="an interpreter with scikit-activeml"
     )
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every process")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "QUERIES.md")
     args = parser.parse_args()
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(args.threads))
     algs = sorted(path.stem for path in (ROOT / "conf" / "alg").glob("*.yaml"))
     if args.only:
         algs = [alg for alg in algs if alg in args.only.split(",")]
-    bench = Bench(args.python_activeml, args.out)
+    bench = Bench(args.python_activeml, args.threads, args.out)
     shared = [alg for alg in THEIRS if alg in algs]
     if args.rows:
         alone(bench, algs, args.rows, args.picks)
