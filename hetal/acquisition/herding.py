@@ -10,15 +10,13 @@ With w_i = 1 that is the greedy maximum of the mean of c; uncertainties for w_i 
 & Sutherland, ICLR 2025, arXiv 2412.20644). Cost: M^2 D operations and no matrix of M x M, then about as many again.
 
 The gain of a point only falls as others are picked (the sum is submodular), so that one computed earlier is an upper
-bound. All gains are bounded in float32, in a pass over half of all pairs; true ones, in float64, are computed for the
-leaders, the points with the largest bounds, until one of them reaches the bounds of all others. Once leaders have cost
-as much as a pass, all bounds are renewed. So the picks are those of plain evaluation in float64. See
+bound. All gains are bounded in float32, in a pass over half of all pairs. Then, of the points with the largest bounds,
+these are renewed, and the true gains computed in float64, until one of them reaches the bounds of all others. Once that
+has cost more than a pass, all bounds are renewed. So the picks are those of plain evaluation in float64. See
 `hetal.acquisition.lazy`.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,14 +25,19 @@ from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
 from hetal.acquisition.lazy import Rest, cut, leaders_of
 from hetal.acquisition.points import OuterProduct, Points, finite_sq_norms, nearest, pairwise
 
-# What a leader's kernel costs in float64, in those of a pass; it sets when bounds are renewed, never what is picked.
-_LEADER_COST = 3
+# Points whose gains are computed at once in float64, and whose bounds are renewed at once, at least and at most; what a
+# gain costs, in bounds; and when all bounds are renewed, in bounds for each point. All change the speed only.
+_EXACT, _FEWEST, _MOST = 16, 32, 128
+_EXACT_COST = 3
+_RENEWAL = 1.0
 
 # Points of one side of a tile in a pass: on a CPU the tile stays in cache.
 _SIDE = {"cpu": 724, "cuda": 4096}
 
-# Numbers of the leaders' kernel rows that are held, and of any other array in float64.
-_NUMBERS = 2**22
+# Numbers of any other array that is worked on.
+_NUMBERS = 2**19
+
+_EPS = torch.finfo(torch.float32).eps
 
 
 def max_herding(
@@ -120,20 +123,29 @@ def _max_herding(
         return torch.empty(0, dtype=torch.int64, device=points.device)
     cover = _cover(points, bandwidth, weight_M, centers)
     bound_M = cover.upper_bounds()
+    is_fresh_M = torch.ones_like(bound_M, dtype=torch.bool)
     picks: list[int] = []
-    spent, least = 0, float("inf")
-    most = max(_NUMBERS // len(points), 1)
+    spent, size = 0, _FEWEST
     while len(picks) < n:
-        if spent * _LEADER_COST > len(points) / 2:
+        if spent > _RENEWAL * len(points):
             bound_M, spent = bound_M.minimum(cover.upper_bounds()), 0
-        # Points that are bounded by less than what some leader is worth cannot be picked now.
-        n_rivals = int((bound_M >= least).sum())
-        leaders, rest = leaders_of(bound_M, min(most, 64, max(n_rivals, 8)))
+            is_fresh_M.fill_(True)
+        if not is_fresh_M[bound_M.argmax()]:
+            leaders, _ = leaders_of(bound_M, size)
+            stale = leaders[~is_fresh_M[leaders]]
+            bound_M[stale] = bound_M[stale].minimum(cover.upper_bounds_of(stale))
+            is_fresh_M[stale] = True
+            spent += len(stale)
+            size = min(2 * size, _MOST)
+            continue
+        leaders, rest = leaders_of(bound_M, _EXACT)
         chosen, bound_M[leaders] = _walk(cover, leaders, rest, n - len(picks))
-        least = float(bound_M[leaders].max())
-        picks += chosen
-        spent += len(leaders)
-        if least == 0 and rest.bound == 0:
+        if chosen:
+            picks, size = picks + chosen, _FEWEST
+            is_fresh_M.fill_(False)
+        is_fresh_M[leaders] = True
+        spent += _EXACT_COST * len(leaders)
+        if not bool(bound_M.any()):
             break
     return torch.tensor(picks, dtype=torch.int64, device=points.device)
 
@@ -162,27 +174,34 @@ def _walk(cover: _Cover, leaders: Tensor, rest: Rest, n: int) -> tuple[list[int]
         cover.add(kernel_BM[best])
 
 
-@dataclass
 class _Cover:
     """Points in units of the bandwidth, about their mean, and how well each is covered.
 
     Attributes:
-        x_MD: in float64.
-        x32_MD: the same in float32.
-        weight_M: float64.
+        x_MD, norm_M, weight_M: in float64, the squared norms among them.
         covered_M: c, float64.
+        rounding: of squared distances in float64, in squared norms.
+        x32_MD, weight32_M: the same in float32.
+        norm32_M: squared norms, lowered by the most that rounding can add to them and to products.
     """
 
-    x_MD: Tensor
-    x32_MD: Tensor
-    weight_M: Tensor
-    covered_M: Tensor
+    def __init__(self, x_MD: Tensor, weight_M: Tensor, covered_M: Tensor) -> None:
+        self.x_MD, self.weight_M, self.covered_M = x_MD, weight_M, covered_M
+        self.norm_M, self.rounding = x_MD.square().sum(1), OuterProduct(x_MD).rounding()
+        self.x32_MD, self.weight32_M = x_MD.float(), weight_M.float()
+        self.norm32_M = self.x32_MD.square().sum(1) * (1 - (x_MD.shape[1] + 16) * _EPS)
 
     def kernel(self, rows: Tensor) -> Tensor:
-        """Return the kernel of some points with all, (B, M) float64; 1 where two coincide."""
-        some = OuterProduct(self.x_MD[rows])
-        blocks = OuterProduct(self.x_MD).blocks(max(_NUMBERS // 8 // len(rows), 1))
-        return torch.cat([pairwise(some, block).neg_().exp_() for _, block in blocks], 1)
+        """Return the kernel of some points with all, (B, M) float64; 1 where two coincide, see `points`."""
+        x_BD, norm_B = self.x_MD[rows], self.norm_M[rows, None]
+        size = max(_NUMBERS // len(rows), 1)
+        blocks = []
+        for x, norm in zip(self.x_MD.split(size), self.norm_M.split(size), strict=True):
+            scale = norm_B + norm
+            distance = torch.addmm(scale, x_BD, x.T, alpha=-2)
+            distance.masked_fill_(distance <= self.rounding * scale, 0)
+            blocks.append(distance.neg_().exp_())
+        return torch.cat(blocks, 1)
 
     def gains(self, kernel_BM: Tensor) -> Tensor:
         """Return how much each of the points of which this is the kernel would raise coverage, (B,) float64."""
@@ -199,38 +218,52 @@ class _Cover:
         rounding can have added, and so is what is covered: every term is at least the true one, and 0 where a point is
         covered in full. The sum over a side of a tile can lose a unit of rounding for each of its terms.
         """
-        x_MD, side = self.x32_MD, _SIDE.get(self.x32_MD.device.type, _SIDE["cpu"])
-        slack = (x_MD.shape[1] + 16) * torch.finfo(torch.float32).eps
-        norm_M = x_MD.square().sum(1) * (1 - slack)
-        covered_M = (self.covered_M * (1 - 1e-6)).float()
-        covered_M[self.covered_M == 1] = 1
-        weight_M = self.weight_M.float()
-        gain_M = torch.zeros_like(self.weight_M)
-        starts = range(0, len(x_MD), side)
+        side = _SIDE.get(self.x_MD.device.type, _SIDE["cpu"])
+        starts = range(0, len(self.x_MD), side)
+        covered_M, gain_M = self._covered_at_least(), torch.zeros_like(self.weight_M)
         for i in (slice(start, start + side) for start in starts):
             for j in (slice(start, start + side) for start in starts[i.start // side :]):
-                kernel = torch.addmm(norm_M[j], x_MD[i], x_MD[j].T, alpha=-2).add_(norm_M[i, None])
-                kernel.clamp_(min=0).neg_().exp_()
-                gain_M[i] += (kernel - covered_M[j]).clamp_(min=0) @ weight_M[j]
+                kernel = self._kernel_at_most(self.x32_MD[i], self.norm32_M[i], j)
+                gain_M[i] += (kernel - covered_M[j]).clamp_(min=0) @ self.weight32_M[j]
                 if j.start > i.start:
-                    gain_M[j] += weight_M[i] @ kernel.sub_(covered_M[i, None]).clamp_(min=0)
-        return gain_M * (1 + 4 * side * torch.finfo(torch.float32).eps)
+                    gain_M[j] += self.weight32_M[i] @ kernel.sub_(covered_M[i, None]).clamp_(min=0)
+        return gain_M * (1 + 4 * side * _EPS)
+
+    def upper_bounds_of(self, rows: Tensor) -> Tensor:
+        """Return the same of some points, (B,) float64."""
+        size = min(max(_NUMBERS // len(rows), 1), 8192)
+        x_BD, norm_B = self.x32_MD[rows], self.norm32_M[rows]
+        covered_M, gain_B = self._covered_at_least(), torch.zeros_like(self.weight_M[rows])
+        for j in (slice(start, start + size) for start in range(0, len(self.x_MD), size)):
+            kernel = self._kernel_at_most(x_BD, norm_B, j)
+            gain_B += kernel.sub_(covered_M[j]).clamp_(min=0) @ self.weight32_M[j]
+        return gain_B * (1 + 4 * size * _EPS)
+
+    def _kernel_at_most(self, x_BD: Tensor, norm_B: Tensor, j: slice) -> Tensor:
+        product = torch.addmm(self.norm32_M[j], x_BD, self.x32_MD[j].T, alpha=-2)
+        return product.add_(norm_B[:, None]).clamp_(min=0).neg_().exp_()
+
+    def _covered_at_least(self) -> Tensor:
+        covered_M = (self.covered_M * (1 - 1e-6)).float()
+        covered_M[self.covered_M == 1] = 1
+        return covered_M
 
 
 def _cover(points: Points, bandwidth: float, weight_M: Tensor | None, centers: Tensor | None) -> _Cover:
     on = points.device
-    weight_M = torch.ones(len(points), device=on) if weight_M is None else weight_M.to(on)
+    weight_M = torch.ones(len(points)) if weight_M is None else weight_M
+    weight_M = weight_M.to(on).double()
     if weight_M.shape != (len(points),):
         raise ValueError(f"weights must be ({len(points)},), one for each point, not {tuple(weight_M.shape)}")
     if not bool((weight_M.isfinite() & (weight_M >= 0)).all()):
         raise ValueError("weights must be finite, and 0 or more")
-    weight_M = weight_M.double() / weight_M.max().clamp(min=torch.finfo(torch.float64).tiny)
+    weight_M = weight_M / weight_M.max().clamp(min=torch.finfo(torch.float64).tiny)
     x_MD = points[:].factors[0].double()
     middle = x_MD.mean(0)
     x_MD = (x_MD - middle) / bandwidth
     if not bool(x_MD.square().sum(1).isfinite().all()):
         raise ValueError(f"bandwidth={bandwidth}: is too small for points of this size")
-    cover = _Cover(x_MD, x_MD.float(), weight_M, torch.zeros_like(x_MD[:, 0]))
+    covered_M = torch.zeros_like(x_MD[:, 0])
     if centers is not None and len(centers):
         if centers.dim() != 2 or centers.shape[1] != x_MD.shape[1]:
             raise ValueError(
@@ -239,6 +272,6 @@ def _cover(points: Points, bandwidth: float, weight_M: Tensor | None, centers: T
         given = OuterProduct(centers.to(on))
         finite_sq_norms(given, "centers")
         around = OuterProduct((given[:].factors[0].double() - middle) / bandwidth)
-        blocks = OuterProduct(x_MD).blocks(_NUMBERS // 512)
-        cover.covered_M = torch.cat([nearest(block, around) for _, block in blocks]).neg_().exp_()
-    return cover
+        blocks = OuterProduct(x_MD).blocks(max(_NUMBERS // 64, 1))
+        covered_M = torch.cat([nearest(block, around) for _, block in blocks]).neg_().exp_()
+    return _Cover(x_MD, weight_M, covered_M)
