@@ -1,7 +1,8 @@
 """Queries of scikit-activeml's strategies, one a process: `python -m benchmarks.strategies_activeml JSON`.
 
-Run by `strategies.py` with an interpreter that has scikit-activeml. Prints what a query took, or how far hetal's picks
-are those of this library, as JSON. It gets the features and class probabilities that hetal's side has, of every row.
+Run by `strategies.py` with an interpreter that has scikit-activeml. Prints what a query took, how many of hetal's picks
+are those of this library, or how many different rows it picks, as JSON. It gets the features and class probabilities
+that hetal's side has, of every row.
 """
 
 from __future__ import annotations
@@ -161,6 +162,14 @@ def _is_highest(score: np.ndarray, row: int, rank: int = 1) -> bool:
     return bool(score[row] >= finite[-rank] - TOLERANCE * max(abs(finite[-rank]), 1e-12))
 
 
+def different(task: Task) -> int:
+    """Return how many different rows without a label a query buys."""
+    query = Query(task)
+    query.begin()
+    picks, _ = query(task.n_picks)
+    return len({int(row) for row in picks if np.isnan(query.y[row])})
+
+
 def agreement(task: Task) -> tuple[int, int]:
     """Return how many of hetal's picks this library would have made, and of how many that can be said."""
     query = Query(task)
@@ -195,7 +204,7 @@ def main(task: Task, take_time: bool) -> None:
     warnings.filterwarnings("ignore")
     limit_memory(0.8 * free_memory())
     if not take_time:
-        right, n = agreement(task)
+        right, n = agreement(task) if task.picks else (different(task), task.n_picks)
         print(json.dumps({"right": right, "of": n}))
         return
     small = Query(Task(task.alg, 400, 400, 20, 3, numbers=task.numbers, n_members=task.n_members))

@@ -27,7 +27,7 @@ class Task:
         n_members: of the ensemble; 1 for a single network.
         blobs: the pool consists of that many tight groups of rows instead, of sizes that differ, with a row labelled in
             each of the first `n_labelled`: what k-means finds does not depend on where it starts.
-        picks: rows that hetal's side chose, to be compared; empty where time is measured.
+        picks: rows that hetal's side chose, to be compared; empty for anything else.
     """
 
     alg: str
