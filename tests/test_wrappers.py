@@ -75,12 +75,12 @@ def test_once_shows_every_image_once_and_labelled_ones_not_at_all():
 def test_once_shows_a_random_row_of_each_image_and_fills_up_with_others():
     pool = copies([20, 1])
     shown = {
-        int(Once(CoreSet(), 0.0, "given").query(fitted_on(pool), pool, 2, stream(s, "q")).min())
+        int(Once(CoreSet("trained"), 0.0, "given").query(fitted_on(pool), pool, 2, stream(s, "q")).min())
         for s in range(30)
     }
     assert len(shown) > 8
     assert (
-        len(set(Once(CoreSet(), 0.0, "given").query(fitted_on(pool), pool, 5, stream(0, "q")).tolist())) == 5
+        len(set(Once(CoreSet("trained"), 0.0, "given").query(fitted_on(pool), pool, 5, stream(0, "q")).tolist())) == 5
     )
 
 
@@ -132,7 +132,7 @@ def test_points_are_kept_apart_across_blocks():
         separated(x, 0)
 
 
-@pytest.mark.parametrize("of", [Random(), BADGE(), Balanced(), Once(CoreSet(), 0.0, "given")])
+@pytest.mark.parametrize("of", [Random(), BADGE(), Balanced(), Once(CoreSet("trained"), 0.0, "given")])
 def test_bounds_buy_clean_rows_while_there_are_any(of):
     pool, is_noisy = make_pool(20), torch.arange(20) % 4 != 2  # 2, 6, 10, 14, 18 are clean
     bound = CleanOnly(of)
@@ -182,9 +182,12 @@ def test_what_is_wrapped_is_chosen_like_any_value():
     assert as_typed(options) == [word.lstrip("+") for word in words]
 
 
-def test_a_wrapped_strategy_runs_from_the_command_line(tmp_path):
+def test_a_wrapped_strategy_runs_from_the_command_line(tmp_path, capsys):
     run_here(*TOY, "alg=once", "alg.of=oracle_random", "alg.of.of=entropy", root=tmp_path)
     assert only(tmp_path).name.startswith("once_oracle_entropy-")
+    said = capsys.readouterr().out
+    assert "once oracle_entropy digits class x4 mlp s0 (bound)" in said
+    assert "; a bound, which saw hidden labels" in said
     (rounds,) = records(tmp_path).values()
     assert [r["clean_share"] for r in rounds] == [1, 1, None]
     (run,) = read([tmp_path]).runs

@@ -206,4 +206,4 @@ def _skip(record: Record, rounds: list[Round], console: Console, brief: bool, te
 
 def _outcome(record: Record, summary: Mapping[str, Any], state: str) -> JobResult:
     area, accuracy = float(summary["area_under_curve"]), float(summary["final_accuracy"])
-    return JobResult(state, record.dir, area, accuracy, summary=summary)
+    return JobResult(state, record.dir, area, accuracy, summary=summary, is_bound=record.is_bound)

@@ -21,10 +21,14 @@ REJECT = -1
 SEES_LABELS = "sees hidden labels: a bound"
 
 
+def is_of_bound(sees: Iterable[str]) -> bool:
+    """Tell whether `Provenance.sees` says that the strategy saw hidden labels."""
+    return any(what.startswith("alg=") and what.endswith(SEES_LABELS) for what in sees)
+
+
 def marked(name: str, sees: Iterable[str]) -> str:
     """Return the name of a strategy, marked where `Provenance.sees` says that it saw hidden labels."""
-    is_bound = any(what.startswith("alg=") and what.endswith(SEES_LABELS) for what in sees)
-    return f"{name} (bound)" if is_bound else name
+    return f"{name} (bound)" if is_of_bound(sees) else name
 
 
 # Fields that describe the machine, not the result: they differ between two runs of one config. The digest covers

@@ -48,7 +48,7 @@ from hetal.record.identity import (
 from hetal.record.kept import Kept
 from hetal.record.provenance import environment_change, made_by, session, source
 from hetal.record.reader import RESTART_HINT, read_contents
-from hetal.record.schema import START, PoolContent, Provenance, Purchase, Round, marked
+from hetal.record.schema import START, PoolContent, Provenance, Purchase, Round, is_of_bound, marked
 from hetal.record.seal import queries_digests, seal
 
 # Files that a forced run replaces; provenance.json last, since the others are refused without it.
@@ -112,12 +112,21 @@ class Record(History):
     @property
     def title(self) -> str:
         """Readable name of the run, which says so of a bound once the run has been started."""
-        return marked(self._title, self._about.sees if self._about else ())
+        return marked(self._title, self._sees)
 
     @property
     def strategy(self) -> str:
         """Name of the strategy, which says so of a bound once the run has been started."""
-        return marked(self.choices["alg"], self._about.sees if self._about else ())
+        return marked(self.choices["alg"], self._sees)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the strategy sees hidden labels, as is known once the run has been started."""
+        return is_of_bound(self._sees)
+
+    @property
+    def _sees(self) -> Sequence[str]:
+        return self._about.sees if self._about else ()
 
     @property
     def data(self) -> str:

@@ -193,7 +193,7 @@ def show_jobs(console: Console, jobs: Sequence[dict[str, Any]]) -> None:
     for job in listed:
         cells = (
             " ".join(o for o in job["overrides"] if o not in common) or " ".join(job["overrides"]),
-            job["state"] + (f": {job['error']}" if "error" in job else ""),
+            job["state"] + (f": {job['error']}" if "error" in job else "") + ", a bound" * ("bound" in job),
             f"{job['accuracy']:.1%}" if "accuracy" in job else "",
             f"{job['seconds']:.1f}"
             if job["state"] in ("done", "failed", "stopped", "died") and "seconds" in job

@@ -51,6 +51,7 @@ class JobResult:
         final_accuracy: in [0, 1], or None.
         expected_seconds: in a dry run, of what a run would do, see `hetal.record.duration`; or None.
         summary: contents of summary.json; empty in a dry run.
+        is_bound: whether the strategy saw hidden labels.
     """
 
     state: str
@@ -59,6 +60,7 @@ class JobResult:
     final_accuracy: float | None = None
     expected_seconds: float | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+    is_bound: bool = False
 
 
 def run_job(main: Callable[[], JobResult], cfg: DictConfig) -> float | None:
@@ -119,6 +121,7 @@ def run_job(main: Callable[[], JobResult], cfg: DictConfig) -> float | None:
         folder=str(outcome.folder),
         **({} if outcome.final_accuracy is None else {"accuracy": outcome.final_accuracy}),
         **({} if outcome.expected_seconds is None else {"expected_seconds": outcome.expected_seconds}),
+        **({"bound": True} if outcome.is_bound else {}),
     )
     return outcome.area_under_curve
 

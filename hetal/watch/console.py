@@ -161,7 +161,7 @@ def show_skipped(
         line += "\nnote: it kept no network"
     console.print(line, soft_wrap=True)
     if not brief:
-        show_finished(console, rounds, summary, record.dir, None)
+        show_finished(console, rounds, summary, record.dir, None, record.is_bound)
 
 
 def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
@@ -171,7 +171,12 @@ def show_dry(console: Console, record: Record, state: str, expected_seconds: flo
 
 
 def show_finished(
-    console: Console, rounds: list[Round], summary: dict[str, Any], folder: Path, where: str | None
+    console: Console,
+    rounds: list[Round],
+    summary: dict[str, Any],
+    folder: Path,
+    where: str | None,
+    is_bound: bool,
 ) -> None:
     """Print the table of a finished run, its accuracy and clean share, and where its files are."""
     clean = summary["queried_clean_share"]
@@ -183,7 +188,8 @@ def show_finished(
             if clean is None
             else f"; {clean:.0%} of what was bought was clean"
             + ("" if summary["base_rate"] is None else f", {summary['base_rate']:.0%} of the pool")
-        ),
+        )
+        + ("; a bound, which saw hidden labels" if is_bound else ""),
         soft_wrap=True,
     )
     for name, location in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):

@@ -14,7 +14,7 @@ from typing import Any
 from hetal.errors import BadInput
 from hetal.record.identity import identifying_settings, settings_hash
 from hetal.record.redact import secret_names
-from hetal.record.schema import LARGEST, marked
+from hetal.record.schema import LARGEST, is_of_bound
 from hetal.record.seal import check_seal
 from hetal.report.load.printable import plain
 from hetal.report.load.schema import OVERRIDES, PROVENANCE, ROWS, SUMMARY
@@ -67,7 +67,7 @@ class Run:
     @property
     def is_bound(self) -> bool:
         """Whether its strategy saw hidden labels."""
-        return marked("", self.sees) != ""
+        return is_of_bound(self.sees)
 
 
 def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
