@@ -109,7 +109,7 @@ def test_bounds_are_upper_bounds_and_tight():
     exact = cover.gains(cover.kernel(torch.arange(50)))
     for bound in (cover.upper_bounds(), cover.upper_bounds_of(torch.arange(50))):
         assert (bound >= exact).all()
-        torch.testing.assert_close(bound, exact, rtol=2e-3, atol=1e-3)
+        torch.testing.assert_close(bound, exact, rtol=2e-4, atol=1e-4)
     cover.covered_M.fill_(1)
     assert not cover.upper_bounds().any()
     leaders, rest = leaders_of(exact, 4)

@@ -227,17 +227,17 @@ class _Cover:
                 gain_M[i] += (kernel - covered_M[j]).clamp_(min=0) @ self.weight32_M[j]
                 if j.start > i.start:
                     gain_M[j] += self.weight32_M[i] @ kernel.sub_(covered_M[i, None]).clamp_(min=0)
-        return gain_M * (1 + 4 * side * _EPS)
+        return gain_M * (1 + (side + 16) * _EPS)
 
     def upper_bounds_of(self, rows: Tensor) -> Tensor:
         """Return the same of some points, (B,) float64."""
-        size = min(max(_NUMBERS // len(rows), 1), 8192)
+        size = min(max(_NUMBERS // len(rows), 1), 2048)
         x_BD, norm_B = self.x32_MD[rows], self.norm32_M[rows]
         covered_M, gain_B = self._covered_at_least(), torch.zeros_like(self.weight_M[rows])
         for j in (slice(start, start + size) for start in range(0, len(self.x_MD), size)):
             kernel = self._kernel_at_most(x_BD, norm_B, j)
             gain_B += kernel.sub_(covered_M[j]).clamp_(min=0) @ self.weight32_M[j]
-        return gain_B * (1 + 4 * size * _EPS)
+        return gain_B * (1 + (size + 16) * _EPS)
 
     def _kernel_at_most(self, x_BD: Tensor, norm_B: Tensor, j: slice) -> Tensor:
         product = torch.addmm(self.norm32_M[j], x_BD, self.x32_MD[j].T, alpha=-2)
