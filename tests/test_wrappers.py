@@ -80,7 +80,14 @@ def test_once_shows_a_random_row_of_each_image_and_fills_up_with_others():
     }
     assert len(shown) > 8
     assert (
-        len(set(Once(CoreSet("trained"), 0.0, "given").query(fitted_on(pool), pool, 5, stream(0, "q")).tolist())) == 5
+        len(
+            set(
+                Once(CoreSet("trained"), 0.0, "given")
+                .query(fitted_on(pool), pool, 5, stream(0, "q"))
+                .tolist()
+            )
+        )
+        == 5
     )
 
 
@@ -95,6 +102,15 @@ def test_once_of_what_counts_rows_is_what_counts_images():
         shown[0]
         != pool.source_N[strategy("fisher_rows").query(fitted_on(pool), pool, 7, stream(0, "q"))].tolist()
     )
+
+
+def test_images_that_no_row_shows_count_for_nothing():
+    images = torch.randn(14, 2, generator=stream(0, "x"))
+    shown, whole = Pool(images[:8], torch.arange(8)), Pool(images, torch.arange(14))
+    for name in ("fisher", "fisher_rows", "bait", "bait_binary", "maxherding", "coreset"):
+        alg, of_whole = strategy(name), whole.only(torch.arange(8))
+        bought = [alg.query(fitted_on(pool), pool, 5, stream(0, "q")).tolist() for pool in (shown, of_whole)]
+        assert bought[0] == bought[1], name
 
 
 def test_near_images_count_as_copies():

@@ -119,7 +119,7 @@ class LinearDesign:
         ridge: float,
         copies: Tensor | None,
     ) -> None:
-        x_MD = scaled_points(points_MD, ridge)
+        x_MD = scaled_points(points_MD, ridge, copies)
         on = x_MD.device
         w_M = weight_M.to(on).double()
         known, self._candidates = known.to(on), candidates.to(on)
@@ -187,8 +187,8 @@ class LinearDesign:
         self._n_moves += 1
 
 
-def scaled_points(points_MD: Tensor, ridge: float) -> Double:
-    """Return points in float64, scaled to mean squared norm 1.
+def scaled_points(points_MD: Tensor, ridge: float, copies: Tensor | None) -> Double:
+    """Return points in float64, scaled so that the mean squared norm is 1, of those that count at all.
 
     Raises:
         ValueError: `ridge` is under `LEAST_RIDGE` or not finite; points are not finite.
@@ -200,4 +200,6 @@ def scaled_points(points_MD: Tensor, ridge: float) -> Double:
     sq_norm_M = torch.cat([block.square().sum(1) for _, block in Double(points_MD).blocks()])
     if not bool(sq_norm_M.isfinite().all()):
         raise ValueError("points and weights must be finite, and weights 0 or more")
+    if copies is not None and bool((copies > 0).any()):
+        sq_norm_M = sq_norm_M[copies.to(sq_norm_M.device) > 0]
     return Double(points_MD, sq_norm_M.mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny))

@@ -59,7 +59,7 @@ class SoftmaxDesign:
         n_classes = probs_MC.shape[1]
         if n_classes < 2:
             raise ValueError(f"the information in a label needs at least two classes, not {n_classes}")
-        self._x_MD = scaled_points(points_MD, ridge)
+        self._x_MD = scaled_points(points_MD, ridge, copies)
         self.device = self._x_MD.device
         self._p_MC = probs_MC.to(self.device)
         self._shape = n_classes, n_classes - 1, points_MD.shape[1]

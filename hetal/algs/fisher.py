@@ -70,6 +70,7 @@ class Fisher(QueryStrategy):
         new = new[torch.randperm(len(new), generator=rng).to(new.device)]
         if self.max_candidates is not None:
             new = new[: max(self.max_candidates, n)]
+        rows_M = torch.bincount(pool.source_N, minlength=len(pool.images_M))
         picks = greedy_design(
             fitted.features_MD,
             self.weight(fitted.probs_MC),
@@ -77,7 +78,7 @@ class Fisher(QueryStrategy):
             known=labelled if self.count_rows else labelled.unique(),
             candidates=new,
             ridge=self.ridge,
-            copies=torch.bincount(pool.source_N, minlength=len(pool.images_M)) if self.count_rows else None,
+            copies=rows_M if self.count_rows else rows_M.clamp(max=1),
         )
         return fill_up(pool.rows_showing(picks, rng), pool, n, rng)
 
