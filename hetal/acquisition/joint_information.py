@@ -18,8 +18,8 @@ with less noise, never below 0. And picks are lazy (Minoux 1978): information on
 what a point told before bounds what it tells now, and only points whose bound leads are evaluated again. It is exact
 for all configurations, and up to the noise of the draws otherwise.
 
-The information in a batch is at most log K, which few points can tell: after some 10 to 30, of any K that is common,
-all others tell next to nothing, and what is left of differences is noise. So once the best tells less than a share of
+The information in a batch is at most log K, which ten or twenty points tell where networks disagree outright. All
+others then tell next to nothing, and what is left of differences is noise. So once the best tells less than a share of
 what the first of its batch told, picking starts anew from no condition, among the points not picked yet.
 """
 

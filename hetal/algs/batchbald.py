@@ -10,7 +10,7 @@ images are scored, each as often a candidate as it has unlabelled rows: a copy o
 of the same label.
 
 Cost: for each pick, the images whose bound leads (all, at worst) times K C operations and C logarithms for each
-configuration. A batch tells at most log K, so that a query of more than some 20 rows is made of several batches.
+configuration. A batch tells at most log K, so that a query of many rows may be made of several batches.
 """
 
 from __future__ import annotations
