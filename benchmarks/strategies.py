@@ -97,8 +97,8 @@ WHY_VERSION = "1.0.1"
 WHY = (
     "Rows bought twice: `Badge` lets picked rows take part again once all distances are 0; `TypiClust` draws at random "
     "among all rows, picked ones included, once every cluster has had its turn (and fails if none has one, where all "
-    "rows are equal); `BatchBALD` breaks ties of copies twice, once for the row that later picks are conditioned on and "
-    "once for the row that it returns.",
+    "rows are equal); `BatchBALD` breaks ties of copies twice, once for the row that later picks are conditioned on "
+    "and once for the row that it returns.",
 )
 
 # Strategies that are meant for smaller pools, and what they are measured on where the pool is larger.
