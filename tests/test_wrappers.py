@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hetal.acquisition import separated
 from hetal.algs import BADGE, Balanced, CleanOnly, CoreSet, Once, QueryStrategy, Random
 from hetal.algs.score import Score
-from hetal.app.names import with_names_of_wrapped
+from hetal.app.compose import build_part
+from hetal.app.names import strategy_name, with_names_of_wrapped
 from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.record.overrides import as_typed
@@ -167,6 +168,37 @@ def test_state_declarations_and_hidden_labels_pass_through(of):
     check_strategy(wrapped, seeds=[0])
 
 
+class AlsoReadsTargets(Once):
+    """A wrapper that reads more than what it wraps."""
+
+    reads_targets = True
+    needs_network = False
+
+
+def test_declarations_of_a_wrapper_hold_beside_those_of_what_it_wraps():
+    wrapped = Once(AlsoReadsTargets(strategy("lhd"), 0.0, "given"), 0.0, "given")
+    assert (wrapped.reads_targets, wrapped.reads_snapshot, wrapped.needs_network) == (True, True, True)
+    assert not Once(Random(), 0.0, "given").reads_targets
+
+
+@pytest.mark.parametrize(
+    ("alg", "message"),
+    [
+        ({"of": {"beta": -1.0}, "near": 0.0}, r"^alg\.of\.beta=-1\.0: must be above 0"),
+        ({"of": {"beta": 1.0}, "near": -1.0}, r"^alg\.near=-1\.0: must be 0 or more"),
+        ({"of": {"beta": 1.0, "of": {"_target_": "hetal.algs.Random"}}, "near": 0.0}, r"^alg\.of\.of: Random gives"),
+    ],
+)  # fmt: skip
+def test_a_setting_out_of_range_is_named_where_it_stands(alg, message):
+    score = {"_target_": "hetal.algs.BALD", "n_passes": 5}
+    of = {"_target_": "hetal.algs.Power", "of": score} | alg["of"]
+    with pytest.raises(BadInput, match=message):
+        build_part({"alg": {"_target_": "hetal.algs.Once", "features": "given"} | alg | {"of": of}}, "alg")
+    start = {"_target_": "hetal.algs.KMeans", "features": "given", "max_iterations": 0}
+    with pytest.raises(BadInput, match=r"^start\.max_iterations=0 of kmeans: must be at least 1$"):
+        build_part({"start": start}, "start")
+
+
 def test_what_is_wrapped_is_checked_too():
     pool = make_pool()
     with pytest.raises(BadInput, match=r"^alg\.of: TooMany: query returned 5 ids; asked for were 3 distinct"):
@@ -185,6 +217,11 @@ def test_names_hold_those_of_what_is_wrapped():
     }  # fmt: skip
     assert with_names_of_wrapped({"_target_": "x.A", "of": {"_target_": "x.B"}}, {})["name"] == "A B"
     assert with_names_of_wrapped({"_target_": "x.A", "of": 3}, {}) == {"_target_": "x.A", "of": 3}
+    for value in (True, 3.5, [1]):
+        with pytest.raises(BadInput, match=r"^alg\.name=.*: must be text, a whole number, or null$"):
+            with_names_of_wrapped({"name": value, "of": {"_target_": "x.B"}}, {})
+    null = with_names_of_wrapped({"name": "power None {of}", "of": {"_target_": "x.B"}}, {})
+    assert strategy_name({"alg": null}, "power") == "power null B"
     with pytest.raises(
         BadInput, match=r"^alg\.of=lhd_published: sets more than a strategy, and cannot be wrapped"
     ):

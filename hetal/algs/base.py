@@ -59,7 +59,7 @@ class QueryStrategy(ABC):
         return
 
     def check_outputs(self, fitted: Fitted) -> None:
-        """Refuse, before any training, outputs that this strategy cannot use; never called unless overridden.
+        """Refuse, before any training, outputs that this strategy cannot use; refuses none unless overridden.
 
         Args:
             fitted: outputs of a fresh network on two images.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hetal.algs.base import QueryStrategy, fill_up
+from hetal.algs.base import fill_up
 from hetal.algs.bound import Bound
 from hetal.algs.wrapper import Wrapper
 from hetal.pool import Pool
@@ -18,12 +18,6 @@ class CleanOnly(Wrapper, Bound):
     Args:
         of: the strategy. It still sees all rows that are labelled, noisy ones of the start set included.
     """
-
-    cheats: bool
-
-    def __init__(self, of: QueryStrategy) -> None:
-        super().__init__(of)
-        self.cheats = True
 
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids; once no clean row is left, random others."""

@@ -6,10 +6,9 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from hetal.acquisition.clustering import kmeans
-from hetal.algs.base import QueryStrategy, fill_up
+from hetal.algs.base import QueryStrategy, fill_up, unit_length
 from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
@@ -49,7 +48,7 @@ class Clustered(QueryStrategy):
         is_candidate = self.candidates(fitted, pool, images, n, rng)
         images, copies = images[is_candidate], copies[is_candidate]
         if len(images) > n:
-            points = normalize(fitted.features_MD[images])
+            points = unit_length(fitted.features_MD[images])
             clusters = kmeans(points, n, rng, weights=copies, max_iterations=self.max_iterations)
             images = images[clusters.nearest()]
         return fill_up(pool.rows_showing(images, rng), pool, n, rng)

@@ -23,7 +23,7 @@ class CoreSet(QueryStrategy):
             set; or "both".
 
     Raises:
-        BadInput: `features` is neither of the three.
+        BadInput: `features` is none of the three.
     """
 
     def __init__(self, features: Features) -> None:

@@ -25,7 +25,7 @@ class KMeans(QueryStrategy):
         max_iterations: of Lloyd's algorithm, at most.
 
     Raises:
-        BadInput: `features` is neither of the three, or `max_iterations` is below 1.
+        BadInput: `features` is none of the three, or `max_iterations` is below 1.
     """
 
     def __init__(self, features: Features, max_iterations: int) -> None:

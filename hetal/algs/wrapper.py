@@ -19,6 +19,8 @@ from hetal.train.fitted import Fitted
 class Wrapper(QueryStrategy):
     """A strategy made of another, whose declarations, checks and state are its own.
 
+    What the class of the wrapper declares as True holds beside that; `needs_network` is that of what is wrapped.
+
     Args:
         of: what is wrapped. Where it looks at networks after epochs, it sees the pool as it is.
     """
@@ -26,7 +28,8 @@ class Wrapper(QueryStrategy):
     def __init__(self, of: QueryStrategy) -> None:
         self.of = of
         for name in DECLARED:
-            setattr(self, name, getattr(of, name))
+            own = name != "needs_network" and getattr(type(self), name)
+            setattr(self, name, own or getattr(of, name))
 
     def check(self, network: nn.Module) -> None:
         """Refuse networks that what is wrapped refuses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
@@ -111,7 +112,8 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
         while cause.__cause__ is not None and not isinstance(cause, BadInput):
             cause = cause.__cause__
         if isinstance(cause, BadInput):
-            raise cause from None
+            message = _with_place(str(cause), group, value, str(error))
+            raise cause if message == str(cause) else BadInput(message) from None
         raise BadInput(f"{group}: {_name(value)} fails: {describe_error(cause)}") from error
     wanted: Any = GROUPS[group].makes or Callable
     if part is not None and not isinstance(part, wanted):
@@ -121,6 +123,25 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
         )
     members = own.get("members", 1)
     return ensemble_of(part, members) if part is not None and members > 1 else part
+
+
+def _with_place(message: str, group: str, node: Any, failure: str) -> str:
+    """Return what a constructor refused with its setting named by where it stands, such as alg.of.beta for alg.beta.
+
+    Args:
+        message: of the constructor, which knows its own settings, and at most the group that it is for.
+        group: of the part.
+        node: of the config.
+        failure: Hydra's message, which says at which node it failed.
+    """
+    inner = re.search(r"full_key: _((?:\.\w+)*)$", failure)
+    place = group + (inner[1] if inner else "")
+    for key in place.split(".")[1:]:
+        node = node[key] if isinstance(node, Mapping) and key in node else {}
+    if setting := re.match(rf"{group}\.(\w+)\b", message):
+        return f"{place}.{message[setting.start(1) :]}"
+    word = message.partition("=")[0]
+    return f"{place}.{message}" if isinstance(node, Mapping) and word in node else message
 
 
 def _without_own(group: str, node: Any) -> tuple[Any, dict[str, Any]]:

@@ -45,7 +45,7 @@ def with_names_of_wrapped(
         place: of the node.
 
     Raises:
-        BadInput: what is wrapped is no strategy alone, or its name is none.
+        BadInput: what is wrapped is no strategy alone, or a name is none.
     """
     of = node.get("of")
     if not isinstance(of, Mapping):
@@ -54,8 +54,9 @@ def with_names_of_wrapped(
     option = str(choices.get(f"alg@{inner}") or str(of.get("_target_")).rpartition(".")[2])
     if "_target_" not in of:
         raise BadInput(f"{inner}={option}: sets more than a strategy, and cannot be wrapped in another")
-    if isinstance(name := of.get("name"), (bool, float, list, Mapping)):
-        raise BadInput(f"{inner}.name={name}: must be text, a whole number, or null")
+    for where, named in ((place, node), (inner, of)):
+        if isinstance(name := named.get("name"), (bool, float, list, Mapping)):
+            raise BadInput(f"{where}.name={name}: must be text, a whole number, or null")
     of = with_names_of_wrapped(of, choices, inner)
     outer = choices.get(place if place == "alg" else f"alg@{place}")
     own = node.get("name") or f"{outer or str(node.get('_target_')).rpartition('.')[2]} {{of}}"
@@ -93,8 +94,10 @@ def _without_name(part: Mapping[str, Any]) -> dict[str, Any]:
 def _name(node: Mapping[str, Any], otherwise: str) -> str:
     """Return the name that a noise or a strategy has in its settings, made readable.
 
-    4.0 is written as 4, since these are the same setting; [0.3, 0.7] as 0.3-0.7; and {2: 7, 3: 8} as 2-7+3-8.
+    4.0 is written as 4, since these are the same setting; None as null, as it is typed; [0.3, 0.7] as 0.3-0.7; and
+    {2: 7, 3: 8} as 2-7+3-8.
     """
     name = re.sub(r"(?<=\d)\.0+(?![\d.])", "", str(node.get("name") or otherwise))
+    name = re.sub(r"\bNone\b", "null", name)
     name = re.sub(r"\[(.*?)\]", lambda found: found[1].replace(", ", "-"), name)
     return re.sub(r"\{(.*?)\}", lambda found: found[1].replace(": ", "-").replace(", ", "+"), name)
