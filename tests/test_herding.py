@@ -294,7 +294,7 @@ def test_nas_hides_labelled_rows_that_are_not_believed():
     ("make", "said"),
     [
         (lambda: MaxHerding("own", True, 1.0, None), "features=own"),
-        (lambda: MaxHerding("given", True, 0.0, None), r"bandwidth=0.0 of herding: must be above 0"),
+        (lambda: MaxHerding("given", True, 0.0, None), r"bandwidth=0.0 of herding: must be at least 1e-06"),
         (lambda: MaxHerding("given", True, 1.0, 0), "max_images=0 of herding: must be at least 1, or null"),
         (lambda: UHerding("given", True, 1.5, None), r"alg.quantile=1.5: must be in 0..1"),
         (lambda: NAS(MaxHerding("given", True, 1.0, None), "given", 1), "alg.folds=1: must be at least 2"),

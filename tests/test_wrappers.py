@@ -229,10 +229,16 @@ def test_names_hold_those_of_what_is_wrapped():
 
 
 def test_what_is_wrapped_is_chosen_like_any_value():
-    words = ["alg=once", "alg.of=badge,lhd", "alg.of.of=x", "+alg.of=y", "alg.of.ridge=1", "alg.of={a: 1}"]
-    options = ["alg=once", "alg@alg.of=badge,lhd", "alg@alg.of.of=x", "alg@alg.of=y", *words[4:]]
+    words = ["alg=once", "alg.of=badge", "alg.of.of=x", "+alg.of=y", "alg.of.ridge=1", "alg.of={a: 1}"]
+    options = ["alg=once", "alg@alg.of=badge", "alg@alg.of.of=x", "alg@alg.of=y", *words[4:]]
     assert as_options(words) == options
     assert as_typed(options) == [word.lstrip("+") for word in words]
+
+
+def test_a_setting_of_what_is_wrapped_may_be_one_that_its_default_lacks():
+    words = ["alg=once", "alg.of=fisher,bait", "alg.of.ridge=1", "alg.near=0"]
+    assert as_options(words) == ["alg=once", "alg@alg.of=fisher,bait", "alg.of.ridge=choice(1)", "alg.near=0"]
+    assert as_options(["alg=once,power", "alg.of=bald"]) == ["alg=once,power", "alg@alg.of=choice(bald)"]
 
 
 def test_a_wrapped_strategy_runs_from_the_command_line(tmp_path, capsys):

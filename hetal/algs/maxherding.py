@@ -27,6 +27,9 @@ from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
+# No point covers another any more long before; squares of distances in units of it stay in range.
+LEAST_BANDWIDTH = 1e-6
+
 
 class MaxHerding(QueryStrategy):
     """Buys by greedy coverage of all rows, each image once while there are others.
@@ -39,15 +42,18 @@ class MaxHerding(QueryStrategy):
             is more); None for all. A query takes time in proportion to its square.
 
     Raises:
-        BadInput: `features` is none of the three, `bandwidth` is not above 0, or `max_images` is below 1.
+        BadInput: `features` is none of the three, `bandwidth` is below `LEAST_BANDWIDTH` or not finite, or `max_images`
+            is below 1.
     """
 
     def __init__(
         self, features: Features, unit_length: bool, bandwidth: float, max_images: int | None
     ) -> None:
         check_features(features)
-        if not 0 < bandwidth < float("inf"):
-            raise BadInput(f"bandwidth={bandwidth} of herding: must be above 0, and finite")
+        if not LEAST_BANDWIDTH <= bandwidth < float("inf"):
+            raise BadInput(
+                f"bandwidth={bandwidth} of herding: must be at least {LEAST_BANDWIDTH:g}, and finite"
+            )
         if max_images is not None and max_images < 1:
             raise BadInput(f"max_images={max_images} of herding: must be at least 1, or null")
         self.features = features

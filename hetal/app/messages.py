@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hetal.errors import BadInput
-from hetal.record.overrides import WRAPPED
+from hetal.record.overrides import WRAPPED, as_typed
 from hetal.sweep.mult import GROUP
 from hetal.sweep.overrides import nested_groups
 
@@ -122,7 +122,7 @@ def answer(error: BaseException, arguments: Sequence[str], conf: Path) -> str | 
         message = f"{override.input_line}: cannot be set ({_first_line(error)})"
     else:
         return None
-    job = [str(one) for one in _local(error, "load_sweep_config", "sweep_overrides") or []]
+    job = as_typed([str(one) for one in _local(error, "load_sweep_config", "sweep_overrides") or []])
     return str(BadInput(message + (f" (in job {' '.join(job)})" if job else "")))
 
 
@@ -135,11 +135,10 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         mean = f"did you mean {' or '.join(near)}? " if near else ""
         numbers = ", and any number from 0" * (group == GROUP)
         there = f"there are {', '.join(options)}{numbers}" if options else f"there is no group {group}"
-        typed = [
-            word for word in arguments if re.fullmatch(rf"\+*{WRAPPED}={re.escape(name)}", _as_typed(word))
-        ]
-        chosen = typed[0] if group == "alg" and typed else f"{group}={name}"
-        return f"{_as_typed(chosen)}: no such choice; {mean}{there}"
+        typed = [re.fullmatch(rf"\+*({WRAPPED})=(.*)", _as_typed(word)) for word in arguments]
+        places = [word[1] for word in typed if word and name in re.split(r"[,()]", word[2])]
+        place = places[0] if group == "alg" and places else _as_typed(group)
+        return f"{place}={name}: no such choice; {mean}{there}"
     if match := re.match(r"Could not override '(alg@[^']+)'", text):
         return f"{_as_typed(match[1])}: the strategy that is chosen wraps no other, so that there is nothing to choose"
     if (match := re.match(r"Could not override '([^']+)'", text)) and match[1] in nested_groups():

@@ -4,7 +4,8 @@
   and null chooses the option `none` where there is one.
 - So is the strategy that another one wraps: `alg.of=badge` becomes `alg@alg.of=badge`.
 - A setting that has moved is known by its old name: `train.lr` is `optimizer.lr`.
-- A setting of a group that is swept may be one that its default option lacks: `noise=pair,symmetric noise.rate=0.2`.
+- A setting of a group that is swept may be one that its default option lacks: `noise=pair,symmetric noise.rate=0.2`,
+  and `alg.of=fisher,bait alg.of.ridge=0.5`.
 - A number for `mult` sets its factor, see `hetal.sweep.mult`.
 - The noise settings that `noise.of=[symmetric,blank]` names are added to `noise.parts`; their own settings are typed
   without that: `noise.symmetric.rate=0.2`.
@@ -45,14 +46,23 @@ def _of_swept_groups(words: Sequence[str]) -> list[str]:
 
     Hydra would try them on the group's default option first, which need not have them.
     """
-    swept = {word.partition("=")[0] for word in words if "=" in word and _is_sweep(word)}
+    swept = {_place(word.partition("=")[0]) for word in words if "=" in word and _is_sweep(word)}
     return [
-        f"{key}=choice({value})"
-        if sep and key.lstrip("+").partition(".")[0] in swept and "." in key and not _is_sweep(word)
-        else word
+        f"{key}=choice({value})" if sep and swept & {*_above(_place(key))} and not _is_sweep(word) else word
         for word in words
         for key, sep, value in [word.partition("=")]
     ]
+
+
+def _place(key: str) -> str:
+    """Return where the key of an override puts its value: alg.of for alg@alg.of."""
+    return key.lstrip("+").rpartition("@")[2]
+
+
+def _above(place: str) -> list[str]:
+    """Return what a place is inside: a and a.b for a.b.c."""
+    names = place.split(".")
+    return [".".join(names[:n]) for n in range(1, len(names))]
 
 
 def _is_sweep(word: str) -> bool:
