@@ -49,7 +49,7 @@ def test_chooses_among_random_rows_on_large_pools():
     [
         ({"ridge": 0}, "alg.ridge=0: must be at least 1e-06, and finite"),
         ({"ridge": float("nan")}, "alg.ridge=nan"),
-        ({"oversample": 0}, "alg.oversample=0: must be at least 1"),
+        ({"oversample": 0}, "alg.oversample=0: must be in 1..100"),
         ({"max_candidates": 0}, "alg.max_candidates=0: must be at least 1, or null"),
         ({"max_gib": 0}, "alg.max_gib=0: must be above 0"),
     ],

@@ -15,7 +15,7 @@ BASE = [o for o in TOY if not o.startswith(("n_end", "n_query"))]
 
 
 def line(name: str) -> list[str]:
-    return [*BASE, f"alg={name}", "model=mlp_dropout", "n_query=20"]
+    return [*BASE, f"alg={name}", "model=mlp_dropout", "model.widths=[32]", "n_query=20"]
 
 
 def steps(root) -> list[int]:

@@ -28,6 +28,7 @@ NULLABLE = (
     "train.clip", "train.clip_norm",
     "data.name", "data.path", "data.size", "data.train", "data.test",
     "data.config", "data.revision", "data.input", "data.label",
+    "alg.name", "alg.beta", "alg.delta", "alg.n_clusters", "alg.max_images",
     "alg.max_candidates", "data.labels", "data.name", "data.standardise", "noise.name", "n_start", "n_query", "n_end",
 )  # fmt: skip
 
@@ -63,13 +64,16 @@ def makes_sense(pair: Pair) -> bool:
     """Tell whether a run may accept a pair: by the type of what stood there before."""
     (override,) = OverridesParser.create().parse_overrides([pair.typed])
     default = OmegaConf.select(base(pair.beside), pair.key)
+    pair = pair._replace(key=pair.key.replace("alg.of.", "alg."))
     if override.is_delete():
+        if pair.key in ("alg.name", "noise.name"):  # it is then made of those of the options
+            return True
         # Defaults of torch's own: of an optimizer but for its rate, and of the loss.
         if pair.key == "train.loss.label_smoothing" or pair.key.startswith("optimizer."):
             return pair.key != "optimizer.lr"
         # torchvision's own default for a training set.
         return pair.key in ("data.train.train", "data.train.split") and pair.beside[-1] != "data=emnist"
-    if override.key_or_group != pair.key:
+    if override.key_or_group.replace("alg.of.", "alg.") != pair.key:
         return pair.key.endswith("settings")  # what wandb.Settings takes, W&B says
     value = override.value()
     if pair.key.startswith("noise.parts.") and pair.key.endswith(".name"):  # as the name of a noise
@@ -83,7 +87,7 @@ def makes_sense(pair: Pair) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is None or default is None:
         return value is default or pair.key in NULLABLE
-    if pair.key in ("name", "root", "noise.name"):
+    if pair.key in ("name", "root", "noise.name", "alg.name"):
         return isinstance(value, (int, str)) and not isinstance(value, bool)
     if OmegaConf.is_dict(default):
         return pair.key == "tracker.settings" or (isinstance(value, dict) and "_target_" in value)

@@ -30,6 +30,9 @@ from hetal.errors import BadInput
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
+# Times as many rows as are bought that may be added first: each takes as long as a pick.
+MOST_OVERSAMPLE = 100
+
 
 class BAIT(QueryStrategy):
     """Buys by forwards and backwards greedy design on the Fisher information of the last layer.
@@ -43,8 +46,8 @@ class BAIT(QueryStrategy):
         max_gib: a query that would take more memory is refused.
 
     Raises:
-        BadInput: `ridge` is below `LEAST_RIDGE` or not finite, `oversample` or `max_candidates` is below 1, or
-            `max_gib` is not above 0.
+        BadInput: `ridge` is below `LEAST_RIDGE` or not finite, `oversample` is not in 1..100, `max_candidates` is below
+            1, or `max_gib` is not above 0.
     """
 
     def __init__(
@@ -52,8 +55,8 @@ class BAIT(QueryStrategy):
     ) -> None:
         if not LEAST_RIDGE <= ridge < float("inf"):
             raise BadInput(f"alg.ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
-        if oversample < 1:
-            raise BadInput(f"alg.oversample={oversample}: must be at least 1")
+        if not 1 <= oversample <= MOST_OVERSAMPLE:
+            raise BadInput(f"alg.oversample={oversample}: must be in 1..{MOST_OVERSAMPLE}")
         if max_candidates is not None and max_candidates < 1:
             raise BadInput(f"alg.max_candidates={max_candidates}: must be at least 1, or null")
         if not max_gib > 0:

@@ -25,7 +25,7 @@ class BALD(Scored):
             without dropout, once each.
 
     Raises:
-        BadInput: `n_passes` is below 2.
+        BadInput: `n_passes` is not in 2..1,000,000.
     """
 
     def __init__(self, n_passes: int) -> None:

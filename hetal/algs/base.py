@@ -112,6 +112,25 @@ class QueryStrategy(ABC):
         return
 
 
+# Of passes, draws and configurations of a query: more would take weeks, and tell no more.
+MOST_DRAWS = 1_000_000
+
+
+def check_draws(name: str, number: int, least: int) -> None:
+    """Refuse a number of passes or draws that is out of range.
+
+    Args:
+        name: of the setting, without `alg.`.
+        number: its value.
+        least: that makes sense.
+
+    Raises:
+        BadInput: it is not in least..`MOST_DRAWS`.
+    """
+    if not least <= number <= MOST_DRAWS:
+        raise BadInput(f"alg.{name}={number}: must be in {least}..{MOST_DRAWS}")
+
+
 def fill_up(ids: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
     """Return `ids`, filled up to n with random other unlabelled ids: (n,) int64."""
     left = pool.unlabelled_ids()

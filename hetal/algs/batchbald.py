@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hetal.acquisition import batchbald
-from hetal.algs.base import QueryStrategy
+from hetal.algs.base import QueryStrategy, check_draws
 from hetal.algs.posterior import check_passes, check_posterior, drawn_probs
 from hetal.errors import BadInput
 from hetal.pool import Pool
@@ -37,13 +37,12 @@ class BatchBALD(QueryStrategy):
             picked, among images not picked; 0 never does, as in the paper.
 
     Raises:
-        BadInput: `n_passes` is below 2, `n_configurations` below 1, or `restart_below` not in 0..1.
+        BadInput: `n_passes` is not in 2..1,000,000, `n_configurations` not in 1..1,000,000, or `restart_below` not in 0..1.
     """
 
     def __init__(self, n_passes: int, n_configurations: int, restart_below: float) -> None:
         check_passes(n_passes)
-        if n_configurations < 1:
-            raise BadInput(f"alg.n_configurations={n_configurations}: must be at least 1")
+        check_draws("n_configurations", n_configurations, 1)
         if not 0 <= restart_below <= 1:
             raise BadInput(f"alg.restart_below={restart_below}: must be in 0..1")
         self.n_passes = n_passes

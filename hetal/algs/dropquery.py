@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition import dropout_flips
+from hetal.algs.base import check_draws
 from hetal.algs.clustered import Clustered
 from hetal.errors import BadInput
 from hetal.pool import Pool
@@ -40,8 +41,7 @@ class DropQuery(Clustered):
 
     def __init__(self, n_passes: int, dropout: float, max_iterations: int) -> None:
         super().__init__(max_iterations)
-        if n_passes < 1:
-            raise BadInput(f"alg.n_passes={n_passes}: must be at least 1")
+        check_draws("n_passes", n_passes, 1)
         if not 0 < dropout < 1:
             raise BadInput(f"alg.dropout={dropout}: must be above 0 and below 1")
         self.n_passes = n_passes

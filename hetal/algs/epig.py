@@ -41,7 +41,7 @@ class EPIG(Scored):
         n_targets: how many, drawn anew for every query without replacement; all where there are no more.
 
     Raises:
-        BadInput: `n_passes` is below 2, `targets` neither of the two, or `n_targets` below 1.
+        BadInput: `n_passes` is not in 2..1,000,000, `targets` neither of the two, or `n_targets` below 1.
     """
 
     def __init__(self, n_passes: int, targets: Targets, n_targets: int) -> None:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from hetal.acquisition import OuterProduct, k_center
-from hetal.algs.base import QueryStrategy, fill_up
+from hetal.algs.base import QueryStrategy, check_draws, fill_up
 from hetal.errors import BadInput
 from hetal.machine.scratch import Stack
 from hetal.pool import Pool
@@ -58,8 +58,7 @@ class NoiseStability(QueryStrategy):
     def __init__(self, output: Output, n_draws: int, scale: float) -> None:
         if output not in get_args(Output):
             raise BadInput(f"alg.output={output}: must be one of {', '.join(get_args(Output))}")
-        if n_draws < 1:
-            raise BadInput(f"alg.n_draws={n_draws}: must be at least 1")
+        check_draws("n_draws", n_draws, 1)
         if not 0 < scale < float("inf"):
             raise BadInput(f"alg.scale={scale}: must be above 0, and finite")
         self.output = output

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hetal.algs.base import check_draws
 from hetal.errors import BadInput
 from hetal.train.fitted import Fitted, has_dropout
 from hetal.train.members import ensemble_in
@@ -31,9 +32,8 @@ def check_posterior(network: nn.Module, name: str) -> None:
 
 
 def check_passes(n_passes: int) -> None:
-    """Refuse fewer than two passes."""
-    if n_passes < 2:
-        raise BadInput(f"alg.n_passes={n_passes}: must be at least 2, one pass disagrees with nothing")
+    """Refuse fewer than two passes, of which one disagrees with nothing, and too many."""
+    check_draws("n_passes", n_passes, 2)
 
 
 def drawn_probs(fitted: Fitted, images: Tensor, n_passes: int, rng: torch.Generator) -> Tensor:
