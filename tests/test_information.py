@@ -252,7 +252,7 @@ def test_strategies_keep_the_contract_and_refuse_bad_settings():
     check_strategy(BatchBALD(3, 20, 0.05), seeds=(0,))
     check_strategy(EPIG(3, "test", 5), seeds=(0,))
     for make, message in (
-        (lambda: BatchBALD(1, 10, 0.1), "alg.n_passes=1: must be at least 2"),
+        (lambda: BatchBALD(1, 10, 0.1), "alg.n_passes=1: must be in 2..1000000"),
         (lambda: BatchBALD(2, 0, 0.1), "alg.n_configurations=0: must be in 1..1000000"),
         (lambda: BatchBALD(2, 10, -0.1), "alg.restart_below=-0.1: must be in 0..1"),
         (lambda: EPIG(2, "train", 10), "alg.targets=train: must be one of pool, test"),

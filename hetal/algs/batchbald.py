@@ -37,7 +37,8 @@ class BatchBALD(QueryStrategy):
             picked, among images not picked; 0 never does, as in the paper.
 
     Raises:
-        BadInput: `n_passes` is not in 2..1,000,000, `n_configurations` not in 1..1,000,000, or `restart_below` not in 0..1.
+        BadInput: `n_passes` is not in 2..1,000,000, `n_configurations` not in 1..1,000,000, or `restart_below` not in
+            0..1.
     """
 
     def __init__(self, n_passes: int, n_configurations: int, restart_below: float) -> None:
