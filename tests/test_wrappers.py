@@ -1,6 +1,7 @@
 """Strategies that wrap others: what the other sees, what it may not return, names, and bounds in the report."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -274,6 +275,9 @@ def test_bounds_are_marked_and_take_no_part_in_comparisons():
     page = render(analysis, "t")
     assert "b (bound)" in page
     assert "class=best" in page
+    assert re.search(r"<li[^>]* class='leader' title='a: ", page)
+    assert re.search(r"<li[^>]* title='b \(bound\): ", page)
+    assert not re.search(r"class='\w+' title='b \(bound\): ", page)  # neither the leader nor as good as it
     alone = analyse(study_of(Reading(runs[:3])))
     assert alone.verdicts[0].leader == "b (bound)"
 

@@ -27,7 +27,7 @@ class ForestLine:
         title: its numbers in words.
         value: its mean AULC in percent.
         left, width, mean: of its interval, in percent of the scale.
-        is_apart: whether it differs significantly from the leader.
+        is_apart: whether it differs significantly from the leader; True of a bound, which is not compared.
     """
 
     label: str
@@ -127,7 +127,7 @@ def _card(v: Verdict, by_label: Mapping[str, Numbers], order: Sequence[str]) -> 
                 left=at(left),
                 width=at(right) - at(left),
                 mean=at(mean),
-                is_apart=n.label in apart,
+                is_apart=n.label in apart or not n.competes,
             )
         )
     random = by_label.get(RANDOM)
