@@ -29,7 +29,7 @@ from hetal.acquisition.points import OuterProduct, Points, finite_sq_norms, near
 # gain costs, in bounds; and when all bounds are renewed, in bounds for each point. All change the speed only.
 _EXACT, _FEWEST, _MOST = 16, 32, 128
 _EXACT_COST = 3
-_RENEWAL = 1.0
+_RENEWAL = 0.5
 
 # Points of one side of a tile in a pass: on a CPU the tile stays in cache.
 _SIDE = {"cpu": 724, "cuda": 4096}
