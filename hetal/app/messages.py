@@ -157,9 +157,9 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
         return f"{_as_typed(match[1])}: several values need -m, which runs each; a list is written KEY=[A,B]"
     if (match := re.search(r"\$\{.*\}", text)) and (
-        typed := [word for word in arguments if match[0] in word]
+        referring := [word for word in arguments if match[0] in word]
     ):
-        return f"{typed[0]}: {_first_line(error)}"
+        return f"{referring[0]}: {_first_line(error)}"
     cause = error.__cause__
     if match := re.match(r"Error merging override (.*)", text, re.DOTALL):
         text = f"{match[1]}: {_first_line(cause) if cause else 'cannot be set'}"
