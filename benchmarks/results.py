@@ -321,7 +321,9 @@ def main() -> None:
         into = DOCS / "results" / study
         into.mkdir(parents=True, exist_ok=True)
         for name in KEPT:
-            shutil.copy(report / name, into / name)
+            # Of all pairs of dozens of strategies it is a megabyte.
+            if name != "comparisons.csv" or re.search(rf"<!-- (?:versus|pooled) {study}\b", text):
+                shutil.copy(report / name, into / name)
         write_csv(into / "curves.csv", [row for row in rows(study, "curves") if row["measure"] in CURVES])
         for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", text):
             shutil.copy(report / figure, DOCS / "figures" / f"{study}-{figure}")

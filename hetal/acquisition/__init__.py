@@ -1,25 +1,27 @@
 """Selection for active learning as free functions on tensors or arrays: no pool, no network, only torch and numpy.
 
-For a loop of your own, with probabilities (M, C) and features (M, D) of the unlabelled points:
+For a loop of your own, with probabilities (M, C) and features (M, D) of M points without labels:
 
-    from hetal.acquisition import badge_embedding, entropy, k_center, kmeans_plusplus, max_herding, spread, top_scores
+    from hetal.acquisition import *
 
     rng = torch.Generator().manual_seed(0)
+    ids = top_scores(entropy(probs_MC), 1000, rng)                                 # uncertainty
+    ids = top_scores(power_scores(entropy(probs_MC), 1.0, rng), 1000, rng)         # drawn by it
+    ids = top_scores(epig(probs_KMC, targets_KTC), 1000, rng)                      # EPIG; bald, batchbald
     ids = kmeans_plusplus(badge_embedding(probs_MC, features_MD), 1000, rng)       # BADGE
     ids = k_center(features_MD, 1000, centers=labelled_features_LD)                # core-set
-    ids = max_herding(features_MD, 100, bandwidth=spread(features_MD))            # MaxHerding
-    ids = top_scores(entropy(probs_MC), 1000, rng)                                 # uncertainty
     ids = max_cover(features_MD, 1000, 0.3, rng, centers=labelled_features_LD)     # ProbCover
+    ids = max_herding(features_MD, 1000, bandwidth=spread(features_MD))            # MaxHerding
     ids = typical_points(features_MD, 1000, rng, n_labelled=torch.zeros(M))        # TypiClust
-    anchors_KD = class_means(labelled_features_LD, labels_L)
-    flips_M = mixing_flips(features_MD, anchors_KD, head, eps=0.2)                 # ALFA-Mix, then k-means
-    counts_M = dropout_flips(features_MD, head, rng, n_passes=3, dropout=0.75)     # DropQuery, then k-means
     ids = balanced(probs_MC.argmax(1), 1000, rng)                                  # equally many of each class
+    flips_M = mixing_flips(features_MD, class_means(labelled_features_LD, labels_L), head, eps=0.2)  # ALFA-Mix
+    flips_M = dropout_flips(features_MD, head, rng, n_passes=3, dropout=0.75)      # DropQuery
 
-What picks returns indices into the M points, on the points' device; given numpy arrays, all return numpy arrays. Where
-class probabilities are asked for, logits are refused. Where a pool shows one image many times, pass each
-image once with `weights=` the number of its unlabelled copies. Features may be backed by a file that does not
-fit in memory (`torch.from_file`, or `torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
+`bait` and `greedy_design` take labelled points along with the others. What picks returns indices into the points, on
+the points' device; given numpy arrays, all return numpy arrays. Where class probabilities are asked for, logits are
+refused. Where a pool shows one image many times, pass each image once with `weights=` the number of its unlabelled
+copies. Features may be backed by a file that does not fit in memory (`torch.from_file`, or `torch.from_numpy` of a
+`numpy.memmap`): they are read in blocks of rows.
 """
 
 from hetal.acquisition.bait import bait, binary_information
