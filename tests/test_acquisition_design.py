@@ -65,7 +65,8 @@ def test_is_the_definition(seed, n_points, width, scale):
     picks = greedy_design(x, w, len(candidates), known=known, candidates=candidates, ridge=0.3, copies=copies)
     assert sorted(picks.tolist()) == sorted(candidates.tolist())
 
-    unit = x.double() / x.double().square().sum(1).mean().sqrt()
+    counted = copies > 0 if copies.any() else copies >= 0  # which the unit is of
+    unit = x.double() / x.double()[counted].square().sum(1).mean().sqrt()
 
     def left(seen):
         information = 0.3 * torch.eye(width).double() + (w.double()[seen, None] * unit[seen]).T @ unit[seen]

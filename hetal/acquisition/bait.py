@@ -51,7 +51,7 @@ def bait(
     With `binary`, C is 1 in all of this.
 
     Args:
-        points_MD: features, in any unit: they are scaled so that their mean squared norm is 1.
+        points_MD: features, in any unit: they are scaled to mean squared norm 1, of those that count.
         probs_MC: class probabilities.
         n: how many to pick.
         generator: decides among ties.

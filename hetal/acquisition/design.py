@@ -46,7 +46,7 @@ def greedy_design(
     """Pick `n` candidates, each the one that takes most from the uncertainty that is left about all points.
 
     Args:
-        points_MD: features, in any unit: they are scaled so that their mean squared norm is 1.
+        points_MD: features, in any unit: they are scaled to mean squared norm 1, of those that count.
         weight_M: (M,) information in a label of each point, 0 or more.
         n: how many to pick.
         known: (L,) int64 indices of the points whose labels are known; one named k times counts k times.

@@ -36,7 +36,7 @@ class SoftmaxDesign:
     """What labels of candidates would take from the uncertainty of a softmax layer, as labels are added and removed.
 
     Args:
-        points_MD: features, in any unit: they are scaled so that their mean squared norm is 1.
+        points_MD: features, in any unit: they are scaled to mean squared norm 1, of those that count.
         probs_MC: class probabilities.
         known: (L,) int64 indices of the points whose labels are known; one named k times counts k times.
         candidates: (P,) int64 distinct indices.

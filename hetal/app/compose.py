@@ -138,6 +138,8 @@ def _with_place(message: str, group: str, node: Any, failure: str) -> str:
     place = group + (inner[1] if inner else "")
     for key in place.split(".")[1:]:
         node = node[key] if isinstance(node, Mapping) and key in node else {}
+    if message.startswith(f"{place}."):
+        return message
     if setting := re.match(rf"{group}\.(\w+)\b", message):
         return f"{place}.{message[setting.start(1) :]}"
     word = message.partition("=")[0]
