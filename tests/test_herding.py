@@ -13,8 +13,9 @@ from hetal.acquisition import (
     best_temperature,
     calibration_error,
     distances_to_nearest,
+    kernel_cover,
     max_herding,
-    spread,
+    rms_distance,
 )
 from hetal.acquisition import herding as module
 from hetal.acquisition.lazy import leaders_of
@@ -55,12 +56,12 @@ def check_picks(picks, x, n, weights, centers, bandwidth):
 @pytest.fixture(params=["by cost", "never", "always"])
 def renewal(request, monkeypatch):
     """When bounds are renewed, in tiles and batches far smaller than the points."""
-    cost = {"by cost": 3, "never": 0, "always": 10**9}[request.param]
+    when = {"by cost": 0.5, "never": 10**9, "always": -1}[request.param]
     monkeypatch.setattr(module, "_EXACT", 2)
     monkeypatch.setattr(module, "_FEWEST", 3)
-    monkeypatch.setattr(module, "_EXACT_COST", cost)
-    monkeypatch.setattr(module, "_SIDE", {"cpu": 7})
-    monkeypatch.setattr(module, "_NUMBERS", 20)
+    monkeypatch.setattr(module, "_RENEWAL", when)
+    monkeypatch.setattr(kernel_cover, "SIDE", {"cpu": 7})
+    monkeypatch.setattr(kernel_cover, "NUMBERS", 20)
 
 
 @pytest.mark.usefixtures("renewal")
@@ -105,7 +106,7 @@ def test_picks_on_many_points_are_the_greedy_ones_in_float64(bandwidth):
 
 def test_bounds_are_upper_bounds_and_tight():
     x = torch.randn(50, 7, generator=stream(0, "x")) + 1000
-    cover = module._cover(module.OuterProduct(x), 5.0, torch.rand(50), x[:3])
+    cover = kernel_cover.cover_of(kernel_cover.OuterProduct(x), 5.0, torch.rand(50), x[:3])
     exact = cover.gains(cover.kernel(torch.arange(50)))
     for bound in (cover.upper_bounds(), cover.upper_bounds_of(torch.arange(50))):
         assert (bound >= exact).all()
@@ -120,9 +121,11 @@ def test_bounds_are_upper_bounds_and_tight():
 def test_scales_of_features():
     x = torch.tensor([[0.0, 0], [3, 4], [3, 4], [0, 1]])
     pairs = [25, 25, 1, 0, 18, 18]
-    assert spread(x) == pytest.approx((sum(pairs) / 6) ** 0.5)
-    assert spread(x[:1]) == spread(torch.full((40, 3), 1e5)) == spread(torch.zeros(0, 3)) == 1
-    assert spread(x + 1e3) == pytest.approx(spread(x), rel=1e-3)
+    assert rms_distance(x) == pytest.approx((sum(pairs) / 6) ** 0.5)
+    assert (
+        rms_distance(x[:1]) == rms_distance(torch.full((40, 3), 1e5)) == rms_distance(torch.zeros(0, 3)) == 1
+    )
+    assert rms_distance(x + 1e3) == pytest.approx(rms_distance(x), rel=1e-3)
     assert distances_to_nearest(x).tolist() == pytest.approx([1, 18**0.5, 18**0.5, 1])
     assert distances_to_nearest(torch.ones(2, 3)).tolist() == [math.inf, math.inf]
 

@@ -11,7 +11,7 @@ For a loop of your own, with probabilities (M, C) and features (M, D) of M point
     ids = kmeans_plusplus(badge_embedding(probs_MC, features_MD), 1000, rng)       # BADGE
     ids = k_center(features_MD, 1000, centers=labelled_features_LD)                # core-set
     ids = max_cover(features_MD, 1000, 0.3, rng, centers=labelled_features_LD)     # ProbCover
-    ids = max_herding(features_MD, 1000, bandwidth=spread(features_MD))            # MaxHerding
+    ids = max_herding(features_MD, 1000, bandwidth=rms_distance(features_MD))            # MaxHerding
     ids = typical_points(features_MD, 1000, rng, n_labelled=torch.zeros(M))        # TypiClust
     ids = balanced(probs_MC.argmax(1), 1000, rng)                                  # equally many of each class
     flips_M = mixing_flips(features_MD, class_means(labelled_features_LD, labels_L), head, eps=0.2)  # ALFA-Mix
@@ -32,7 +32,7 @@ from hetal.acquisition.covering import k_center
 from hetal.acquisition.design import greedy_design
 from hetal.acquisition.dropping import dropout_flips
 from hetal.acquisition.embeddings import badge_embedding, lhd_embedding
-from hetal.acquisition.herding import distances_to_nearest, max_herding, spread
+from hetal.acquisition.herding import distances_to_nearest, max_herding, rms_distance
 from hetal.acquisition.joint_information import batchbald
 from hetal.acquisition.mixing import class_means, mixing_flips
 from hetal.acquisition.noise_filter import believed
@@ -74,10 +74,10 @@ __all__ = [
     "mixing_flips",
     "power_scores",
     "pure_radius",
+    "rms_distance",
     "separated",
     "soft_rank_scores",
     "softmax_scores",
-    "spread",
     "top_scores",
     "typical_points",
 ]

@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hetal.acquisition.herding import max_herding, spread
+from hetal.acquisition.herding import max_herding, rms_distance
 from hetal.algs.base import Features, QueryStrategy, check_features, features_of, fill_up, unit_length
 from hetal.errors import BadInput
 from hetal.pool import Pool
@@ -90,7 +90,7 @@ class MaxHerding(QueryStrategy):
 
     def scale(self, h_MD: Tensor, pool: Pool) -> float:
         """Return the unit of `bandwidth`, from the features (M, D) of all images."""
-        return spread(h_MD[pool.source_N.unique()])
+        return rms_distance(h_MD[pool.source_N.unique()])
 
     def weights(self, fitted: Fitted, pool: Pool, images: Tensor) -> Tensor:
         """Return how much it counts to cover a row of each of P images, (P,)."""
