@@ -106,7 +106,8 @@ def test_picks_on_many_points_are_the_greedy_ones_in_float64(bandwidth):
 
 def test_bounds_are_upper_bounds_and_tight():
     x = torch.randn(50, 7, generator=stream(0, "x")) + 1000
-    cover = kernel_cover.cover_of(kernel_cover.OuterProduct(x), 5.0, torch.rand(50), x[:3])
+    weights = torch.rand(50, generator=stream(0, "weights"))
+    cover = kernel_cover.cover_of(kernel_cover.OuterProduct(x), 5.0, weights, x[:3])
     exact = cover.gains(cover.kernel(torch.arange(50)))
     for bound in (cover.upper_bounds(), cover.upper_bounds_of(torch.arange(50))):
         assert (bound >= exact).all()

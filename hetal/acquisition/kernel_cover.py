@@ -65,7 +65,7 @@ class Cover:
         rounding can have added, and so is what is covered: every term is at least the true one, and 0 where a point is
         covered in full. The sum over a side of a tile can lose a unit of rounding for each of its terms.
         """
-        side = SIDE.get(self.x_MD.device.type, SIDE["cpu"])
+        side = min(SIDE.get(self.x_MD.device.type, SIDE["cpu"]), len(self.x_MD))
         starts = range(0, len(self.x_MD), side)
         covered_M, gain_M = self._covered_at_least(), torch.zeros_like(self.weight_M)
         for i in (slice(start, start + side) for start in starts):
@@ -78,7 +78,7 @@ class Cover:
 
     def upper_bounds_of(self, rows: Tensor) -> Tensor:
         """Return the same of some points, (B,) float64."""
-        size = min(max(NUMBERS // len(rows), 1), 2048)
+        size = min(max(NUMBERS // len(rows), 1), 2048, len(self.x_MD))
         x_BD, norm_B = self.x32_MD[rows], self.low32_M[rows]
         covered_M, gain_B = self._covered_at_least(), torch.zeros_like(self.weight_M[rows])
         for j in (slice(start, start + size) for start in range(0, len(self.x_MD), size)):
