@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetal.acquisition import separated
-from hetal.algs import BADGE, Balanced, CleanOnly, CoreSet, Once, QueryStrategy, Random
+from hetal.algs import BADGE, BALD, Balanced, CleanOnly, CoreSet, Once, QueryStrategy, Random
 from hetal.algs.score import Score
 from hetal.app.compose import build_part
 from hetal.app.names import strategy_name, with_names_of_wrapped
@@ -206,6 +206,9 @@ def test_what_is_wrapped_is_checked_too():
         Once(TooMany(), 0.0, "given").query(fitted_on(pool), pool, 3, stream(0, "q"))
     with pytest.raises(BadInput, match=r"^alg\.near=-0\.1: must be 0 or more, and finite$"):
         Once(Random(), -0.1, "given")
+    once = Once(Once(BALD(5), 0.0, "given"), 0.0, "given")
+    with pytest.raises(BadInput, match=r"^alg\.of\.of=bald needs a model with dropout"):
+        once.check(torch.nn.Linear(2, 2))
 
 
 def test_names_hold_those_of_what_is_wrapped():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeGuard
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from hetal.algs.base import DECLARED, QueryStrategy
 from hetal.algs.bound import Bound
+from hetal.errors import BadInput
 from hetal.guard.ids import check_ids
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
@@ -33,11 +35,13 @@ class Wrapper(QueryStrategy):
 
     def check(self, network: nn.Module) -> None:
         """Refuse networks that what is wrapped refuses."""
-        self.of.check(network)
+        with _named():
+            self.of.check(network)
 
     def check_outputs(self, fitted: Fitted) -> None:
         """Refuse outputs that what is wrapped refuses."""
-        self.of.check_outputs(fitted)
+        with _named():
+            self.of.check_outputs(fitted)
 
     def see(self, labels_N: Tensor, is_noisy_N: Tensor) -> None:
         """Take what is hidden from strategies, as a bound does, and show it to what is wrapped if that is one."""
@@ -62,7 +66,7 @@ class Wrapper(QueryStrategy):
             BadInput: what is wrapped returns something else.
         """
         part = pool.only(ids)
-        with self._seeing(ids.cpu()):
+        with self._seeing(ids.cpu()), _named():
             picks = self.of.query(fitted, part, n, rng)
         picks = check_ids(picks, part, n, self.of.may_stop, f"alg.of: {type(self.of).__name__}")
         return ids[picks.to(ids.device)]
@@ -74,8 +78,10 @@ class Wrapper(QueryStrategy):
             yield
             return
         self.of.see(self._labels_N[ids], self._is_noisy_N[ids])
-        yield
-        self.of.see(self._labels_N, self._is_noisy_N)
+        try:
+            yield
+        finally:
+            self.of.see(self._labels_N, self._is_noisy_N)
 
     def after_epoch(self, epoch: int, fitted: Fitted, pool: Pool) -> None:
         """Let what is wrapped look at the networks."""
@@ -88,6 +94,17 @@ class Wrapper(QueryStrategy):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of what is wrapped."""
         self.of.load_state_dict(state)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Say alg.of where what is wrapped says alg."""
+    try:
+        yield
+    except BadInput as error:
+        if not re.match(r"alg[.=]", str(error)):
+            raise
+        raise BadInput(f"alg.of{str(error).removeprefix('alg')}") from None
 
 
 def is_bound(strategy: QueryStrategy) -> TypeGuard[Bound | Wrapper]:

@@ -149,7 +149,8 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         known = _settings(arguments, conf)
         if deleted and match[1] in known:
             return f"~{match[1]}: is null, which cannot be deleted"
-        return no_such(match[1], known)
+        key = str(getattr(error.__cause__, "full_key", None))  # longer where what is typed is a dict
+        return no_such(key if key.startswith(f"{match[1]}.") else match[1], known)
     if match := re.match(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: there is a setting of that name; set it without +"
     if match := re.match(r"Multiple values for ([^.]+)\.", text):
@@ -162,6 +163,11 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         return f"{referring[0]}: {_first_line(error)}"
     cause = error.__cause__
     if match := re.match(r"Error merging override (.*)", text, re.DOTALL):
+        typed, _, value = match[1].partition("=")
+        if value.startswith("[") and (
+            typed.replace(".", "/") in nested_groups() or re.fullmatch(WRAPPED, typed)
+        ):
+            return f"{match[1]}: must be one of the choices of {typed}; --help lists them"
         text = f"{match[1]}: {_first_line(cause) if cause else 'cannot be set'}"
         return " ".join(text.split())
     return " ".join(text.split("\n\n")[0].split())
