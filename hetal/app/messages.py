@@ -163,11 +163,10 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         return f"{referring[0]}: {_first_line(error)}"
     cause = error.__cause__
     if match := re.match(r"Error merging override (.*)", text, re.DOTALL):
-        typed, _, value = match[1].partition("=")
-        if value.startswith("[") and (
-            typed.replace(".", "/") in nested_groups() or re.fullmatch(WRAPPED, typed)
-        ):
-            return f"{match[1]}: must be one of the choices of {typed}; --help lists them"
+        group, _, value = match[1].partition("=")
+        is_group = group.replace(".", "/") in nested_groups() or re.fullmatch(WRAPPED, group)
+        if value.startswith("[") and is_group:
+            return f"{match[1]}: must be one of the choices of {group}; --help lists them"
         text = f"{match[1]}: {_first_line(cause) if cause else 'cannot be set'}"
         return " ".join(text.split())
     return " ".join(text.split("\n\n")[0].split())
