@@ -42,8 +42,11 @@ def sync(said: str, server: MockWandb, cwd: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "SIGTERM"])
-@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize(
+    ("mode", "number"),
+    [("online", signal.SIGKILL), ("offline", signal.SIGTERM)],
+    ids=["online, kill -9", "offline, SIGTERM"],
+)
 def test_every_round_is_there_once_through_kills_and_resumes(mode, number, tmp_path):
     with serving() as server:
         arguments = [*LINE, f"root={tmp_path}", f"tracker.mode={mode}"]
