@@ -227,11 +227,14 @@ class Setup:
     def pool_content(self) -> PoolContent:
         """What the pool holds, for readers of the record: all of it is hidden from strategies."""
         oracle, ids = self.oracle, torch.arange(len(self.pool))
-        labels, region = oracle.label(ids), oracle.region(ids)
+        labels, true, region = oracle.label(ids), oracle.true(ids), oracle.region(ids)
+        n_classes = self.task.n_classes
         content: PoolContent = {
             "rows": len(ids),
             "images": len(self.pool.images_M),
-            "right": int(is_right(labels, oracle.true(ids)).sum()),
+            "right": int(is_right(labels, true).sum()),
+            "right_per_class": torch.bincount(true[true >= 0], minlength=n_classes).tolist(),
+            "test_per_class": torch.bincount(self.task.test.labels.cpu(), minlength=n_classes).tolist(),
             "rejected": int((labels == REJECT).sum()),
             "kinds": per_kind(oracle, ids, oracle.is_noisy(ids)),
         }

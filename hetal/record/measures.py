@@ -43,6 +43,32 @@ class Measure:
         return f"{self.name} (%)" if self.unit == "share" else self.name
 
     @property
+    def sign(self) -> int:
+        """1 where a larger value is better, -1 where a smaller one is.
+
+        Raises:
+            ValueError: neither is.
+        """
+        if self.better is None:
+            raise ValueError(f"{self.key}: no direction is better")
+        return 1 if self.better == "higher" else -1
+
+    @property
+    def scale(self) -> int:
+        """What values are multiplied by where they are written: 100 of a share, which is written in percent."""
+        return 100 if self.unit == "share" else 1
+
+    @property
+    def step(self) -> str:
+        """The unit of differences: points of percent of a share."""
+        return {"share": "points", "count": ""}.get(self.unit, self.unit)
+
+    @property
+    def decimals(self) -> int:
+        """Decimals of means over runs."""
+        return {"share": 1, "nats": 3, "seconds": 2, "count": 1, "MiB": 0, "cost": 2}[self.unit]
+
+    @property
     def column(self) -> str:
         """The heading of a column of its values."""
         heading = self.heading or self.name

@@ -80,8 +80,12 @@ def _parser() -> Parser:
         "--no-pictures", action="store_true", help="leave out the pictures of acquired examples"
     )
     parser.add_argument(
-        "--target", type=float, metavar="ACCURACY",
-        help="count labels to this accuracy, in [0, 1]; random's final one at the same seed unless given",
+        "--measure", metavar="KEYS", help="compare by these measures of rounds, a page each: accuracy,nll"
+    )
+    parser.add_argument(
+        "--target", type=float, metavar="VALUE",
+        help="count labels to this value of the first measure, of a share in [0, 1]; random's final one at the same "
+        "seed unless given",
     )  # fmt: skip
     parser.add_argument(
         "--watch", type=float, metavar="SECONDS", help="make the report again every so often, until Ctrl-C"
@@ -95,12 +99,13 @@ def _parser() -> Parser:
 def _check(options: argparse.Namespace) -> None:
     if options.watch is not None and not (math.isfinite(options.watch) and options.watch > 0):
         raise BadInput(f"--watch {options.watch}: must be a positive number of seconds")
-    if options.target is not None and not 0 <= options.target <= 1:
-        raise BadInput(f"--target {options.target}: must be an accuracy in [0, 1]")
+    if options.target is not None and not (math.isfinite(options.target) and options.target >= 0):
+        raise BadInput(f"--target {options.target}: must be a number from 0, of a share at most 1")
     if options.diff and len(options.folders) != 2:
         raise BadInput(f"--diff compares two folders, not {len(options.folders)}")
     given = {
         "--watch": options.watch, "--out": options.out, "--title": options.title, "--target": options.target,
+        "--measure": options.measure,
         "--no-pictures": options.no_pictures or None,
     }  # fmt: skip
     for option, value in given.items():
@@ -110,14 +115,16 @@ def _check(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     # Imported here, since --help, a mistyped option and --diff need not wait for matplotlib.
+    from hetal.report.analyse.criterion import measures_named
     from hetal.report.make import report
     from hetal.report.page.text import many
 
     began = time.monotonic()
     folders = options.folders
+    measures = measures_named(options.measure) if options.measure is not None else []
     made = report(
         folders, options.out or _default_out(folders[0]), options.title or _title(folders), not options.no_pictures,
-        options.watch, options.target,
+        options.watch, options.target, measures,
     )  # fmt: skip
     n = len(made.reading.runs)
     _say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
-from hetal.report.analyse.analysis import analyse, study_of
+from hetal.record.measures import Measure
+from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
+from hetal.report.analyse.criterion import Criterion, measures_of
 from hetal.report.analyse.pictures import pictures_of
 from hetal.report.files.charts import chart_figures, draw
 from hetal.report.files.figures import draw_ranks
@@ -38,8 +41,9 @@ def report(
     with_pictures: bool = True,
     refresh: float | None = None,
     target: float | None = None,
+    measures: Sequence[Measure] = (),
 ) -> Made:
-    """Write the report of all runs under `folders` to `out`; the page last, so that the files it names exist.
+    """Write the report of all runs under `folders` to `out`; the pages last, so that the files they name exist.
 
     Args:
         folders: runs, studies, or folders of studies.
@@ -47,27 +51,58 @@ def report(
         title: of the page.
         with_pictures: show what was acquired first.
         refresh: the page reloads itself every so many seconds.
-        target: accuracy in [0, 1] that labels are counted to; random's final accuracy where None.
+        target: value of the first measure that labels are counted to; that of random at its end where None.
+        measures: that strategies are compared by, a page each, the first on index.html; the usual ones unless given.
 
     Raises:
         BadInput: there is nothing to report on, or `out` cannot be written.
     """
     reading = read(folders)
-    study = study_of(reading, target)
-    if not study.settings:
+    why = ""
+    if not measures:
+        measures, why = measures_of(reading.runs)
+    criteria = [Criterion(measures[0], target, why=why), *(Criterion(measure) for measure in measures[1:])]
+    if target is not None and measures[0].unit == "share" and target > 1:
+        raise BadInput(f"--target {target}: must be in [0, 1], since {measures[0].key} is a share")
+    studies = [study_of(reading, criterion) for criterion in criteria]
+    first = studies[0]
+    if not first.settings:
         raise BadInput(_nothing(folders[0], reading))
     make_folder(out)
-    charts: list[Task] = [partial(draw, chart, study.looks) for chart in chart_figures(study, out)]
-    with in_background(charts):
-        analysis = analyse(study)
-        write_tables(analysis, out)
-        ranks_svg = draw_ranks(analysis.ranking, out / "ranks") if analysis.ranking else ""
+    charts = chart_figures(first, out)
+    for other in studies[1:]:
+        charts += chart_figures(other, out, only=(other.charts[0],))
+    tasks: list[Task] = [partial(draw, chart, first.looks) for chart in charts]
+    with in_background(tasks):
+        analyses = [analyse(first)]
+        analyses += [analyse(study, analyses[0]) for study in studies[1:]]
+        write_tables(analyses, out)
         pictures = None
         if with_pictures:
-            pictures = [shown(p, save_pictures(p, out)) for p in pictures_of(study.settings, study.looks)]
-        html = render(analysis, title, pictures, ranks_svg, refresh)
-    write_text(out / "index.html", html)
-    return Made(out / "index.html", len(study.settings), reading)
+            pictures = [shown(p, save_pictures(p, out)) for p in pictures_of(first.settings, first.looks)]
+        pages = {study.criterion.name: f"{_stem(study)}.html" for study in studies}
+        pages[first.criterion.name] = "index.html"
+        html = {
+            pages[analysis.study.criterion.name]: render(
+                analysis, title, pictures if analysis is analyses[0] else None, _ranks(analysis, analyses[0], out),
+                refresh, pages, is_whole=analysis is analyses[0],
+            )
+            for analysis in analyses
+        }  # fmt: skip
+    for name, text in reversed(html.items()):
+        write_text(out / name, text)
+    return Made(out / "index.html", len(first.settings), reading)
+
+
+def _stem(study: Study) -> str:
+    """Return how the names of files by the measure of a study begin."""
+    return re.sub(r"[^a-z0-9]+", "-", study.criterion.measure.key)
+
+
+def _ranks(analysis: Analysis, first: Analysis, out: Path) -> str:
+    """Draw the mean ranks of an analysis; return the figure as part of HTML."""
+    name = "ranks" if analysis is first else f"ranks-{_stem(analysis.study)}"
+    return draw_ranks(analysis.ranking, out / name) if analysis.ranking else ""
 
 
 def _nothing(folder: Path, reading: Reading) -> str:

@@ -10,7 +10,8 @@ from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
 from hetal.report.analyse.comparisons import comparisons_of, verdict_of
 from hetal.report.analyse.completeness import Missing, missing
 from hetal.report.analyse.confounds import confounds_of
-from hetal.report.analyse.curves import Curves, curves_of
+from hetal.report.analyse.criterion import Criterion
+from hetal.report.analyse.curves import Chart, Curves, charts_of, curves_of
 from hetal.report.analyse.kinds import Kinds, kinds_by
 from hetal.report.analyse.numbers import numbers_of
 from hetal.report.analyse.penalties import checkpoints_of, penalties_of
@@ -30,24 +31,47 @@ class Study:
 
     Attributes:
         reading: the records.
+        criterion: what strategies are compared by.
         settings: of the runs that make queries.
-        target: accuracy in [0, 1] that labels are counted to; None for random's final accuracy at the same seed.
         looks: of every strategy, in the order in which they are shown.
+        charts: in the order in which they are shown.
         curves: mean curves over seeds.
         ceilings: by setting, where there is one.
     """
 
     reading: Reading
+    criterion: Criterion
     settings: tuple[Setting, ...]
-    target: float | None
     looks: Looks
+    charts: tuple[Chart, ...]
     curves: Curves
     ceilings: Mapping[str, Ceiling]
 
 
 @dataclass(frozen=True, eq=False)
+class Common:
+    """What does not depend on the measure that strategies are compared by.
+
+    Attributes:
+        acquired: what queries acquired.
+        kinds: what kinds of rows these are, of the settings with several kinds of noise.
+        regions: where these are, of the settings whose noise has regions.
+        uncounted: folders of records whose acquired rows cannot be counted.
+        missing: runs that a complete comparison would have.
+        confounds: sentences on what differs along with the strategy.
+    """
+
+    acquired: tuple[Acquired, ...]
+    kinds: tuple[Kinds, ...]
+    regions: tuple[Regions, ...]
+    uncounted: tuple[str, ...]
+    missing: tuple[Missing, ...]
+    confounds: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Analysis:
-    """All numbers of a report.
+    """All numbers of a report by one measure.
 
     Attributes:
         study: the records in settings.
@@ -57,13 +81,9 @@ class Analysis:
         penalties: by test, see `hetal.report.stats.penalties.TESTS`, and setting.
         penalty_matrices: by test, over all settings.
         ranking: over all settings; None where no strategy finished in all of them.
-        acquired: what queries acquired.
-        kinds: what kinds of rows these are, of the settings with several kinds of noise.
-        regions: where these are, of the settings whose noise has regions.
-        uncounted: folders of records whose acquired rows cannot be counted.
-        missing: runs that a complete comparison would have.
-        confounds: sentences on what differs along with the strategy.
+        common: what does not depend on the measure.
         left_out: sentences on records that are not compared.
+        cut: sentences on settings whose runs end at several numbers of labels.
     """
 
     study: Study
@@ -73,38 +93,53 @@ class Analysis:
     penalties: Mapping[str, Mapping[str, Penalties]]
     penalty_matrices: Mapping[str, PenaltyMatrix]
     ranking: Ranking | None
-    acquired: tuple[Acquired, ...]
-    kinds: tuple[Kinds, ...]
-    regions: tuple[Regions, ...]
-    uncounted: tuple[str, ...]
-    missing: tuple[Missing, ...]
-    confounds: tuple[str, ...]
+    common: Common
     left_out: tuple[str, ...]
+    cut: tuple[str, ...]
 
 
-def study_of(reading: Reading, target: float | None = None) -> Study:
-    """Group the records into settings; `target` as in `Study`."""
-    with_queries, ceilings = set_apart(reading.runs)
-    settings = settings_of(with_queries, target)
+def study_of(reading: Reading, criterion: Criterion | None = None) -> Study:
+    """Group the records into settings; they are compared by accuracy unless a criterion is given."""
+    criterion = criterion or Criterion()
+    with_queries, ceilings = set_apart(reading.runs, criterion.measure.key)
+    settings = settings_of(with_queries, criterion)
+    charts = charts_of(criterion.measure)
     return Study(
         reading=reading,
+        criterion=criterion,
         settings=tuple(settings),
-        target=target,
-        looks=looks_of(sorted({run.label for run in with_queries})),
-        curves=curves_of(settings),
+        looks=looks_of(sorted({run.label for run in with_queries}), criterion.baseline),
+        charts=charts,
+        curves=curves_of(settings, charts),
         ceilings={s.name: c for s in settings if (c := ceiling_of(s, ceilings)) is not None},
     )
 
 
-def analyse(study: Study) -> Analysis:
-    """Compute all numbers of a report."""
+def analyse(study: Study, other: Analysis | None = None) -> Analysis:
+    """Compute all numbers of a report.
+
+    Args:
+        study: of the report.
+        other: of the same records by another measure, from which what does not depend on the measure is taken.
+    """
     settings = study.settings
     comparisons = {s.name: tuple(comparisons_of(s)) for s in settings}
     verdicts = (verdict_of(s, comparisons[s.name]) for s in settings)
     penalties = {test: {s.name: penalties_of(s, test) for s in settings} for test in TESTS}
     finished = sorted({label for s in settings for label in s.contenders})
-    with_checkpoint = sum(bool(checkpoints_of(s)) for s in settings if s.accuracy)
-    acquired, uncounted = acquired_by(settings, study.looks)
+    with_checkpoint = sum(bool(checkpoints_of(s)) for s in settings if s.curves)
+    if other is None:
+        acquired, uncounted = acquired_by(settings, study.looks)
+        common = Common(
+            acquired=tuple(acquired),
+            kinds=tuple(kinds_by(settings, study.looks)),
+            regions=tuple(regions_by(settings, study.looks)),
+            uncounted=tuple(uncounted),
+            missing=tuple(missing(study.reading, settings)),
+            confounds=tuple(confounds_of(study.reading.runs)),
+        )
+    else:
+        common = other.common
     return Analysis(
         study=study,
         numbers={s.name: numbers_of(s) for s in settings},
@@ -115,11 +150,7 @@ def analyse(study: Study) -> Analysis:
             test: penalty_matrix(list(penalties[test].values()), finished, with_checkpoint) for test in TESTS
         },
         ranking=ranking_of(settings),
-        acquired=tuple(acquired),
-        kinds=tuple(kinds_by(settings, study.looks)),
-        regions=tuple(regions_by(settings, study.looks)),
-        uncounted=tuple(uncounted),
-        missing=tuple(missing(study.reading, settings)),
-        confounds=tuple(confounds_of(study.reading.runs)),
+        common=common,
         left_out=tuple(sentence for s in settings for sentence in s.left_out),
+        cut=tuple(s.cut for s in settings if s.cut),
     )

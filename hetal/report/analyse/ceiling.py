@@ -1,4 +1,4 @@
-"""Ceilings: the accuracy of networks trained once on all clean labels, a reference for the learning curves.
+"""Ceilings: the measure of networks trained once on all clean labels, a reference for the learning curves.
 
 Such runs are in the same study as the others: `alg=random noise=clean` with `n_start` and `n_end` both the size of the
 training set. They make no query, so they belong to no strategy and are set apart before strategies are compared.
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hetal.report.analyse.series import series
 from hetal.report.analyse.setting import Setting
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Interval, t_interval
@@ -25,18 +26,22 @@ Key = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class Ceiling:
-    """Test accuracy in [0, 1] of networks trained once on `n_labelled` clean rows, over `n` seeds."""
+    """The measure of networks trained once on `n_labelled` clean rows, over `n` seeds."""
 
     n_labelled: int
-    accuracy: Interval
+    value: Interval
     n: int
 
 
-def set_apart(runs: Sequence[Run]) -> tuple[list[Run], dict[Key, Ceiling]]:
+def set_apart(runs: Sequence[Run], measure: str) -> tuple[list[Run], dict[Key, Ceiling]]:
     """Separate the runs that query labels from those that have them all.
 
     A run is a ceiling where it is finished after its first round, on data without noise, and another run with the same
     data, network and training makes queries. Of several training sets, the largest counts.
+
+    Args:
+        runs: of the report.
+        measure: key of what is compared, see `hetal.report.analyse.series`; runs without it are no ceilings.
 
     Returns:
         The runs with queries, and the ceilings by what they share with these, see `key`.
@@ -45,7 +50,9 @@ def set_apart(runs: Sequence[Run]) -> tuple[list[Run], dict[Key, Ceiling]]:
     apart = [run for run in runs if _has_all(run) and key(run) in with_queries]
     by_key: dict[Key, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in apart:
-        by_key[key(run)][run.rounds[0]["n_labelled"]].append(run.rounds[0]["accuracy"])
+        (value,) = series(run, measure)
+        if value == value:
+            by_key[key(run)][run.rounds[0]["n_labelled"]].append(float(value))
     ceilings = {}
     for shared, by_size in by_key.items():
         size = max(by_size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hetal.report.analyse.confounds import confounds_of_pair
 from hetal.report.analyse.results import Comparison, Verdict, turned
-from hetal.report.analyse.setting import Setting, paired_accuracy
+from hetal.report.analyse.setting import Setting, paired_curves
 from hetal.report.stats.curves import aulc
 from hetal.report.stats.intervals import DIGITS, ENOUGH_SEEDS, bca_intervals
 from hetal.report.stats.significance import effect_size, holm, paired_t, wilcoxon
@@ -26,9 +26,10 @@ def comparisons_of(
         among: the seeds to compare by, as far as both of a pair have finished them; all unless given.
     """
     pairs = list(combinations(setting.contenders if labels is None else labels, 2))
+    sign = setting.criterion.measure.sign
     areas, finals, shared = [], [], []
     for first, second in pairs:
-        grid, a, b = paired_accuracy(setting, first, second, among)
+        grid, a, b = paired_curves(setting, first, second, among)
         areas.append(aulc(grid, a) - aulc(grid, b) if grid else np.empty(0))
         finals.append(a[:, -1] - b[:, -1] if grid else np.empty(0))
         shared.append(len(grid))
@@ -42,8 +43,8 @@ def comparisons_of(
         comparisons.append(Comparison(
             setting=setting.name, first=first, second=second, n=len(d), difference=of_area[i],
             effect=effect_size(d), t=t[i], t_holm=t_holm[i], wilcoxon=w[i], wilcoxon_holm=w_holm[i],
-            wins=int((d > 0).sum()), ties=int((d == 0).sum()), losses=int((d < 0).sum()),
-            final=of_final[i], shared=shared[i],
+            wins=int((sign * d > 0).sum()), ties=int((d == 0).sum()), losses=int((sign * d < 0).sum()),
+            final=of_final[i], shared=shared[i], sign=sign,
             confounds=confounds_of_pair(setting.finished[first], setting.finished[second]),
         ))  # fmt: skip
     return comparisons
@@ -60,24 +61,25 @@ def verdict_of(setting: Setting, comparisons: Sequence[Comparison]) -> Verdict |
         setting: to decide.
         comparisons: of all its contenders, see `comparisons_of`.
     """
-    n_seeds = {label: len(setting.aulc[label]) for label in setting.contenders}
+    n_seeds = {label: len(setting.area[label]) for label in setting.contenders}
     if not n_seeds:
         return None
     ready = [label for label, n in n_seeds.items() if n >= min(ENOUGH_SEEDS, max(n_seeds.values()))]
     waiting = tuple(sorted(n_seeds.keys() - set(ready)))
-    common = set.intersection(*(set(setting.aulc[label]) for label in ready))
+    common = set.intersection(*(set(setting.area[label]) for label in ready))
     means = {
-        label: float(np.mean([a for s, a in setting.aulc[label].items() if not common or s in common]))
+        label: float(np.mean([a for s, a in setting.area[label].items() if not common or s in common]))
         for label in ready
     }
-    order = sorted(means, key=lambda label: (-means[label], label))
+    sign = setting.criterion.measure.sign
+    order = sorted(means, key=lambda label: (-sign * means[label], label))
     leader, second = order[0], order[1] if len(order) > 1 else None
     # Where all have the same seeds, every comparison is over these already.
-    same_seeds = not waiting and all(len(setting.aulc[label]) == len(common) for label in ready)
+    same_seeds = not waiting and all(len(setting.area[label]) == len(common) for label in ready)
     compared = comparisons if same_seeds else comparisons_of(setting, ready, common) if common else []
     rivals = [turned(c, leader) for c in compared if leader in (c.first, c.second)]
     return Verdict(
-        setting=setting.name, leader=leader, second=second, aulc=means[leader],
+        setting=setting.name, leader=leader, second=second, area=means[leader],
         comparison=next((c for c in rivals if c.second == second), None),
         rivals=tuple(rivals), n=len(common), waiting=waiting,
     )  # fmt: skip

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hetal.record.measures import MEASURES
+from hetal.record.measures import MEASURES, Measure
+from hetal.report.analyse.criterion import MOST_RUNS, USUAL
 from hetal.report.analyse.results import Curve
-from hetal.report.analyse.series import SERIES
+from hetal.report.analyse.series import series
 from hetal.report.analyse.setting import Setting
 from hetal.report.stats.intervals import Floats, t_intervals
-
-# With more runs than this, single seeds are not kept: the page stays under a few megabytes.
-MOST_RUNS = 2000
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Chart:
         of_noise: whether it is one of the charts of noise in the acquired labels.
         is_file: whether it is a figure too.
         base: which of `base_rates` is drawn, if any.
-        ceiling: whether the accuracy on all labels is drawn.
+        ceiling: whether what networks reach with all labels is drawn.
         whole: whether the y axis goes from 0 to 100%.
     """
 
@@ -55,43 +53,67 @@ class Chart:
         return MEASURES[self.y].axis
 
 
-# In the order in which they are shown.
-CHARTS = (
-    Chart("accuracy", "Accuracy against labels", "n_labelled", "accuracy", is_choice=True, ceiling=True),
-    Chart("time", "Accuracy against wall time", "seconds_so_far", "accuracy", is_choice=True, ceiling=True),
-    Chart("cost", "Accuracy against cost", "cost_so_far", "accuracy", is_choice=True, ceiling=True),
-    Chart("ece", "Calibration error", "n_labelled", "ece", is_choice=True, is_file=False),
+def charts_of(measure: Measure) -> tuple[Chart, ...]:
+    """Return the charts of a report that compares by a measure, in the order in which they are shown."""
+    key, name = measure.key, measure.name.removeprefix("test ").capitalize()
+    others = (MEASURES[other] for other in USUAL if not MEASURES[other].key.endswith("_share"))
+    return (
+        Chart(key, f"{name} against labels", "n_labelled", key, is_choice=True, ceiling=True),
+        Chart("time", f"{name} against wall time", "seconds_so_far", key, is_choice=True, ceiling=True),
+        Chart("cost", f"{name} against cost", "cost_so_far", key, is_choice=True, ceiling=True),
+        *(
+            Chart(
+                other.key, other.title or other.name, "n_labelled", other.key, is_choice=True, is_file=False
+            )
+            for other in others
+            if other.key != key
+        ),
+        *(chart for chart in OF_NOISE if chart.key != key),
+        Chart(
+            "clean_labels",
+            f"{name} against clean labels",
+            "clean_labels_so_far",
+            key,
+            of_noise=True,
+            ceiling=True,
+        ),
+        *OF_PSEUDO_LABELS,
+    )
+
+
+# The charts of noise in the acquired labels, and of pseudo-labels.
+OF_NOISE = (
     Chart("clean_share", "Clean share of each query", "n_labelled", "clean_share", of_noise=True, base="clean",
           whole=True),
     Chart("right_share", "Right labels of each query", "n_labelled", "right_share", of_noise=True, base="right",
           whole=True),
     Chart("cumulative", "Clean share of all queries so far", "n_labelled", "clean_share_so_far", of_noise=True,
           base="clean", whole=True),
-    Chart("clean_labels", "Accuracy against clean labels", "clean_labels_so_far", "accuracy", of_noise=True,
-          ceiling=True),
     Chart("distinct", "Distinct images of each query", "n_labelled", "distinct_share", of_noise=True, whole=True),
     Chart("rejected", "Rejected rows of each query", "n_labelled", "rejected_share", of_noise=True, base="rejected",
           whole=True),
-    Chart("pseudo_clean", "Right pseudo-labels of clean rows", "n_labelled", "pseudo_accuracy_clean", is_choice=True,
-          whole=True),
-    Chart("pseudo_noisy", "Right pseudo-labels of noisy rows", "n_labelled", "pseudo_accuracy_noisy", is_choice=True,
-          whole=True),
-    Chart("pseudo_share", "Clean share of pseudo-labelled rows", "n_labelled", "pseudo_clean_share", is_choice=True,
-          whole=True),
 )  # fmt: skip
+OF_PSEUDO_LABELS = tuple(
+    Chart(key, title, "n_labelled", y, is_choice=True, whole=True)
+    for key, title, y in (
+        ("pseudo_clean", "Right pseudo-labels of clean rows", "pseudo_accuracy_clean"),
+        ("pseudo_noisy", "Right pseudo-labels of noisy rows", "pseudo_accuracy_noisy"),
+        ("pseudo_share", "Clean share of pseudo-labelled rows", "pseudo_clean_share"),
+    )
+)
 
 # By setting, strategy and key of the chart.
 Curves = Mapping[tuple[str, str, str], Curve]
 
 
-def curves_of(settings: Sequence[Setting]) -> Curves:
-    """Return every mean curve; of at most `MOST_RUNS` runs, with single seeds."""
+def curves_of(settings: Sequence[Setting], charts: Sequence[Chart]) -> Curves:
+    """Return every mean curve; of at most `MOST_RUNS` runs, with single seeds, so that the page stays small."""
     with_seeds = sum(len(runs) for s in settings for runs in s.runs.values()) <= MOST_RUNS
     return {
         (setting.name, label, chart.key): curve
         for setting in settings
         for label in setting.runs
-        for chart, curve in _curves(setting, label, with_seeds)
+        for chart, curve in _curves(setting, label, charts, with_seeds)
     }
 
 
@@ -104,7 +126,7 @@ def says_something(chart: Chart, setting: Setting, curves: Curves) -> bool:
     """Return whether a chart of a setting has a curve, and of noise one that is neither constant nor that of another.
 
     Shares are left out where all are 0, as of rejected rows where there are none, or all 1; right labels where they are
-    just those of clean rows; and accuracy against clean labels where all rows are clean.
+    just those of clean rows; and what is against clean labels where all rows are clean.
     """
     if not any(curves[setting.name, label, chart.key].x for label in setting.runs):
         return False
@@ -122,13 +144,15 @@ def says_something(chart: Chart, setting: Setting, curves: Curves) -> bool:
     return not (np.allclose(values, 0) or np.allclose(values, 1) or is_same)
 
 
-def _curves(setting: Setting, label: str, with_seeds: bool) -> list[tuple[Chart, Curve]]:
+def _curves(
+    setting: Setting, label: str, charts: Sequence[Chart], with_seeds: bool
+) -> list[tuple[Chart, Curve]]:
     runs = setting.runs[label].values()
-    series = {
-        key: [SERIES[key](run) for run in runs]
-        for key in dict.fromkeys(key for c in CHARTS for key in (c.x, c.y))
+    of_runs = {
+        key: [series(run, key) for run in runs]
+        for key in dict.fromkeys(key for c in charts for key in (c.x, c.y))
     }
-    return [(chart, mean_curve(series[chart.x], series[chart.y], with_seeds)) for chart in CHARTS]
+    return [(chart, mean_curve(of_runs[chart.x], of_runs[chart.y], with_seeds)) for chart in charts]
 
 
 def mean_curve(x: Sequence[Floats], y: Sequence[Floats], with_seeds: bool = True) -> Curve:

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from hetal.report.analyse.setting import RANDOM, Setting, paired_accuracy
+from hetal.report.analyse.setting import Setting, paired_curves
 from hetal.report.stats.curves import checkpoints
 from hetal.report.stats.penalties import Penalties, win_shares
 
@@ -30,10 +30,10 @@ def penalties_of(setting: Setting, test: str = "t") -> Penalties:
     pairs = list(combinations(names, 2))
     differences = []
     for a, b in pairs:
-        grid, x_SR, y_SR = paired_accuracy(setting, a, b)
+        grid, x_SR, y_SR = paired_curves(setting, a, b)
         tested = [i for i, n in enumerate(at) if n in grid]
         columns = [grid.index(at[i]) for i in tested]
-        differences.append((tested, (x_SR - y_SR)[:, columns].T))
+        differences.append((tested, setting.criterion.measure.sign * (x_SR - y_SR)[:, columns].T))
     for (a, b), won, lost in zip(pairs, *win_shares(differences, len(at), test), strict=True):
         penalties[a, b], penalties[b, a] = won, lost
     return penalties
@@ -41,7 +41,9 @@ def penalties_of(setting: Setting, test: str = "t") -> Penalties:
 
 def checkpoints_of(setting: Setting) -> list[int]:
     """Return the numbers of labels at which BADGE compares the strategies of a setting."""
-    random = setting.accuracy.get(RANDOM)
-    if random:
-        return checkpoints(setting.grids[RANDOM], np.mean([*random.values()], axis=0))
-    return checkpoints(setting.grid, None) if setting.accuracy else []
+    criterion = setting.criterion
+    baseline = setting.curves.get(criterion.baseline)
+    if baseline:
+        mean = np.mean([*baseline.values()], axis=0)
+        return checkpoints(setting.grids[criterion.baseline], mean, criterion.measure.sign)
+    return checkpoints(setting.grid, None) if setting.curves else []

@@ -1,4 +1,4 @@
-"""Strategies ranked over settings by area under the learning curve."""
+"""Strategies ranked over settings by area under the curve."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def ranking_of(settings: Sequence[Setting]) -> Ranking | None:
 
     In each setting, over the seeds that all of them finished, or over each one's own where there is no such seed.
     """
-    settings = [setting for setting in settings if setting.aulc]
+    settings = [setting for setting in settings if setting.area]
     everywhere = sorted(set.intersection(*(set(s.contenders) for s in settings))) if settings else []
     if not everywhere:
         return None
     means_PL = []
     for setting in settings:
-        common = set.intersection(*(set(setting.aulc[label]) for label in everywhere))
+        common = set.intersection(*(set(setting.area[label]) for label in everywhere))
         means_PL.append([
-            np.mean([a for seed, a in setting.aulc[label].items() if not common or seed in common])
+            np.mean([a for seed, a in setting.area[label].items() if not common or seed in common])
             for label in everywhere
         ])  # fmt: skip
-    return rank(everywhere, np.array(means_PL))
+    return rank(everywhere, settings[0].criterion.measure.sign * np.array(means_PL))

@@ -26,31 +26,33 @@ class Curve:
 class Numbers:
     """The results of one strategy in one setting, over its finished runs.
 
-    Accuracies and shares are in [0, 1]. The target is random's final accuracy at the same seed, unless one is given.
+    Shares are in [0, 1]. The target is what the baseline ends with at the same seed, unless one is given, see
+    `hetal.report.analyse.criterion.Criterion`.
 
     Attributes:
         setting: name of the setting.
         label: the strategy.
-        n: finished runs, over which `aulc`, `final` and `clean_share` are taken.
-        aulc: area under the learning curve.
-        final: final accuracy.
+        n: finished runs, over which `area`, `final` and `clean_share` are taken.
+        area: under the curve of the measure.
+        final: the measure at the end.
         clean_share: of all rows that queries acquired.
-        reach: fewest labels with which a network is as accurate as the target, over `paired` seeds. A run that never
+        reach: fewest labels with which a network is as good as the target, over `paired` seeds. A run that never
             was counts with all of its labels: where `reached` < `paired`, `reach` is a lower bound and `saving` an
             upper one. NaN where no run reached it.
         reached: seeds that reached the target.
-        saving: labels saved over random for the same target, over `paired_random` seeds, at which random reached it.
+        saving: labels saved over the baseline for the same target, over `paired_baseline` seeds, at which that reached
+            it.
         seconds: mean of a round, by phase.
         peak_memory_mb: largest of any round, in MiB; NaN where not known.
-        paired: seeds that have a target: those that random has finished too, or all where a target is given.
-        paired_random: seeds that `saving` is over.
+        paired: seeds that have a target: those that the baseline has finished too, or all where a target is given.
+        paired_baseline: seeds that `saving` is over.
         competes: whether it may be the best: it is no bound, or all are.
     """
 
     setting: str
     label: str
     n: int
-    aulc: Interval
+    area: Interval
     final: Interval
     clean_share: Interval
     reach: Interval
@@ -59,7 +61,7 @@ class Numbers:
     seconds: dict[str, float]
     peak_memory_mb: float
     paired: int = 0
-    paired_random: int = 0
+    paired_baseline: int = 0
     competes: bool = True
 
     @property
@@ -70,19 +72,20 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two strategies in one setting, paired by seed: differences in AULC, first minus second.
+    """Two strategies in one setting, paired by seed: differences in area under the curve, first minus second.
 
     Attributes:
         setting: name of the setting.
         first, second: the strategies.
         n: common seeds.
-        difference: in AULC; over the `shared` numbers of labels where the two were trained on different ones.
+        difference: in area; over the `shared` numbers of labels where the two were trained on different ones.
         effect: Cohen's d of the paired differences.
         t, wilcoxon: two-sided p-values; `t_holm`, `wilcoxon_holm`: adjusted by Holm for all pairs of the setting.
         wins, ties, losses: of the first, in seeds.
-        final: difference in final accuracy.
+        final: difference at the end.
         shared: the number of rounds with the same number of labels.
         confounds: settings that differ other than the strategy.
+        sign: 1 where a positive difference is a win of the first, -1 where a negative one is.
     """
 
     setting: str
@@ -101,6 +104,12 @@ class Comparison:
     final: Interval = NO_INTERVAL
     shared: int = 0
     confounds: tuple[str, ...] = field(default=())
+    sign: int = 1
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the first is better."""
+        return self.sign * self.difference.mean > 0
 
     @property
     def has_enough_seeds(self) -> bool:
@@ -114,9 +123,9 @@ class Verdict:
 
     Attributes:
         setting: name of the setting.
-        leader: the strategy with the largest mean AULC.
+        leader: the strategy with the best mean area.
         second: the next; None where only one strategy takes part.
-        aulc: mean of the leader, over the `n` seeds that all who take part have finished.
+        area: mean of the leader, over the `n` seeds that all who take part have finished.
         comparison: of the leader with the second, over these seeds.
         rivals: comparisons of the leader with every other strategy that takes part.
         n: common seeds.
@@ -126,7 +135,7 @@ class Verdict:
     setting: str
     leader: str
     second: str | None
-    aulc: float
+    area: float
     comparison: Comparison | None
     rivals: tuple[Comparison, ...]
     n: int
@@ -135,7 +144,7 @@ class Verdict:
     @property
     def beaten(self) -> int:
         """Number of rivals over which the lead is significant."""
-        return sum(c.t_holm < ALPHA and c.difference.mean > 0 for c in self.rivals)
+        return sum(c.t_holm < ALPHA and c.is_ahead for c in self.rivals)
 
     @property
     def has_enough_seeds(self) -> bool:

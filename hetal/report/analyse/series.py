@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 
+from hetal.record.measures import MEASURES, OF_A_ROUND
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Floats
 
@@ -59,15 +59,8 @@ def pseudo_clean_share(run: Run) -> Floats:
     return 1 - column(run, "n_pseudo_noisy") / np.where(n == 0, np.nan, n)
 
 
-# By the key of the measure, see `hetal.record.measures`.
-SERIES: Mapping[str, Callable[[Run], Floats]] = {
-    **{
-        key: partial(column, name=key)
-        for key in (
-            "n_labelled", "accuracy", "ece", "clean_share", "right_share", "pseudo_accuracy_clean",
-            "pseudo_accuracy_noisy",
-        )
-    },
+# Measures that are computed from several fields or rounds, by their key, see `hetal.record.measures`.
+_DERIVED: Mapping[str, Callable[[Run], Floats]] = {
     "seconds_so_far": seconds_so_far,
     "clean_labels_so_far": clean_labels_so_far,
     "clean_share_so_far": clean_share_so_far,
@@ -75,4 +68,19 @@ SERIES: Mapping[str, Callable[[Run], Floats]] = {
     "rejected_share": rejected_share,
     "cost_so_far": cost_so_far,
     "pseudo_clean_share": pseudo_clean_share,
-}  # fmt: skip
+}
+
+
+def series(run: Run, key: str) -> Floats:
+    """Return a measure of every round, by its key in `hetal.record.measures`; NaN where a round has none."""
+    if key in _DERIVED:
+        return _DERIVED[key](run)
+    if "/" not in key:
+        return column(run, key)
+    values = [MEASURES[key].value(row) for row in run.rounds]
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def is_known(key: str) -> bool:
+    """Tell whether `series` has a measure of rounds."""
+    return key in _DERIVED or any(key == measure.key for measure in OF_A_ROUND)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hetal.report.analyse.setting import RANDOM
-
 # Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
 # yellow is too pale for lines. Strategies after the sixth have the same colours with other dashes and markers.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -18,11 +16,11 @@ Look = tuple[str, str, str]
 Looks = Mapping[str, Look]
 
 
-def looks_of(labels: Sequence[str]) -> Looks:
-    """Return the look of every strategy, in order; random comes last, as a grey reference."""
-    rest = [label for label in labels if label != RANDOM]
+def looks_of(labels: Sequence[str], baseline: str) -> Looks:
+    """Return the look of every strategy, in order; the baseline comes last, as a grey reference."""
+    rest = [label for label in labels if label != baseline]
     looks = {
         label: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, label in enumerate(rest)
     }
-    return {**looks, **({RANDOM: (REFERENCE, "--", "")} if RANDOM in labels else {})}
+    return {**looks, **({baseline: (REFERENCE, "--", "")} if baseline in labels else {})}

@@ -13,9 +13,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.ceiling import Ceiling
-from hetal.report.analyse.curves import CHARTS, Chart, base_rates, says_something
+from hetal.report.analyse.curves import Chart, base_rates, says_something
 from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import Setting
 from hetal.report.analyse.styles import Look, Looks
@@ -36,7 +37,7 @@ class Facet:
         data: name of the data; charts of the same data have the same scale.
         curves: by strategy.
         base_rate: the share in the pool, drawn unless None.
-        ceiling: accuracy on all labels, drawn unless None.
+        ceiling: what networks reach with all labels, drawn unless None.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ChartFigure:
         x, y: texts of the axes.
         path: without a suffix.
         whole: the y axis goes from 0 to 100%.
+        is_share: values are in [0, 1], and drawn in percent.
     """
 
     facets: Sequence[Facet]
@@ -62,17 +64,30 @@ class ChartFigure:
     y: str
     path: Path
     whole: bool = False
+    is_share: bool = True
+
+    @property
+    def scale(self) -> int:
+        """What values are multiplied by."""
+        return 100 if self.is_share else 1
 
 
-def chart_figures(study: Study, out: Path) -> list[ChartFigure]:
-    """Return the figures of a study, which `draw` writes to the folder `out`; none of what was not measured."""
+def chart_figures(study: Study, out: Path, only: Sequence[Chart] | None = None) -> list[ChartFigure]:
+    """Return the figures of a study, which `draw` writes to the folder `out`; none of what was not measured.
+
+    Args:
+        study: of the report.
+        out: of the files.
+        only: the charts to draw; all that are files unless given.
+    """
     figures = []
-    for chart in (chart for chart in CHARTS if chart.is_file):
+    for chart in (chart for chart in study.charts if chart.is_file) if only is None else only:
         shown = [s for s in study.settings if says_something(chart, s, study.curves)]
         facets = [_facet(study, setting, chart) for setting in shown]
         if facets:
             path = out / chart.key.replace("_", "-")
-            figures.append(ChartFigure(facets, chart.x_axis, chart.y_axis, path, chart.whole))
+            is_share = MEASURES[chart.y].unit == "share"
+            figures.append(ChartFigure(facets, chart.x_axis, chart.y_axis, path, chart.whole, is_share))
     return figures
 
 
@@ -96,12 +111,12 @@ def draw(chart: ChartFigure, looks: Looks) -> None:
         shown: dict[str, Any] = {}
         for i, (ax, facet) in enumerate(zip(axes, chart.facets, strict=True)):
             for label in reversed([label for label in looks if label in facet.curves]):
-                shown[label] = _line(ax, facet.curves[label], looks[label])
+                shown[label] = _line(ax, facet.curves[label], looks[label], chart.scale)
             if facet.base_rate is not None:
-                ax.axhline(100 * facet.base_rate, color="black", linestyle=":", linewidth=0.9)
+                ax.axhline(chart.scale * facet.base_rate, color="black", linestyle=":", linewidth=0.9)
             if facet.ceiling:
                 shown[f"all {facet.ceiling.n_labelled:,} clean labels"] = ax.axhline(
-                    100 * facet.ceiling.accuracy.mean, color="black", linestyle="-.", linewidth=0.8
+                    chart.scale * facet.ceiling.value.mean, color="black", linestyle="-.", linewidth=0.8
                 )
             _finish(ax, facet, chart, first=i % COLUMNS == 0)
         order = [label for label in looks if label in shown]
@@ -135,13 +150,15 @@ def _grid(chart: ChartFigure, n_labels: int) -> tuple[Figure, list[Axes], dict[s
     return figure, list(axes.flat[: len(facets)]), legend
 
 
-def _line(ax: Axes, curve: Curve, look: Look) -> Any:
+def _line(ax: Axes, curve: Curve, look: Look, scale: int) -> Any:
     colour, dash, marker = look
     (line,) = ax.plot(
-        curve.x, _percent(curve.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
+        curve.x, _times(scale, curve.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
         markevery=-(-len(curve.x) // 12) or 1,
     )  # fmt: skip
-    ax.fill_between(curve.x, _percent(curve.low), _percent(curve.high), color=colour, alpha=0.15, lw=0)
+    ax.fill_between(
+        curve.x, _times(scale, curve.low), _times(scale, curve.high), color=colour, alpha=0.15, lw=0
+    )
     return line
 
 
@@ -162,19 +179,20 @@ def _finish(ax: Axes, facet: Facet, chart: ChartFigure, first: bool) -> None:
 def _scale(chart: ChartFigure, facet: Facet) -> tuple[float, float]:
     """Return the y limits of all charts of the same data; intervals of two seeds, which can be huge, need not fit."""
     same_data = [other for other in chart.facets if other.data == facet.data]
-    heights = [other.ceiling.accuracy.mean for other in same_data if other.ceiling]
+    heights = [other.ceiling.value.mean for other in same_data if other.ceiling]
     for curve in (curve for other in same_data for curve in other.curves.values()):
         heights += curve.mean
         ends = zip(curve.low, curve.high, curve.n, strict=True)
         heights += [end for low, high, n in ends if n > 2 for end in (low, high)]
     low, high = (min(heights), max(heights)) if heights else (0.0, 1.0)
     room = 0.04 * (high - low) or 0.05
-    return 100 * max(0.0, low - room), 100 * min(1.03, high + room)
+    high = min(1.03, high + room) if chart.is_share else high + room
+    return chart.scale * max(0.0, low - room), chart.scale * high
 
 
 def _title(facet: Facet) -> list[str]:
     return textwrap.wrap(facet.name, TITLE) or [""]
 
 
-def _percent(values: Sequence[float]) -> list[float]:
-    return [100 * value for value in values]
+def _times(scale: int, values: Sequence[float]) -> list[float]:
+    return [scale * value for value in values]

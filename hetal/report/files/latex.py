@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hetal.record.measures import MEASURES
+from hetal.record.measures import Measure
+from hetal.report.analyse.criterion import Criterion
 from hetal.report.analyse.results import Numbers
 from hetal.report.stats.intervals import Interval
 
 # Settings side by side in one table: as many as a page is wide.
 COLUMNS = 4
-
-# Attribute of `Numbers` and what it is.
-TABLES = (("aulc", MEASURES["area_under_curve"].name), ("final", MEASURES["final_accuracy"].name))
 
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -21,27 +19,32 @@ TEX = {
 } | {c: "\\" + c for c in "_%&#${}"}  # fmt: skip
 
 
-def latex(numbers: Sequence[Numbers]) -> str:
-    """Return booktabs tables of areas under the curve and of final accuracies, the best of each setting bold."""
+def latex(numbers: Sequence[Numbers], criterion: Criterion) -> str:
+    """Return booktabs tables of areas under the curve and of what runs end with, the best of each setting bold."""
     settings = list(dict.fromkeys(n.setting for n in numbers))
+    in_percent = ", in percent" if criterion.unit else ""
     parts = []
-    for name, what in TABLES:
+    for name, what in (("area", criterion.area), ("final", criterion.final)):
         for i in range(0, len(settings), COLUMNS):
             parts += [
-                f"% {what}, in percent, with 95% BCa intervals over seeds; needs booktabs",
-                *_tabular(numbers, settings[i : i + COLUMNS], name),
+                f"% {what}{in_percent}, with 95% BCa intervals over seeds; needs booktabs",
+                *_tabular(numbers, settings[i : i + COLUMNS], name, criterion.measure),
                 "",
             ]
     return "\n".join(parts)
 
 
-def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str) -> list[str]:
+def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str, measure: Measure) -> list[str]:
     cells: dict[tuple[str, str], Interval] = {
         (n.setting, n.label): getattr(n, name) for n in numbers if n.n and n.setting in settings
     }
     competing = {(n.setting, n.label) for n in numbers if n.competes}
     best = {
-        s: max((i.mean for key, i in cells.items() if key[0] == s and key in competing), default=math.nan)
+        s: max(
+            (i.mean for key, i in cells.items() if key[0] == s and key in competing),
+            key=lambda mean: measure.sign * mean,
+            default=math.nan,
+        )
         for s in settings
     }
     seeds = {s: sorted({n.n for n in numbers if n.n and n.setting == s}) for s in settings}
@@ -52,7 +55,9 @@ def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str) -> 
             interval = cells.get((setting, label))
             is_best = interval is not None and interval.mean == best[setting]
             row.append(
-                "--" if interval is None else _cell(interval, is_best and (setting, label) in competing)
+                "--"
+                if interval is None
+                else _cell(interval, is_best and (setting, label) in competing, measure)
             )
         rows.append(" & ".join(row) + r" \\")
     n = [
@@ -71,13 +76,12 @@ def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str) -> 
     ]
 
 
-def _cell(interval: Interval, is_best: bool) -> str:
-    text = f"{100 * interval.mean:.1f}"
-    if is_best:
-        text = rf"\textbf{{{text}}}"
+def _cell(interval: Interval, is_best: bool, measure: Measure) -> str:
+    mean, low, high = (f"{measure.scale * value:.{measure.decimals}f}" for value in interval)
+    text = rf"\textbf{{{mean}}}" if is_best else mean
     if not math.isnan(interval.low):
         # In braces, since a bracket after \\ would be its argument.
-        text += rf" {{\scriptsize [{100 * interval.low:.1f}, {100 * interval.high:.1f}]}}"
+        text += rf" {{\scriptsize [{low}, {high}]}}"
     return text
 
 

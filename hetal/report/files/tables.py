@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from hetal.report.stats.ranks import Ranking
 # Columns of tables that may be empty, since readers of CSV expect a header.
 COLUMNS_OF = {
     "comparisons": (
-        "setting", "first", "second", "n", "difference", "difference_low", "difference_high", "effect", "t", "t_holm",
-        "wilcoxon", "wilcoxon_holm", "wins", "ties", "losses", "final_difference", "final_difference_low",
+        "measure", "setting", "first", "second", "n", "difference", "difference_low", "difference_high", "effect", "t",
+        "t_holm", "wilcoxon", "wilcoxon_holm", "wins", "ties", "losses", "final_difference", "final_difference_low",
         "final_difference_high", "shared_labels", "trusted", "also_differ_in",
     ),
-    "penalties": ("test", "setting", "winner", "loser", "penalty"),
-    "ranks": ("strategy", "mean_rank", "settings", "friedman_p", "critical_difference"),
+    "penalties": ("measure", "test", "setting", "winner", "loser", "penalty"),
+    "ranks": ("measure", "strategy", "mean_rank", "settings", "friedman_p", "critical_difference"),
     "missing": ("what", "state", "command"),
     "acquired": (
         "setting", "strategy", "n", "clean", "clean_low", "clean_high", "right", "right_low", "right_high", "rejected",
@@ -71,34 +71,60 @@ def _field(value: Any) -> Any:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def write_tables(analysis: Analysis, out: Path) -> None:
-    """Write all numbers of a report to the folder `out`: CSV files, and numbers.tex."""
-    study = analysis.study
-    numbers = [n for by_label in analysis.numbers.values() for n in by_label.values()]
-    comparisons = [c for pairs in analysis.comparisons.values() for c in pairs]
-    write_csv(out / "numbers.csv", map(_numbers_row, numbers))
-    write_csv(out / "comparisons.csv", map(_comparison_row, comparisons))
-    write_csv(out / "penalties.csv", _penalty_rows(analysis.penalties))
-    write_csv(out / "ranks.csv", _rank_rows(analysis.ranking) if analysis.ranking else [])
+def write_tables(analyses: Sequence[Analysis], out: Path) -> None:
+    """Write all numbers of a report to the folder `out`: CSV files, and numbers.tex.
+
+    Args:
+        analyses: of the same records, each by a measure of its own.
+        out: of the files.
+    """
+    first = analyses[0]
+    study, common = first.study, first.common
+    write_csv(out / "numbers.csv", _by_measure(analyses, _numbers_rows))
+    write_csv(out / "comparisons.csv", _by_measure(analyses, _comparison_rows))
+    write_csv(out / "penalties.csv", _by_measure(analyses, lambda a: _penalty_rows(a.penalties)))
+    write_csv(out / "ranks.csv", _by_measure(analyses, lambda a: _rank_rows(a.ranking) if a.ranking else []))
     write_csv(out / "curves.csv", (row for key, c in study.curves.items() for row in _curve_rows(key, c)))
-    write_csv(out / "acquired.csv", map(_acquired_row, analysis.acquired))
-    write_csv(out / "kinds.csv", (row for kinds in analysis.kinds for row in _kind_rows(kinds)))
-    write_csv(out / "regions.csv", (row for regions in analysis.regions for row in _region_rows(regions)))
+    write_csv(out / "acquired.csv", map(_acquired_row, common.acquired))
+    write_csv(out / "kinds.csv", (row for kinds in common.kinds for row in _kind_rows(kinds)))
+    write_csv(out / "regions.csv", (row for regions in common.regions for row in _region_rows(regions)))
     write_csv(out / "runs.csv", map(_run_row, study.reading.runs))
-    write_csv(out / "missing.csv", (vars(m) for m in analysis.missing))
-    write_text(out / "numbers.tex", latex(numbers))
+    write_csv(out / "missing.csv", (vars(m) for m in common.missing))
+    tables = [latex([*_numbers(a)], a.study.criterion) for a in analyses]
+    write_text(out / "numbers.tex", "\n".join(tables))
+
+
+def _by_measure(
+    analyses: Sequence[Analysis], rows: Callable[[Analysis], Iterable[Mapping[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of every analysis, with its measure in front."""
+    for analysis in analyses:
+        for row in rows(analysis):
+            yield {"measure": analysis.study.criterion.measure.key, **row}
+
+
+def _numbers(analysis: Analysis) -> Iterator[Numbers]:
+    return (n for by_label in analysis.numbers.values() for n in by_label.values())
+
+
+def _numbers_rows(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    return map(_numbers_row, _numbers(analysis))
+
+
+def _comparison_rows(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    return (_comparison_row(c) for pairs in analysis.comparisons.values() for c in pairs)
 
 
 def _numbers_row(n: Numbers) -> dict[str, Any]:
     """Return a row of numbers.csv; shares are in [0, 1]."""
     row: dict[str, Any] = {"setting": n.setting, "strategy": n.label, "n": n.n}
-    row |= _three("area", n.aulc)
+    row |= _three("area", n.area)
     for name in ("final", "clean_share", "reach", "saving"):
         row |= _three(name, getattr(n, name))
     row |= {
         "reached": n.reached,
         "paired": n.paired,
-        "paired_random": n.paired_random,
+        "paired_baseline": n.paired_baseline,
         "is_bound": n.is_bound,
     }
     row |= {"peak_memory_mb": n.peak_memory_mb}

@@ -101,7 +101,7 @@ def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frame
         return frame
 
     about = table(map(_about, runs), OF_BOTH)
-    settings = pd.DataFrame([run.config for run in runs], index=about.index)
+    settings = pd.DataFrame([{"n_end": run.n_end, **run.config} for run in runs], index=about.index)
     settings = settings[[key for key in settings if not _is_taken(key)]]
     rounds = table((_round(row) for run in runs for row in run.rounds), OF_ROUNDS)
     owner = [i for i, run in enumerate(runs) for _ in run.rounds]

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hetal.errors import BadInput
 from hetal.report.load.labelling import label
-from hetal.report.load.records import Run, read_run
+from hetal.report.load.records import Known, Run, read_run
 from hetal.report.load.untrusted import describe
 
 # A folder that holds any of these is a run's; a damaged record may lack one.
@@ -56,7 +55,7 @@ def read(folders: Sequence[Path]) -> Reading:
     runs: list[Run] = []
     begun: list[Run] = []
     problems: list[tuple[Path, str]] = []
-    configs: dict[str, tuple[dict[str, Any], str, str]] = {}
+    configs: dict[str, Known] = {}
     for folder in run_folders:
         run = _read_or_reason(folder, configs)
         if isinstance(run, str):
@@ -101,7 +100,7 @@ def runs_under(folder: Path, depth: int) -> Iterator[Path]:
                 yield from runs_under((folder / name).resolve(), depth - 1)
 
 
-def _read_or_reason(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run | str:
+def _read_or_reason(folder: Path, configs: dict[str, Known]) -> Run | str:
     """Read one run, or return why it cannot be read."""
     # A damaged file raises errors of many classes, depending on which byte is wrong.
     try:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hetal.errors import BadInput
 from hetal.record.identity import identifying_settings, settings_hash
@@ -28,7 +28,7 @@ class Run:
     Attributes:
         folder: of the record.
         choices: the option chosen in each config group.
-        config: every setting that can change the result except the seed, flat: "train.clip" to its value; and `n_end`.
+        config: every setting that can change the result except the seed, flat: "train.clip" to its value.
         seed: of the run.
         rounds: finished rounds, as in rounds.jsonl.
         summary: None where the run is not finished.
@@ -43,6 +43,7 @@ class Run:
         sees: what its choices of rows saw besides the pool, such as hidden labels.
         classes: names of the classes, in order; () where they are numbers only.
         pool: what the pool holds, see `hetal.record.schema.PoolContent`; empty in old records.
+        n_end: labels to end with, as asked for; None where the config does not say it.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Run:
     sees: Sequence[str] = ()
     classes: Sequence[str] = ()
     pool: Mapping[str, Any] = field(default_factory=dict)
+    n_end: int | None = None
 
     @property
     def is_bound(self) -> bool:
@@ -70,7 +72,16 @@ class Run:
         return is_of_bound(self.sees)
 
 
-def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) -> Run:
+class Known(NamedTuple):
+    """What the config of a run says besides its seed, see `Run`."""
+
+    config: Mapping[str, Any]
+    root: str
+    name: str
+    n_end: int | None
+
+
+def read_run(folder: Path, configs: dict[str, Known]) -> Run:
     """Read one record.
 
     A record with settings also has digests of itself, by which it is checked; older records have neither.
@@ -96,7 +107,7 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
     known = rest + json.dumps(but_seed)
     if known not in configs:
         configs[known] = _config(rest, but_seed)
-    config, root, name = configs[known]
+    config, root, name, n_end = configs[known]
     if settings is not None and str(settings.get("seed")) != seed[1]:
         raise BadInput(f".hydra/config.yaml says seed {seed[1]}, provenance.json {settings.get('seed')}")
     rounds, last = _rounds(folder / "rounds.jsonl", None if settings is None else settings_hash(settings))
@@ -117,6 +128,7 @@ def read_run(folder: Path, configs: dict[str, tuple[dict[str, Any], str, str]]) 
         sees=tuple(plain(what) for what in provenance.get("sees", [])),
         classes=tuple(plain(name) for name in provenance.get("classes", [])),
         pool=_plain_kinds(provenance.get("pool", {}), "kinds"),
+        n_end=n_end,
     )
 
 
@@ -150,15 +162,17 @@ def overrides(folder: Path) -> list[str]:
     return [plain(override, None) for override in given if not secret_names([override])]
 
 
-def _config(text: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
-    """Return the flat settings of a config, its root and its name; settings on record take precedence."""
+def _config(text: str, settings: Mapping[str, Any]) -> Known:
+    """Return what a config says; settings on record take precedence."""
     loaded = parse_yaml(text, ".hydra/config.yaml")
     if not isinstance(loaded, dict) or not isinstance(loaded.get("alg"), dict):
         raise BadInput(".hydra/config.yaml is no config")
-    # Not part of a run's identity, but runs to another end are compared as another form of the strategy.
-    counts = {**(settings or identifying_settings(loaded)), "n_end": loaded.get("n_end")}
     root, name = (plain(loaded.get(key, ""), None) for key in ("root", "name"))
-    return dict(_flat(counts)), root, name
+    n_end = loaded.get("n_end")
+    is_number = isinstance(n_end, int) and 0 < n_end <= LARGEST
+    return Known(
+        dict(_flat(settings or identifying_settings(loaded))), root, name, n_end if is_number else None
+    )
 
 
 def _rounds(path: Path, first: str | None) -> tuple[Sequence[Mapping[str, Any]], str | None]:

@@ -112,7 +112,7 @@ def lines_of(analysis: Analysis) -> list[Lines]:
     """Return the lines of every setting in which a row was acquired."""
     rates = {setting.name: base_rates(setting) for setting in analysis.study.settings}
     by_setting: dict[str, list[tuple[Acquired, Bars]]] = {}
-    for a in analysis.acquired:
+    for a in analysis.common.acquired:
         by_setting.setdefault(a.setting, []).append((a, bars_of(a.counts_2C, a.classes)))
     return [
         Lines(setting, shown_of([a for a, _ in lines]), rates[setting], lines)

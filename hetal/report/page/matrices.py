@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hetal.record.measures import Measure
 from hetal.report.analyse.analysis import Analysis
 from hetal.report.analyse.results import Comparison, turned
 from hetal.report.page import text
@@ -56,7 +57,7 @@ class Matrices:
     """The matrices of a report.
 
     Attributes:
-        differences: of mean AULC, row minus column.
+        differences: of mean area, row minus column.
         is_tested: whether any pair has two common seeds.
         penalties: by t-tests; None where nothing is tested.
         by_wilcoxon: None where nothing is tested, or nobody wins.
@@ -76,7 +77,7 @@ def matrices_of(analysis: Analysis) -> Matrices | None:
     if not pairs:
         return None
     is_tested = max(c.n for c in pairs) > 1
-    differences = _differences(pairs, is_tested)
+    differences = _differences(pairs, is_tested, analysis.study.criterion.measure)
     if not is_tested:
         return Matrices(differences, is_tested)
     by_wilcoxon = analysis.penalty_matrices["wilcoxon"]
@@ -91,7 +92,7 @@ def matrices_of(analysis: Analysis) -> Matrices | None:
 
 @dataclass
 class _Against:
-    """One strategy against another over settings: differences of AULC, and settings won by each test."""
+    """One strategy against another over settings: differences of area, and settings won by each test."""
 
     differences: list[float] = field(default_factory=list)
     by_t: int = 0
@@ -99,8 +100,8 @@ class _Against:
 
     @property
     def mean(self) -> float:
-        """Mean difference over settings, in points."""
-        return 100 * float(np.mean(self.differences))
+        """Mean difference over settings."""
+        return float(np.mean(self.differences))
 
 
 def _against(pairs: Iterable[Comparison]) -> dict[tuple[str, str], _Against]:
@@ -110,8 +111,8 @@ def _against(pairs: Iterable[Comparison]) -> dict[tuple[str, str], _Against]:
             if not math.isnan(c.difference.mean):
                 one = against[c.first, c.second]
                 one.differences.append(c.difference.mean)
-                one.by_t += c.t_holm < ALPHA and c.difference.mean > 0
-                one.by_wilcoxon += c.wilcoxon_holm < ALPHA and c.difference.mean > 0
+                one.by_t += c.t_holm < ALPHA and c.is_ahead
+                one.by_wilcoxon += c.wilcoxon_holm < ALPHA and c.is_ahead
     return dict(against)
 
 
@@ -132,20 +133,24 @@ def _penalties(matrix: PenaltyMatrix) -> Matrix:
     )
 
 
-def _differences(pairs: Sequence[Comparison], is_tested: bool) -> Matrix:
+def _differences(pairs: Sequence[Comparison], is_tested: bool, measure: Measure) -> Matrix:
     against = _against(pairs)
     lost = _mean_over_rows({pair: one.mean for pair, one in against.items()})
     most = max((abs(one.mean) for one in against.values()), default=0.0) or 1.0
+
+    def written(value: float) -> str:
+        return text.number(measure.scale * value, measure.decimals, sign=True)
+
     cells = {
         pair: Cell(
-            max(0.0, one.mean) / most,
-            text.number(one.mean, 1, sign=True),
+            max(0.0, measure.sign * one.mean) / most,
+            written(one.mean),
             f"{one.by_t} · {one.by_wilcoxon}" if is_tested else "",
         )
         for pair, one in against.items()
     }
-    order = sorted(lost, key=lambda b: lost[b])
-    return Matrix(order, cells, {label: text.number(value, 1, sign=True) for label, value in lost.items()})
+    order = sorted(lost, key=lambda b: measure.sign * lost[b])
+    return Matrix(order, cells, {label: written(value) for label, value in lost.items()})
 
 
 def _mean_over_rows(values: Mapping[tuple[str, str], float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hetal.record.measures import MEASURES
 from hetal.report.analyse.acquired import MOST_SEEDS
 from hetal.report.analyse.analysis import Analysis
-from hetal.report.analyse.curves import CHARTS, says_something
+from hetal.report.analyse.curves import says_something
 from hetal.report.analyse.results import Numbers
-from hetal.report.analyse.setting import RANDOM, in_order
+from hetal.report.analyse.setting import in_order
 from hetal.report.page import text
 from hetal.report.page.acquired import depth, lines_of, shown_of
 from hetal.report.page.data import page_data, script_json
@@ -42,6 +42,8 @@ def render(
     pictures: Sequence[Shown] | None = None,
     ranks_svg: str = "",
     refresh: float | None = None,
+    pages: Mapping[str, str] | None = None,
+    is_whole: bool = True,
 ) -> str:
     """Return the page.
 
@@ -51,17 +53,23 @@ def render(
         pictures: of what was acquired, a setting each; None leaves the section out.
         ranks_svg: the critical-difference diagram, as part of HTML; empty where there is none.
         refresh: the page reloads itself every so many seconds.
+        pages: files of the pages by every measure, this one included, by the measure's name; None of a single one.
+        is_whole: the page has what does not depend on the measure too.
     """
     study = analysis.study
     numbers = _numbers(analysis)
     phases = list(dict.fromkeys(phase for n in numbers for phase in n.seconds))[:MOST_PHASES]
-    listed = analysis.missing[:MOST_MISSING]
+    common = analysis.common
+    listed = common.missing[:MOST_MISSING]
     assets = files("hetal.report.page") / "assets"
     noise_charts = {
-        setting.name: [c for c in CHARTS if c.of_noise and says_something(c, setting, study.curves)]
+        setting.name: [c for c in study.charts if c.of_noise and says_something(c, setting, study.curves)]
         for setting in study.settings
     }
     absent = {*(["pictures"] if pictures is None else []), *([] if any(noise_charts.values()) else ["noise"])}
+    if not is_whole:
+        absent |= {"noise", "acquired", "pictures", "cost", "completeness", "provenance"}
+    contents = [item for item in CONTENTS if item[0] not in absent]
     seeds = [len(runs) for s in study.settings for runs in s.runs.values()]
     return (
         _environment()
@@ -74,12 +82,16 @@ def render(
             data=script_json(page_data(study)),
             when=time.strftime("%F %H:%M"),
             analysis=analysis,
+            common=common,
             settings=study.settings,
             looks=study.looks,
-            target=study.target,
+            criterion=study.criterion,
+            measure=study.criterion.measure,
+            pages=pages or {},
             runs=study.reading.runs,
             finished=sum(run.summary is not None for run in study.reading.runs),
-            contents=[item for item in CONTENTS if item[0] not in absent],
+            contents=contents,
+            sections=[name for name, _ in contents],
             summary=summary_of(analysis),
             facets={
                 key: sorted({s.facets[key] for s in study.settings}, key=in_order)
@@ -87,17 +99,17 @@ def render(
             },
             choices=[
                 c
-                for c in CHARTS
+                for c in study.charts
                 if c.is_choice and any(k[2] == c.key and v.x for k, v in study.curves.items())
             ],
             noise_charts=noise_charts,
             acquired=lines_of(analysis),
-            acquired_shown=shown_of(analysis.acquired),
+            acquired_shown=shown_of(common.acquired),
             most_seeds=max(seeds, default=0),
             counted_seeds=MOST_SEEDS,
             most_uncounted=MOST_UNCOUNTED,
             numbers=[n for n in numbers if n.n],
-            best=_best(numbers),
+            best=_best(numbers, study.criterion.measure.sign),
             some_noise=any(n.clean_share.mean < 1 for n in numbers),
             least_seeds=min((n.n for n in numbers if n.n > 1), default=ENOUGH_SEEDS),
             enough_seeds=ENOUGH_SEEDS,
@@ -108,7 +120,7 @@ def render(
             pictures=pictures,
             phases=phases,
             longest=max((sum(n.seconds.values()) for n in numbers), default=0.0),
-            missing=analysis.missing,
+            missing=common.missing,
             most_missing=MOST_MISSING,
             commands=list(dict.fromkeys(m.command for m in listed if m.command)),
             provenance=provenance_of(study.reading.runs),
@@ -126,12 +138,12 @@ def _numbers(analysis: Analysis) -> list[Numbers]:
     ]
 
 
-def _best(numbers: Sequence[Numbers]) -> dict[str, float]:
-    """Return the best mean AULC of every setting, bounds left out."""
+def _best(numbers: Sequence[Numbers], sign: int) -> dict[str, float]:
+    """Return the best mean area of every setting, bounds left out; `sign` is -1 where smaller is better."""
     best: dict[str, float] = {}
     for n in numbers:
         if n.n and n.competes:
-            best[n.setting] = max(n.aulc.mean, best.get(n.setting, n.aulc.mean))
+            best[n.setting] = sign * max(sign * n.area.mean, sign * best.get(n.setting, n.area.mean))
     return best
 
 
@@ -147,12 +159,8 @@ def _environment() -> Environment:
     environment.globals |= {
         "markers": MARKERS,
         "nan": math.nan,
-        "random": RANDOM,
         "rejected": REJECTED,
-        "aulc": MEASURES["area_under_curve"],
-        "final": MEASURES["final_accuracy"],
         "clean": MEASURES["queried_clean_share"],
-        "saved": MEASURES["labels_saved"],
         "memory": MEASURES["peak_memory_mb"],
     }
     environment.filters |= {
@@ -161,6 +169,8 @@ def _environment() -> Environment:
         "depth": depth,
         "ends": text.ends,
         "percent": text.percent,
+        "scaled": text.scaled,
+        "better": text.better,
         "interval_text": text.interval,
         "number_text": text.number,
         "p_value": text.p_value,

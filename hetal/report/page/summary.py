@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hetal.report.analyse.analysis import Analysis
+from hetal.report.analyse.criterion import Criterion
 from hetal.report.analyse.results import Numbers, Verdict
-from hetal.report.analyse.setting import RANDOM
 from hetal.report.page import text
 from hetal.report.stats.intervals import ENOUGH_SEEDS
 from hetal.report.stats.significance import ALPHA
@@ -25,7 +25,7 @@ class ForestLine:
     Attributes:
         label: the strategy.
         title: its numbers in words.
-        value: its mean AULC in percent.
+        value: its mean area.
         left, width, mean: of its interval, in percent of the scale.
         is_apart: whether it differs significantly from the leader; True of a bound, which is not compared.
     """
@@ -47,13 +47,13 @@ class Card:
         verdict: of the setting.
         state: "sure", "open" or "weak": a significant lead, none, or too few seeds.
         lines: of every strategy, the best first.
-        random: where random's mean is, in percent of the scale; None without random.
+        baseline: where the baseline's mean is, in percent of the scale; None without one.
     """
 
     verdict: Verdict
     state: str
     lines: Sequence[ForestLine]
-    random: float | None
+    baseline: float | None
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def summary_of(analysis: Analysis) -> Summary:
     significant = Counter(v.leader for v in contested if _state(v) == "sure")
     few = [v.n for v in verdicts if not v.has_enough_seeds]
     ranks = list(analysis.ranking.ranks.items()) if analysis.ranking else []
-    looks = analysis.study.looks
+    looks, criterion = analysis.study.looks, analysis.study.criterion
     return Summary(
-        cards=[_card(v, analysis.numbers[v.setting], list(looks)) for v in verdicts],
+        cards=[_card(v, analysis.numbers[v.setting], list(looks), criterion) for v in verdicts],
         few=len(few),
         least=min(few, default=0),
         contested=len(contested),
@@ -107,9 +107,10 @@ def _state(v: Verdict) -> str:
     return "sure" if v.is_significant else "open"
 
 
-def _card(v: Verdict, by_label: Mapping[str, Numbers], order: Sequence[str]) -> Card:
+def _card(v: Verdict, by_label: Mapping[str, Numbers], order: Sequence[str], criterion: Criterion) -> Card:
+    measure = criterion.measure
     numbers = [by_label[label] for label in order if label in by_label and by_label[label].n]
-    ends = [end for n in numbers for end in n.aulc if not math.isnan(end)]
+    ends = [end for n in numbers for end in n.area if not math.isnan(end)]
     low, high = min(ends), max(ends)
     apart = {rival.second for rival in v.rivals if rival.t_holm < ALPHA}
 
@@ -117,18 +118,19 @@ def _card(v: Verdict, by_label: Mapping[str, Numbers], order: Sequence[str]) -> 
         return 100 * (value - low) / (high - low or 1)
 
     lines = []
-    for n in sorted(numbers, key=lambda n: -n.aulc.mean):
-        mean, left, right = n.aulc if not math.isnan(n.aulc.low) else (n.aulc.mean,) * 3
+    for n in sorted(numbers, key=lambda n: -measure.sign * n.area.mean):
+        written = text.interval(text.scaled(n.area, measure), measure.decimals)
+        mean, left, right = n.area if not math.isnan(n.area.low) else (n.area.mean,) * 3
         lines.append(
             ForestLine(
                 label=n.label,
-                title=f"{n.label}: {text.interval(text.percent(n.aulc), 1)}, {text.many(n.n, 'seed')}",
-                value=text.number(100 * n.aulc.mean, 1),
+                title=f"{n.label}: {written}, {text.many(n.n, 'seed')}",
+                value=text.number(measure.scale * n.area.mean, measure.decimals),
                 left=at(left),
                 width=at(right) - at(left),
                 mean=at(mean),
                 is_apart=n.label in apart or not n.competes,
             )
         )
-    random = by_label.get(RANDOM)
-    return Card(v, _state(v), lines, at(random.aulc.mean) if random and random.n else None)
+    baseline = by_label.get(criterion.baseline)
+    return Card(v, _state(v), lines, at(baseline.area.mean) if baseline and baseline.n else None)

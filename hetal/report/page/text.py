@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from hetal.record.measures import Measure
 from hetal.report.stats.intervals import Interval
 
 MINUS = "\u2212"
@@ -32,6 +33,17 @@ def number(value: float, digits: int, sign: bool = False) -> str:
         return ""
     rounded = round(value, digits) + 0.0  # zero has no sign
     return f"{rounded:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)
+
+
+def scaled(i: Interval, measure: Measure) -> Interval:
+    """Return an interval of a measure as it is written: of a share in percent."""
+    return Interval(*(measure.scale * value for value in i))
+
+
+def better(i: Interval, measure: Measure) -> Interval:
+    """Return a difference as it is written, turned so that it is positive where it is for the better."""
+    i = scaled(i, measure)
+    return i if measure.sign > 0 else Interval(-i.mean, -i.high, -i.low)
 
 
 def percent(i: Interval) -> Interval:

@@ -21,7 +21,7 @@ function ticks(low, high, n) {
 }
 
 const short = (v) => (Math.abs(v) >= 10000 ? `${+(v / 1000).toPrecision(3)}k` : `${+v.toPrecision(4)}`);
-const percent = (v) => (100 * v).toFixed(1);
+const written = (chart, v) => (chart.scale * v).toFixed(chart.digits);
 const span = (values) => values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
 
 // The x of a seed's line, where they are not those of the mean.
@@ -37,7 +37,7 @@ function heights(setting, measure, labels, withSeeds) {
     // An interval of two seeds may be huge; it is drawn, but need not fit.
     else s.mean.forEach((v, i) => values.push(v, ...(s.n[i] > 2 ? [s.low[i], s.high[i]] : [])));
   }
-  if (chart.ceiling && setting.ceiling && values.length) values.push(setting.ceiling.accuracy[0]);
+  if (chart.ceiling && setting.ceiling && values.length) values.push(setting.ceiling.value[0]);
   return values;
 }
 
@@ -51,14 +51,14 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const [x0, x1] = span(shown.flatMap((l) => (withSeeds ? [...series[l].x, ...series[l].seeds.flatMap(widths)] : series[l].x)));
   let [y0, y1] = range || span(heights(setting, measure, shown, withSeeds));
   if (chart.whole) [y0, y1] = [0, 1];
-  else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [Math.max(0, y0 - room), Math.min(1, y1 + room)]; }
+  else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [Math.max(0, y0 - room), chart.unit === "%" ? Math.min(1, y1 + room) : y1 + room]; }
   const px = (v) => PAD.left + ((v - x0) / (x1 - x0 || 1)) * (W - PAD.left - PAD.right);
   const py = (v) => H - PAD.bottom - ((Math.min(y1, Math.max(y0, v)) - y0) / (y1 - y0)) * (H - PAD.top - PAD.bottom);
   const svg = element(place, "svg", { viewBox: `0 0 ${W} ${H}`, role: "img", tabindex: 0,
-    "aria-label": `${chart.title}, ${setting.name}. ` + shown.map((l) => `${l} ends at ${percent(series[l].mean.at(-1))}%`).join(", ") });
-  for (const t of ticks(100 * y0, 100 * y1, 5)) {
-    element(svg, "line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: py(t / 100), y2: py(t / 100) });
-    element(svg, "text", { x: PAD.left - 6, y: py(t / 100) + 4, "text-anchor": "end" }, short(t));
+    "aria-label": `${chart.title}, ${setting.name}. ` + shown.map((l) => `${l} ends at ${written(chart, series[l].mean.at(-1))}${chart.unit}`).join(", ") });
+  for (const t of ticks(chart.scale * y0, chart.scale * y1, 5)) {
+    element(svg, "line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: py(t / chart.scale), y2: py(t / chart.scale) });
+    element(svg, "text", { x: PAD.left - 6, y: py(t / chart.scale) + 4, "text-anchor": "end" }, short(t));
   }
   for (const t of ticks(x0, x1, W < 330 ? 4 : 6)) {
     element(svg, "line", { class: "grid", x1: px(t), x2: px(t), y1: H - PAD.bottom, y2: H - PAD.bottom + 4 });
@@ -75,9 +75,9 @@ function draw(place, setting, measure, labels, withSeeds, range) {
     return () => element(svg, "text", { class: "reference", y: py(v) + dy, ...at }, text);
   };
   const rate = chart.base ? setting.base_rates[chart.base] : null;
-  const base = rate !== null && reference(rate, "base", `pool ${percent(rate)}`, true, 11);
+  const base = rate !== null && reference(rate, "base", `pool ${written(chart, rate)}`, true, 11);
   const top = chart.ceiling && setting.ceiling;
-  const all = top && reference(top.accuracy[0], "ceiling", `all ${top.n_labelled.toLocaleString("en")} clean labels: ${percent(top.accuracy[0])}`, false, -4);
+  const all = top && reference(top.value[0], "ceiling", `all ${top.n_labelled.toLocaleString("en")} clean labels: ${written(chart, top.value[0])}`, false, -4);
   lines(svg, shown, series, px, py, withSeeds);
   for (const label of [base, all]) if (label) label();
   tooltip(place, svg, { chart, series, shown, px, W, H });
@@ -123,9 +123,9 @@ function tooltip(place, svg, { chart, series, shown, px, W, H }) {
     for (const l of present) {
       const s = series[l], line = document.createElement("div"), dot = document.createElement("i");
       dot.style.background = data.looks[l][0];
-      const band = s.low[at] === null ? "" : ` [${percent(s.low[at])}, ${percent(s.high[at])}]`;
+      const band = s.low[at] === null ? "" : ` [${written(chart, s.low[at])}, ${written(chart, s.high[at])}]`;
       const where = sameX ? "" : ` at ${short(s.x[at])}`;
-      line.append(dot); add(line, l, "span"); add(line, percent(s.mean[at]), "b"); add(line, `${band}${where} n\u2009=\u2009${s.n[at]}`, "small");
+      line.append(dot); add(line, l, "span"); add(line, written(chart, s.mean[at]), "b"); add(line, `${band}${where} n\u2009=\u2009${s.n[at]}`, "small");
       tip.append(line);
     }
     tip.hidden = false;

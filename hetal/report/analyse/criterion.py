@@ -1,0 +1,117 @@
+"""What strategies are compared by: a measure of rounds, a target, and the strategy that others are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetal.errors import BadInput
+from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND, Measure
+from hetal.report.analyse.series import is_known, series
+from hetal.report.load.records import Run
+
+# The strategy that all others are measured against, unless another is named.
+RANDOM = "random"
+
+# The measures that have a page of their own unless others are asked for, as far as records hold them.
+USUAL = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "clean_share", "right_share")
+
+# A class with so many times the rows of another makes a pool or a test set imbalanced.
+IMBALANCED = 5
+
+# With more runs than this, only the first measure is analysed unless others are asked for.
+MOST_RUNS = 2000
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What strategies are compared by.
+
+    Attributes:
+        measure: of rounds; one direction of it is better.
+        target: value that labels are counted to; None for that of the baseline at its end, at the same seed.
+        baseline: the strategy that all others are measured against.
+        why: why this measure comes first, a sentence; empty where that needs no reason.
+    """
+
+    measure: Measure = MEASURES["accuracy"]
+    target: float | None = None
+    baseline: str = RANDOM
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        """The measure in words."""
+        return self.measure.name.removeprefix("test ")
+
+    @property
+    def area(self) -> str:
+        """What the area under its curve is called."""
+        return "AULC" if self.measure.key == "accuracy" else f"AULC of {self.name}"
+
+    @property
+    def final(self) -> str:
+        """What it is called at the end."""
+        return f"final {self.name}"
+
+    @property
+    def unit(self) -> str:
+        """Its unit, as the heading of a column ends."""
+        return " %" if self.measure.unit == "share" else ""
+
+
+def measures_named(text: str) -> list[Measure]:
+    """Return the measures that a list of their keys names, such as "accuracy,nll".
+
+    Raises:
+        BadInput: there is no such measure of rounds, or no direction of it is better.
+    """
+    keys = list(dict.fromkeys(key.strip() for key in text.split(",")))
+    known = [m.key for m in (*OF_A_ROUND, *DERIVED) if m.better is not None and is_known(m.key)]
+    for key in keys:
+        if key not in known:
+            raise BadInput(f"--measure {key or text!r}: must be of {', '.join(known)}")
+    return [MEASURES[key] for key in keys]
+
+
+def measures_of(runs: Sequence[Run]) -> tuple[list[Measure], str]:
+    """Return the usual measures that tell runs apart, the one that leads first; and why that is not accuracy.
+
+    A measure that says what an earlier one says, such as balanced accuracy on balanced test sets, is left out, and so
+    is one that is the same in all rounds.
+    """
+    why = imbalance(runs)
+    order = (
+        [*USUAL] if not why else ["balanced_accuracy", *(key for key in USUAL if key != "balanced_accuracy")]
+    )
+    if not any((~np.isnan(series(run, order[0]))).any() for run in runs):
+        order, why = [*USUAL], ""
+    few = runs[:: max(len(runs) // MOST_RUNS, 1)]
+    found: dict[str, np.ndarray] = {}
+    for key in order:
+        values = np.concatenate([series(run, key) for run in few]) if few else np.empty(0)
+        known = values[~np.isnan(values)]
+        is_constant = len(known) == 0 or np.ptp(known) == 0
+        if key == order[0] or not (
+            is_constant or any(np.allclose(values, v, equal_nan=True) for v in found.values())
+        ):
+            found[key] = values
+    return [MEASURES[key] for key in (order[:1] if len(runs) > MOST_RUNS else found)], why
+
+
+def imbalance(runs: Sequence[Run]) -> str:
+    """Return a sentence on the most imbalanced classes, in the pool or the test set; empty where all are balanced."""
+    most, where = 0.0, ""
+    for run in runs:
+        for field, what in (("test_per_class", "test set"), ("right_per_class", "pool")):
+            counts = run.pool.get(field) or [1]
+            if (ratio := max(counts) / max(min(counts), 1)) > most:
+                most, where = ratio, f"the {what} of {run.setting}"
+    if most < IMBALANCED:
+        return ""
+    return (
+        f"Balanced accuracy comes first, since the largest class of {where} has {most:,.0f} times the rows of the "
+        "smallest: it counts every class alike, where accuracy may be high for a network that never names a small one."
+    )
