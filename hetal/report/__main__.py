@@ -83,6 +83,10 @@ def _parser() -> Parser:
         "--measure", metavar="KEYS", help="compare by these measures of rounds, a page each: accuracy,nll"
     )
     parser.add_argument(
+        "--names", type=Path, metavar="FILE",
+        help="YAML with names, order, colours and the baseline; report.yaml in a study unless given",
+    )  # fmt: skip
+    parser.add_argument(
         "--target", type=float, metavar="VALUE",
         help="count labels to this value of the first measure, of a share in [0, 1]; random's final one at the same "
         "seed unless given",
@@ -105,7 +109,7 @@ def _check(options: argparse.Namespace) -> None:
         raise BadInput(f"--diff compares two folders, not {len(options.folders)}")
     given = {
         "--watch": options.watch, "--out": options.out, "--title": options.title, "--target": options.target,
-        "--measure": options.measure,
+        "--measure": options.measure, "--names": options.names,
         "--no-pictures": options.no_pictures or None,
     }  # fmt: skip
     for option, value in given.items():
@@ -116,6 +120,7 @@ def _check(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     # Imported here, since --help, a mistyped option and --diff need not wait for matplotlib.
     from hetal.report.analyse.criterion import measures_named
+    from hetal.report.load.names import names_in
     from hetal.report.make import report
     from hetal.report.page.text import many
 
@@ -123,13 +128,15 @@ def _report(options: argparse.Namespace) -> None:
     folders = options.folders
     measures = measures_named(options.measure) if options.measure is not None else []
     made = report(
-        folders, options.out or _default_out(folders[0]), options.title or _title(folders), not options.no_pictures,
-        options.watch, options.target, measures,
+        folders, options.out or _default_out(folders[0]), options.title or "", not options.no_pictures,
+        options.watch, options.target, measures, names_in(options.names) if options.names else None,
     )  # fmt: skip
     n = len(made.reading.runs)
     _say(
         f"{many(n, 'run')} in {many(made.n_settings, 'setting')}, {time.monotonic() - began:.1f} s: {made.page}"
     )
+    for sentence in made.unused:
+        _say(f"names: {sentence}", sys.stderr)
     for folder, reason in made.reading.problems:
         _say(f"not readable: {folder}: {reason}", sys.stderr)
 
@@ -140,15 +147,6 @@ def _default_out(folder: Path) -> Path:
     if not out.resolve().is_relative_to(folder.resolve()):
         raise BadInput(f"{out} is a link that leaves {folder}; --out says where to write")
     return out
-
-
-def _title(folders: Sequence[Path]) -> str:
-    """Return the folders' names, with their parents' where two are equal."""
-    whole = list(dict.fromkeys(folder.resolve() for folder in folders))
-    are_equal = len({folder.name for folder in whole}) < len(whole)
-    return " and ".join(
-        f"{folder.parent.name}/{folder.name}" if are_equal else folder.name for folder in whole
-    )
 
 
 def _watch(options: argparse.Namespace) -> int:

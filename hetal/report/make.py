@@ -12,13 +12,14 @@ from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
 from hetal.record.measures import Measure
 from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
-from hetal.report.analyse.criterion import Criterion, measures_of
+from hetal.report.analyse.criterion import RANDOM, Criterion, measures_of
 from hetal.report.analyse.pictures import pictures_of
 from hetal.report.files.charts import chart_figures, draw
 from hetal.report.files.figures import draw_ranks
 from hetal.report.files.parallel import Task, in_background
 from hetal.report.files.pictures import save_pictures
 from hetal.report.files.tables import write_tables
+from hetal.report.load.names import Names, names_of, renamed, unknown
 from hetal.report.load.printable import plain
 from hetal.report.load.reading import Reading, read
 from hetal.report.page.pictures import shown
@@ -27,11 +28,12 @@ from hetal.report.page.render import render
 
 @dataclass(frozen=True)
 class Made:
-    """A report: its page, and the number of settings and the records that it is of."""
+    """A report: its page, the number of settings and the records that it is of, and names that no record has."""
 
     page: Path
     n_settings: int
     reading: Reading
+    unused: tuple[str, ...] = ()
 
 
 def report(
@@ -42,29 +44,39 @@ def report(
     refresh: float | None = None,
     target: float | None = None,
     measures: Sequence[Measure] = (),
+    names: Names | None = None,
 ) -> Made:
     """Write the report of all runs under `folders` to `out`; the pages last, so that the files they name exist.
 
     Args:
         folders: runs, studies, or folders of studies.
         out: made where it does not exist.
-        title: of the page.
+        title: of the page; empty for that of the names, or the folders' names.
         with_pictures: show what was acquired first.
         refresh: the page reloads itself every so many seconds.
         target: value of the first measure that labels are counted to; that of random at its end where None.
         measures: that strategies are compared by, a page each, the first on index.html; the usual ones unless given.
+        names: of strategies and settings; those of a `report.yaml` in a folder unless given.
 
     Raises:
         BadInput: there is nothing to report on, or `out` cannot be written.
     """
+    names = names_of(folders) if names is None else names
     reading = read(folders)
+    unused = unknown(reading, names)
+    reading = renamed(reading, names)
+    title = title or names.title or _title(folders)
     why = ""
     if not measures:
         measures, why = measures_of(reading.runs)
-    criteria = [Criterion(measures[0], target, why=why), *(Criterion(measure) for measure in measures[1:])]
+    baseline = names.strategy(names.baseline or RANDOM)
+    criteria = [
+        Criterion(measures[0], target, baseline, why),
+        *(Criterion(measure, baseline=baseline) for measure in measures[1:]),
+    ]
     if target is not None and measures[0].unit == "share" and target > 1:
         raise BadInput(f"--target {target}: must be in [0, 1], since {measures[0].key} is a share")
-    studies = [study_of(reading, criterion) for criterion in criteria]
+    studies = [study_of(reading, criterion, names) for criterion in criteria]
     first = studies[0]
     if not first.settings:
         raise BadInput(_nothing(folders[0], reading))
@@ -91,7 +103,16 @@ def report(
         }  # fmt: skip
     for name, text in reversed(html.items()):
         write_text(out / name, text)
-    return Made(out / "index.html", len(first.settings), reading)
+    return Made(out / "index.html", len(first.settings), reading, tuple(unused))
+
+
+def _title(folders: Sequence[Path]) -> str:
+    """Return the folders' names, with their parents' where two are equal."""
+    whole = list(dict.fromkeys(folder.resolve() for folder in folders))
+    are_equal = len({folder.name for folder in whole}) < len(whole)
+    return " and ".join(
+        f"{folder.parent.name}/{folder.name}" if are_equal else folder.name for folder in whole
+    )
 
 
 def _stem(study: Study) -> str:

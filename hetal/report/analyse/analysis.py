@@ -20,6 +20,7 @@ from hetal.report.analyse.regions import Regions, regions_by
 from hetal.report.analyse.results import Comparison, Numbers, Verdict
 from hetal.report.analyse.setting import Setting, settings_of
 from hetal.report.analyse.styles import Looks, looks_of
+from hetal.report.load.names import Names
 from hetal.report.load.reading import Reading
 from hetal.report.stats.penalties import TESTS, Penalties, PenaltyMatrix, penalty_matrix
 from hetal.report.stats.ranks import Ranking
@@ -98,17 +99,28 @@ class Analysis:
     cut: tuple[str, ...]
 
 
-def study_of(reading: Reading, criterion: Criterion | None = None) -> Study:
-    """Group the records into settings; they are compared by accuracy unless a criterion is given."""
-    criterion = criterion or Criterion()
+def study_of(reading: Reading, criterion: Criterion | None = None, names: Names | None = None) -> Study:
+    """Group the records into settings.
+
+    Args:
+        reading: with the names that strategies and settings are to have.
+        criterion: what strategies are compared by; accuracy, and random, unless given.
+        names: give the order of strategies and settings, and colours.
+    """
+    criterion, names = criterion or Criterion(), names or Names()
     with_queries, ceilings = set_apart(reading.runs, criterion.measure.key)
     settings = settings_of(with_queries, criterion)
+    by_name = {setting.name: setting for setting in settings}
+    settings = [by_name[name] for name in names.settings_in_order(by_name)]
     charts = charts_of(criterion.measure)
+    labels = names.in_order(sorted({run.label for run in with_queries}))
+    bounds = {run.label for run in with_queries if run.is_bound}
+    colours = {names.strategy(label): colour for label, colour in names.colours.items()}
     return Study(
         reading=reading,
         criterion=criterion,
         settings=tuple(settings),
-        looks=looks_of(sorted({run.label for run in with_queries}), criterion.baseline),
+        looks=looks_of(labels, criterion.baseline, bounds, colours),
         charts=charts,
         curves=curves_of(settings, charts),
         ceilings={s.name: c for s in settings if (c := ceiling_of(s, ceilings)) is not None},
