@@ -37,9 +37,10 @@ Row = dict[str, str]
 
 
 def rows(study: str, name: str) -> list[Row]:
-    """Return the rows of a table of a study, by the study's name or the path of its report."""
+    """Return the rows of a table of a study, by the study's name or the path of its report; those by accuracy only."""
     with (DOCS / "results" / study / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+        found = list(csv.DictReader(file))
+    return found if name == "curves" else [row for row in found if row.get("measure", "accuracy") == "accuracy"]
 
 
 def keep(name: str, about: str | None, rows_of: Callable[[Run], Iterable[Mapping[str, Any]]]) -> None:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hetal.report.analyse.comparisons import comparisons_of, verdict_of
+from hetal.report.analyse.criterion import Criterion
 from hetal.report.analyse.curves import mean_curve
 from hetal.report.analyse.numbers import numbers_of
 from hetal.report.analyse.results import turned
-from hetal.report.analyse.series import SERIES
+from hetal.report.analyse.series import series
 from hetal.report.analyse.setting import setting_of, settings_of
 from tests.synthetic import make_run
 
@@ -28,8 +29,7 @@ def verdict(found):
 
 
 def curve(found, label, x, y):
-    series = ([SERIES[key](run) for run in found.runs[label].values()] for key in (x, y))
-    return mean_curve(*series)
+    return mean_curve(*([series(run, key) for run in found.runs[label].values()] for key in (x, y)))
 
 
 def seeds(*curves):
@@ -45,12 +45,18 @@ TWO = {
 def test_numbers_by_hand():
     found = numbers_of(setting(TWO))["b"]
     # Trapezoids over 10, 20, 30 labels.
-    assert found.aulc.mean == pytest.approx(np.mean([(0.4 + 0.7) / 2, (0.35 + 0.6) / 2, (0.4 + 0.7) / 2]))
+    assert found.area.mean == pytest.approx(np.mean([(0.4 + 0.7) / 2, (0.35 + 0.6) / 2, (0.4 + 0.7) / 2]))
     assert found.final.mean == pytest.approx(0.8)
     # Random ends at 0.6, 0.5, 0.6: b is there after 20, 20, 30 labels; random itself after 30, 20, 30.
     assert found.reach.mean == pytest.approx(70 / 3)
     assert found.saving.mean == pytest.approx(10 / 3)
-    assert (found.n, found.reached, found.paired, found.paired_random, found.is_bound) == (3, 3, 3, 3, False)
+    assert (found.n, found.reached, found.paired, found.paired_baseline, found.is_bound) == (
+        3,
+        3,
+        3,
+        3,
+        False,
+    )
 
 
 def test_a_target_never_reached_has_no_number():
@@ -69,10 +75,10 @@ def test_a_target_reached_at_some_seeds_is_a_bound():
 
 
 def test_a_given_target_needs_no_random():
-    found = numbers_of(setting({"b": TWO["b"]}, target=0.7))["b"]
+    found = numbers_of(setting({"b": TWO["b"]}, criterion=Criterion(target=0.7)))["b"]
     assert found.reach.mean == pytest.approx(30)
     assert np.isnan(found.saving.mean)
-    assert (found.reached, found.paired, found.paired_random) == (3, 3, 0)
+    assert (found.reached, found.paired, found.paired_baseline) == (3, 3, 0)
 
 
 def test_without_random_there_is_no_target():
@@ -151,7 +157,7 @@ def test_no_common_seed_is_no_comparison():
 
 def test_a_single_round_is_its_own_area():
     found = setting({"random": seeds([0.2], [0.3]), "b": seeds([0.4], [0.5])})
-    assert numbers_of(found)["b"].aulc.mean == pytest.approx(0.45)
+    assert numbers_of(found)["b"].area.mean == pytest.approx(0.45)
     assert numbers_of(found)["b"].saving.mean == pytest.approx(0.0)
     assert comparisons_of(found)[0].n == 2
 
@@ -164,7 +170,7 @@ def test_other_grids_are_compared_on_the_labels_they_share():
     assert c.shared == 2
     assert c.difference.mean == pytest.approx(0.4 - 0.3)  # over 10 and 30 labels
     assert c.final.mean == pytest.approx(0.1)
-    assert numbers_of(found)["b"].aulc.mean == pytest.approx(0.5)  # over its own
+    assert numbers_of(found)["b"].area.mean == pytest.approx(0.3)  # over its own, up to the 40 that both have
 
 
 def test_grids_without_a_common_label_are_not_compared():
@@ -183,7 +189,7 @@ def test_a_run_off_its_own_grid_is_left_out_and_told():
 def test_of_two_runs_at_one_seed_the_longer_counts():
     short, long = make_run("a", 0, [0.2], summary=None), make_run("a", 0, [0.3, 0.4])
     for runs in ([short, long], [long, short]):
-        assert setting_of("d n m", runs).accuracy["a"][0].tolist() == [0.3, 0.4]
+        assert setting_of("d n m", runs).curves["a"][0].tolist() == [0.3, 0.4]
 
 
 def test_clean_noise_has_no_share_to_tell():
@@ -194,14 +200,14 @@ def test_clean_noise_has_no_share_to_tell():
     found = setting_of("d n m", runs)
     assert np.isnan(numbers_of(found)["a"].clean_share.mean)
     assert found.base_rate == 1.0
-    assert numbers_of(found)["a"].aulc.mean == pytest.approx(0.3)
+    assert numbers_of(found)["a"].area.mean == pytest.approx(0.3)
 
 
 def test_nothing_finished_has_curves_and_no_verdict():
     found = setting_of("d n m", [make_run("a", 0, [0.2, 0.4], summary=None)])
     assert verdict(found) is None
     assert numbers_of(found)["a"].n == 0
-    assert np.isnan(numbers_of(found)["a"].aulc.mean)
+    assert np.isnan(numbers_of(found)["a"].area.mean)
     assert np.isnan(found.base_rate)
     assert curve(found, "a", "n_labelled", "accuracy").mean == [0.2, 0.4]
 

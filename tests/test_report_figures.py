@@ -174,7 +174,7 @@ def test_runs_on_all_labels_are_a_ceiling_and_no_strategy():
     (setting,) = settings_of(others)
     found = ceiling_of(setting, ceilings)
     assert (found.n_labelled, found.n) == (100, 2)
-    assert found.accuracy.mean == pytest.approx(0.91)
+    assert found.value.mean == pytest.approx(0.91)
 
 
 @pytest.mark.parametrize("changes", [{"summary": None}, {"config": {"data.n_train": 6}}])

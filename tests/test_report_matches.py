@@ -38,7 +38,7 @@ def arms(values_ASR, grid=()):
 
 
 def matrix_of(settings):
-    labels = sorted({label for s in settings for label in s.accuracy})
+    labels = sorted({label for s in settings for label in s.curves})
     most = sum(bool(checkpoints_of(s)) for s in settings)
     return penalty_matrix([penalties_of(s) for s in settings], labels, most)
 

@@ -155,7 +155,7 @@ def test_shares_of_a_pool_are_means_over_seeds():
 
 
 def test_kinds_are_shares_of_what_was_bought_beside_those_of_the_pool():
-    (kinds,) = analysis_of(run_of(POOL, **BOUGHT), run_of({}, label="old")).kinds
+    (kinds,) = analysis_of(run_of(POOL, **BOUGHT), run_of({}, label="old")).common.kinds
     assert kinds.names == ["clean", "symmetric", "blank"]
     assert kinds.pool == {"clean": 0.25, "symmetric": 0.25, "blank": 0.5}
     assert {name: i.mean for name, i in kinds.queried["badge"].items()} == {
@@ -163,9 +163,12 @@ def test_kinds_are_shares_of_what_was_bought_beside_those_of_the_pool():
     }  # fmt: skip
     assert kinds.queried.keys() == {"badge"}
     one = {**POOL, "kinds": {"clean": 50, "symmetric": 150, "long_tail": 0}}
-    assert analysis_of(run_of(one, bought_per_kind={"clean": 5, "symmetric": 15, "long_tail": 0})).kinds == ()
+    assert (
+        analysis_of(run_of(one, bought_per_kind={"clean": 5, "symmetric": 15, "long_tail": 0})).common.kinds
+        == ()
+    )
     many = {"clean": 50, **{f"k{i}": 1 for i in range(20)}}
-    (kinds,) = analysis_of(run_of({**POOL, "kinds": many}, bought_per_kind=many)).kinds
+    (kinds,) = analysis_of(run_of({**POOL, "kinds": many}, bought_per_kind=many)).common.kinds
     assert (len(kinds.names), kinds.names[-1]) == (MOST_KINDS + 1, OTHERS)
     assert sum(kinds.queried["badge"][name].mean for name in kinds.names) == pytest.approx(1)
 
@@ -173,7 +176,7 @@ def test_kinds_are_shares_of_what_was_bought_beside_those_of_the_pool():
 def test_regions_are_averaged_by_their_order_since_seeds_draw_their_own():
     turned = {**POOL, "regions": POOL["regions"][::-1], "noisy_per_region": POOL["noisy_per_region"][::-1]}
     runs = [run_of(POOL, 0, **BOUGHT), run_of(turned, 1, bought_per_region=BOUGHT["bought_per_region"][::-1])]
-    (found,) = analysis_of(*runs).regions
+    (found,) = analysis_of(*runs).common.regions
     assert found.n == 3
     assert [(r.rank, r.last, r.noise_rate, r.pool) for r in found.regions] == [
         (1, 1, 1.0, 0.3), (2, 2, 0.8, 0.5), (3, 3, 0.25, 0.2),
@@ -183,7 +186,7 @@ def test_regions_are_averaged_by_their_order_since_seeds_draw_their_own():
     assert (rate, rates["badge"].mean) == pytest.approx((0.75, 0.3875))
     n = 30
     many = {"rows": n, "regions": [1] * n, "noisy_per_region": [i % 2 for i in range(n)]}
-    (found,) = analysis_of(run_of(many, bought_per_region=[1] * n)).regions
+    (found,) = analysis_of(run_of(many, bought_per_region=[1] * n)).common.regions
     assert [(r.rank, r.last) for r in found.regions][4:7] == [(5, 5), (6, 25), (26, 26)]
     assert sum(r.queried["badge"].mean for r in found.regions) == pytest.approx(1)
     for pool, bought in (
@@ -192,7 +195,7 @@ def test_regions_are_averaged_by_their_order_since_seeds_draw_their_own():
         ({}, [1, 2, 3]),
         ({**many, "regions": [0] * n}, [1] * n),
     ):
-        assert analysis_of(run_of(pool, bought_per_region=bought)).regions == ()
+        assert analysis_of(run_of(pool, bought_per_region=bought)).common.regions == ()
 
 
 def test_the_page_shows_what_was_bought_beside_the_pool(tmp_path, monkeypatch):
@@ -247,7 +250,7 @@ def test_shares_are_coloured_from_what_was_expected_to_three_times_that():
 
 def test_tables_hold_what_was_bought(tmp_path):
     runs = [run_of(POOL, s, **BOUGHT) for s in range(2)]
-    write_tables(analysis_of(*runs), tmp_path)
+    write_tables([analysis_of(*runs)], tmp_path)
     rows = {name: read_csv(tmp_path / f"{name}.csv") for name in ("kinds", "regions", "runs", "curves")}
     assert [(row["kind"], row["share"], row["pool"]) for row in rows["kinds"]] == [
         ("clean", "0.5", "0.25"), ("symmetric", "0.4", "0.25"), ("blank", "0.1", "0.5"),

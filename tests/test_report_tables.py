@@ -51,7 +51,7 @@ def test_csv_has_all_columns_and_empty_fields_for_what_is_not_there(tmp_path):
 def test_an_empty_table_has_the_columns_of_a_full_one(tmp_path):
     found = settings("one", "two")
     runs = tuple(run for s in found for seeds in s.runs.values() for run in seeds.values())
-    write_tables(analyse(study_of(Reading(runs))), tmp_path)
+    write_tables([analyse(study_of(Reading(runs)))], tmp_path)
     for name in ("comparisons", "penalties", "ranks"):
         full = (tmp_path / f"{name}.csv").read_text().splitlines()
         assert len(full) > 1
@@ -64,11 +64,11 @@ def test_an_empty_table_has_the_columns_of_a_full_one(tmp_path):
 def test_every_number_is_in_a_table(tmp_path):
     found = settings("one", "two")
     runs = tuple(run for s in found for seeds in s.runs.values() for run in seeds.values())
-    write_tables(analyse(study_of(Reading(runs))), tmp_path)
+    write_tables([analyse(study_of(Reading(runs)))], tmp_path)
     numbers = read_csv(tmp_path / "numbers.csv")
     (b,) = (row for row in numbers if (row["setting"], row["strategy"]) == ("one", "b"))
     expected = numbers_of(found[0])["b"]
-    assert [float(b[f"area{end}"]) for end in ("", "_low", "_high")] == list(expected.aulc)
+    assert [float(b[f"area{end}"]) for end in ("", "_low", "_high")] == list(expected.area)
     assert (float(b["saving"]), b["n"], b["reached"]) == (expected.saving.mean, "3", "3")
     (pair,) = (row for row in read_csv(tmp_path / "comparisons.csv") if row["setting"] == "one")
     (c,) = comparisons_of(found[0])

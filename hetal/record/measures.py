@@ -103,18 +103,14 @@ def _of_a_round() -> Iterator[Measure]:
         "Test accuracy",
     )  # fmt: skip
     yield Measure(
-        "balanced_accuracy", "balanced accuracy", "share", "higher", ("tracker", "dashboard"),
+        "balanced_accuracy", "balanced accuracy", "share", "higher", ("chart", "tracker", "dashboard"),
         title="Balanced accuracy",
     )  # fmt: skip
-    yield Measure("macro_f1", "macro F1", "share", "higher", ("tracker",))
+    yield Measure("macro_f1", "macro F1", "share", "higher", ("chart", "tracker"), title="Macro F1")
     yield Measure(
-        "nll",
-        "negative log-likelihood",
-        "nats",
-        "lower",
-        ("tracker", "dashboard"),
-        title="Negative log likelihood",
-    )
+        "nll", "negative log-likelihood", "nats", "lower", ("chart", "tracker", "dashboard"),
+        title="Negative log-likelihood",
+    )  # fmt: skip
     yield Measure(
         "ece", "expected calibration error", "share", "lower", ("chart", "tracker", "dashboard"),
         title="Calibration error",

@@ -10,7 +10,7 @@ from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
 from hetal.report.analyse.comparisons import comparisons_of, verdict_of
 from hetal.report.analyse.completeness import Missing, missing
 from hetal.report.analyse.confounds import confounds_of
-from hetal.report.analyse.criterion import Criterion
+from hetal.report.analyse.criterion import BY_ACCURACY, Criterion
 from hetal.report.analyse.curves import Chart, Curves, charts_of, curves_of
 from hetal.report.analyse.kinds import Kinds, kinds_by
 from hetal.report.analyse.numbers import numbers_of
@@ -99,7 +99,7 @@ class Analysis:
     cut: tuple[str, ...]
 
 
-def study_of(reading: Reading, criterion: Criterion | None = None, names: Names | None = None) -> Study:
+def study_of(reading: Reading, criterion: Criterion = BY_ACCURACY, names: Names | None = None) -> Study:
     """Group the records into settings.
 
     Args:
@@ -107,7 +107,7 @@ def study_of(reading: Reading, criterion: Criterion | None = None, names: Names 
         criterion: what strategies are compared by; accuracy, and random, unless given.
         names: give the order of strategies and settings, and colours.
     """
-    criterion, names = criterion or Criterion(), names or Names()
+    names = names or Names()
     with_queries, ceilings = set_apart(reading.runs, criterion.measure.key)
     settings = settings_of(with_queries, criterion)
     by_name = {setting.name: setting for setting in settings}

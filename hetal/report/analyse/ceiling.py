@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hetal.report.analyse.criterion import BY_ACCURACY
 from hetal.report.analyse.series import series
 from hetal.report.analyse.setting import Setting
 from hetal.report.load.records import Run
@@ -33,7 +34,7 @@ class Ceiling:
     n: int
 
 
-def set_apart(runs: Sequence[Run], measure: str) -> tuple[list[Run], dict[Key, Ceiling]]:
+def set_apart(runs: Sequence[Run], measure: str = BY_ACCURACY.measure.key) -> tuple[list[Run], dict[Key, Ceiling]]:
     """Separate the runs that query labels from those that have them all.
 
     A run is a ceiling where it is finished after its first round, on data without noise, and another run with the same

@@ -62,6 +62,10 @@ class Criterion:
         return " %" if self.measure.unit == "share" else ""
 
 
+# What strategies are compared by unless something else is asked for.
+BY_ACCURACY = Criterion()
+
+
 def measures_named(text: str) -> list[Measure]:
     """Return the measures that a list of their keys names, such as "accuracy,nll".
 

@@ -68,7 +68,7 @@ def charts_of(measure: Measure) -> tuple[Chart, ...]:
             for other in others
             if other.key != key
         ),
-        *(chart for chart in OF_NOISE if chart.key != key),
+        *(chart for chart in OF_NOISE[:3] if chart.key != key),
         Chart(
             "clean_labels",
             f"{name} against clean labels",
@@ -77,6 +77,7 @@ def charts_of(measure: Measure) -> tuple[Chart, ...]:
             of_noise=True,
             ceiling=True,
         ),
+        *(chart for chart in OF_NOISE[3:] if chart.key != key),
         *OF_PSEUDO_LABELS,
     )
 

@@ -10,7 +10,7 @@ from statistics import mean
 
 import numpy as np
 
-from hetal.report.analyse.criterion import Criterion
+from hetal.report.analyse.criterion import BY_ACCURACY, Criterion
 from hetal.report.analyse.pools import PoolShares, pool_shares
 from hetal.report.analyse.series import series
 from hetal.report.load.labelling import noise_of
@@ -69,7 +69,7 @@ class Setting:
         return {"data": run.choices["data"], "noise": noise_of(run), "network": run.choices["model"]}
 
 
-def settings_of(runs: Sequence[Run], criterion: Criterion) -> list[Setting]:
+def settings_of(runs: Sequence[Run], criterion: Criterion = BY_ACCURACY) -> list[Setting]:
     """Group labelled runs into their settings, sorted by name, see `in_order`."""
     by_setting: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -83,7 +83,7 @@ def in_order(name: str) -> tuple[list[str | float], str]:
     return [float(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
-def setting_of(name: str, members: Sequence[Run], criterion: Criterion) -> Setting:
+def setting_of(name: str, members: Sequence[Run], criterion: Criterion = BY_ACCURACY) -> Setting:
     """Return the setting of some runs."""
     left_out: list[str] = []
     runs = _longest(name, members, left_out)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from hetal.report.analyse.criterion import RANDOM
+
 # Okabe & Ito's colours, which most of the colour-blind tell apart, in an order of falling contrast with white; their
 # yellow is too pale for lines. Strategies after the sixth have the same colours with other dashes and markers.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -18,7 +20,7 @@ Looks = Mapping[str, Look]
 
 def looks_of(
     labels: Sequence[str],
-    baseline: str,
+    baseline: str = RANDOM,
     bounds: Collection[str] = (),
     colours: Mapping[str, str] | None = None,
 ) -> Looks:

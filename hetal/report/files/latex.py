@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from hetal.record.measures import Measure
-from hetal.report.analyse.criterion import Criterion
+from hetal.report.analyse.criterion import BY_ACCURACY, Criterion
 from hetal.report.analyse.results import Numbers
 from hetal.report.stats.intervals import Interval
 
@@ -19,7 +19,7 @@ TEX = {
 } | {c: "\\" + c for c in "_%&#${}"}  # fmt: skip
 
 
-def latex(numbers: Sequence[Numbers], criterion: Criterion) -> str:
+def latex(numbers: Sequence[Numbers], criterion: Criterion = BY_ACCURACY) -> str:
     """Return booktabs tables of areas under the curve and of what runs end with, the best of each setting bold."""
     settings = list(dict.fromkeys(n.setting for n in numbers))
     in_percent = ", in percent" if criterion.unit else ""
