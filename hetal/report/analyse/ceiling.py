@@ -34,7 +34,9 @@ class Ceiling:
     n: int
 
 
-def set_apart(runs: Sequence[Run], measure: str = BY_ACCURACY.measure.key) -> tuple[list[Run], dict[Key, Ceiling]]:
+def set_apart(
+    runs: Sequence[Run], measure: str = BY_ACCURACY.measure.key
+) -> tuple[list[Run], dict[Key, Ceiling]]:
     """Separate the runs that query labels from those that have them all.
 
     A run is a ceiling where it is finished after its first round, on data without noise, and another run with the same

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 Task = Callable[[], object]
 
@@ -65,6 +66,11 @@ def _end(children: Sequence[BaseProcess]) -> None:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end by an exception, so that no half of a file stays."""
+    """Leave Ctrl-C to the parent, and end by an exception, so that no half of a file stays; say nothing.
+
+    What a task raises is raised by the parent. A process that is ended while it takes a task from the others' queue
+    would print a traceback of its own.
+    """
+    sys.stderr = Path(os.devnull).open("w")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
