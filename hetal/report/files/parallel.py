@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 Task = Callable[[], object]
 
@@ -71,6 +71,6 @@ def _begin() -> None:
     What a task raises is raised by the parent. A process that is ended while it takes a task from the others' queue
     would print a traceback of its own.
     """
-    sys.stderr = Path(os.devnull).open("w")
+    sys.stderr = io.StringIO()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

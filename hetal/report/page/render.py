@@ -23,6 +23,7 @@ from hetal.report.page.glyphs import MARKERS
 from hetal.report.page.matrices import Cell, matrices_of
 from hetal.report.page.pictures import REJECTED, Shown
 from hetal.report.page.provenance import provenance_of
+from hetal.report.page.settings import MOST_WITH_DECIMALS, heat_map, records_of
 from hetal.report.page.summary import summary_of
 from hetal.report.stats.intervals import ENOUGH_SEEDS
 
@@ -30,7 +31,8 @@ from hetal.report.stats.intervals import ENOUGH_SEEDS
 MOST_MISSING, MOST_UNCOUNTED, MOST_PHASES = 500, 5, 12
 
 CONTENTS = (
-    ("summary", "Summary"), ("curves", "Learning curves"), ("noise", "Noise"), ("acquired", "Acquired labels"),
+    ("summary", "Summary"), ("curves", "Learning curves"), ("settings", "Over all settings"),
+    ("noise", "Noise"), ("acquired", "Acquired labels"),
     ("numbers", "Numbers"), ("pairs", "Pairwise comparisons"), ("pictures", "Acquired examples"), ("cost", "Cost"),
     ("completeness", "Completeness"), ("provenance", "Provenance"),
 )  # fmt: skip
@@ -67,6 +69,8 @@ def render(
         for setting in study.settings
     }
     absent = {*(["pictures"] if pictures is None else []), *([] if any(noise_charts.values()) else ["noise"])}
+    if len(study.settings) < 2:
+        absent.add("settings")
     if not is_whole:
         absent |= {"noise", "acquired", "pictures", "cost", "completeness", "provenance"}
     contents = [item for item in CONTENTS if item[0] not in absent]
@@ -114,6 +118,9 @@ def render(
             least_seeds=min((n.n for n in numbers if n.n > 1), default=ENOUGH_SEEDS),
             enough_seeds=ENOUGH_SEEDS,
             matrices=matrices_of(analysis),
+            records=records_of(analysis),
+            heat=heat_map(analysis),
+            most_with_decimals=MOST_WITH_DECIMALS,
             no_cell=Cell(),
             pairs=[c for comparisons in analysis.comparisons.values() for c in comparisons],
             ranks_svg=ranks_svg,

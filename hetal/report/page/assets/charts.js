@@ -3,6 +3,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const DASH = { "-": "", "--": "6 4", "-.": "7 3 2 3", ":": "2 3" };
 const PAD = { left: 40, right: 12, top: 24, bottom: 36 };
+// Names at the ends of lines: pixels between two, of a letter, and letters at most.
+const NAME = { line: 12, letter: 6.7, most: 18 };
 
 function element(parent, name, attributes, text) {
   const created = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -52,26 +54,28 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   let [y0, y1] = range || span(heights(setting, measure, shown, withSeeds));
   if (chart.whole) [y0, y1] = [0, 1];
   else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [Math.max(0, y0 - room), chart.unit === "%" ? Math.min(1, y1 + room) : y1 + room]; }
-  const px = (v) => PAD.left + ((v - x0) / (x1 - x0 || 1)) * (W - PAD.left - PAD.right);
+  const names = place.classList.contains("main") ? named(shown, series) : [];
+  const right = names.length ? 10 + NAME.letter * Math.max(...names.map((n) => n.text.length)) : PAD.right;
+  const px = (v) => PAD.left + ((v - x0) / (x1 - x0 || 1)) * (W - PAD.left - right);
   const py = (v) => H - PAD.bottom - ((Math.min(y1, Math.max(y0, v)) - y0) / (y1 - y0)) * (H - PAD.top - PAD.bottom);
   const svg = element(place, "svg", { viewBox: `0 0 ${W} ${H}`, role: "img", tabindex: 0,
     "aria-label": `${chart.title}, ${setting.name}. ` + shown.map((l) => `${l} ends at ${written(chart, series[l].mean.at(-1))}${chart.unit}`).join(", ") });
   for (const t of ticks(chart.scale * y0, chart.scale * y1, 5)) {
-    element(svg, "line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: py(t / chart.scale), y2: py(t / chart.scale) });
+    element(svg, "line", { class: "grid", x1: PAD.left, x2: W - right, y1: py(t / chart.scale), y2: py(t / chart.scale) });
     element(svg, "text", { x: PAD.left - 6, y: py(t / chart.scale) + 4, "text-anchor": "end" }, short(t));
   }
   for (const t of ticks(x0, x1, W < 330 ? 4 : 6)) {
     element(svg, "line", { class: "grid", x1: px(t), x2: px(t), y1: H - PAD.bottom, y2: H - PAD.bottom + 4 });
     element(svg, "text", { x: px(t), y: H - PAD.bottom + 16, "text-anchor": "middle" }, short(t));
   }
-  element(svg, "text", { x: (W + PAD.left - PAD.right) / 2, y: H - 4, "text-anchor": "middle" }, chart.x);
+  element(svg, "text", { x: (W + PAD.left - right) / 2, y: H - 4, "text-anchor": "middle" }, chart.x);
   element(svg, "text", { x: 0, y: 11, class: "title" }, chart.y);
   const [least, most] = span(shown.flatMap((l) => series[l].n));
   element(svg, "text", { x: W - PAD.right, y: 11, "text-anchor": "end" }, `n = ${least === most ? most : `${least} to ${most}`}`);
   const reference = (v, kind, text, end, dy) => {
     if (v < y0 || v > y1) return;
-    element(svg, "line", { class: kind, x1: PAD.left, x2: W - PAD.right, y1: py(v), y2: py(v) });
-    const at = end ? { x: W - PAD.right - 2, "text-anchor": "end" } : { x: PAD.left + 3 };
+    element(svg, "line", { class: kind, x1: PAD.left, x2: W - right, y1: py(v), y2: py(v) });
+    const at = end ? { x: W - right - 2, "text-anchor": "end" } : { x: PAD.left + 3 };
     return () => element(svg, "text", { class: "reference", y: py(v) + dy, ...at }, text);
   };
   const rate = chart.base ? setting.base_rates[chart.base] : null;
@@ -79,8 +83,30 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const top = chart.ceiling && setting.ceiling;
   const all = top && reference(top.value[0], "ceiling", `all ${top.n_labelled.toLocaleString("en")} clean labels: ${written(chart, top.value[0])}`, false, -4);
   lines(svg, shown, series, px, py, withSeeds);
+  for (const n of spread(names, py, PAD.top + 4, H - PAD.bottom)) {
+    element(svg, "path", { class: "lead", stroke: data.looks[n.label][0], d: `M${px(n.x).toFixed(1)} ${py(n.value).toFixed(1)}L${W - right + 4} ${n.y.toFixed(1)}` });
+    element(svg, "text", { class: "end", x: W - right + 6, y: n.y + 4, style: `fill: ${data.looks[n.label][0]}` }, n.text);
+  }
   for (const label of [base, all]) if (label) label();
   tooltip(place, svg, { chart, series, shown, px, W, H });
+}
+
+// The names of strategies for the ends of their lines.
+function named(shown, series) {
+  return shown.map((l) => ({
+    label: l, text: l.length > NAME.most ? `${l.slice(0, NAME.most - 1)}\u2026` : l, x: series[l].x.at(-1), value: series[l].mean.at(-1),
+  }));
+}
+
+// Places for names between `top` and `bottom`, none over another; where there is no room for all, for those of the highest
+// values and of the last strategy, against which the others are measured.
+function spread(names, py, top, bottom) {
+  const room = Math.floor((bottom - top) / NAME.line), last = names.at(-1);
+  let placed = [...names].sort((a, b) => b.value - a.value);
+  if (placed.length > room) placed = [...placed.filter((n) => n !== last).slice(0, room - 1), last].sort((a, b) => b.value - a.value);
+  placed.forEach((n, i) => { n.y = Math.max(py(n.value), i ? placed[i - 1].y + NAME.line : top); });
+  for (let i = placed.length - 1, below = bottom; i >= 0; i--) { placed[i].y = Math.min(placed[i].y, below); below = placed[i].y - NAME.line; }
+  return placed;
 }
 
 function lines(svg, shown, series, px, py, withSeeds) {

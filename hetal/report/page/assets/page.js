@@ -28,6 +28,7 @@ function refresh() {
     const setting = data.settings[place.dataset.index], m = place.dataset.measure || measure;
     if (chosen(setting.name)) draw(place, setting, m, labels, seeds, same ? rangeFor(setting, m) : null);
   });
+  mark();
 }
 
 function sort(table, head, column) {
@@ -55,6 +56,13 @@ every("select[data-facet], .options input", (input) => input.addEventListener("c
 every("table.sortable", (table) => every("thead th", (head) => {
   head.firstChild.addEventListener("click", () => sort(table, head, head.cellIndex));
 }, table));
+
+// Mark tables that go on beyond the right edge.
+function mark() {
+  every(".scroll", (box) => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2));
+}
+every(".scroll", (box) => { box.tabIndex = 0; box.addEventListener("scroll", mark, { passive: true }); });
+every("details", (part) => part.addEventListener("toggle", mark));
 
 let width = innerWidth, waiting;
 addEventListener("resize", () => {
