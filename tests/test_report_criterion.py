@@ -55,7 +55,9 @@ def test_where_less_is_better_the_least_leads(falling):
     assert (verdict.leader, verdict.beaten) == ("a", 1)
     (c,) = comparisons_of(found)
     assert (c.first, c.wins, c.losses, c.is_ahead) == ("a", 6, 0, True)
-    assert c.difference.mean == pytest.approx(-(0.4 / 2 + 0.4 + 0.4 / 2) * 10 / 20 - 0.1, abs=0.2)
+    assert c.difference.mean == pytest.approx(
+        1.3 - 1.6
+    )  # trapezoids over 10, 20, 30 labels; the noise is common
     assert ranking_of([found]).ranks == {"a": 1.0, "random": 2.0}
     assert penalties_of(found)["a", "random"] > 0
     assert penalties_of(found)["random", "a"] == 0
@@ -63,8 +65,9 @@ def test_where_less_is_better_the_least_leads(falling):
 
 def test_labels_to_a_target_where_less_is_better(falling):
     found = numbers_of(setting_of("d n m", falling, BY_NLL))["a"]
-    # Random ends near 1.2, which a reaches with 20 of its 30 labels, give or take the noise of a seed.
-    assert found.reach.mean in (20, 25, pytest.approx(20, abs=5))
+    # Random ends at 1.2, where a is with 20 labels, but for the noise of a seed; with 30 it is below.
+    noise = np.random.default_rng(0).normal(0, 0.01, (6, 3))
+    assert found.reach.mean == np.where(noise[:, 1] <= noise[:, 2], 20, 30).mean()
     assert (found.reached, found.paired) == (6, 6)
     given = numbers_of(setting_of("d n m", falling, Criterion(MEASURES["nll"], target=1.9)))["random"]
     assert given.reach.mean == 20
@@ -90,7 +93,7 @@ def test_the_page_says_the_unit_of_its_measure(falling):
     assert "nats over <b>random</b>" in html
     assert "AULC of negative log-likelihood</button>" in html
     assert "the smallest first" in html
-    assert "points" not in html.partition("<script")[0]
+    assert " points" not in html.partition("<script")[0]
 
 
 @pytest.mark.parametrize("measure", [m.key for m in (*OF_A_ROUND, *DERIVED) if m.better and is_known(m.key)])
@@ -125,13 +128,8 @@ def test_a_run_without_the_measure_is_not_compared():
 
 def varied(seed, **pool):
     run = make_run("random", seed, [0.5, 0.6, 0.7])
-    run = with_fields(
-        run,
-        nll=[1.5, 1.2, 1.0],
-        ece=[0.2, 0.1, 0.15],
-        macro_f1=[0.4, 0.5, 0.6],
-        balanced_accuracy=[0.3, 0.4, 0.5],
-    )
+    balanced = {"balanced_accuracy": [0.3, 0.4, 0.5], "macro_f1": [0.4, 0.5, 0.6]}
+    run = with_fields(run, nll=[1.5, 1.2, 1.0], ece=[0.2, 0.1, 0.15], **balanced)
     return dataclasses.replace(run, pool=pool)
 
 
@@ -227,7 +225,8 @@ def test_equal_strategies_of_unequal_budgets_differ_at_the_rate_of_the_test(crit
 def test_names_rename_order_and_choose_the_baseline(tmp_path):
     path = tmp_path / "report.yaml"
     path.write_text(
-        "title: Noise\nstrategies: {b: Margin, random: Chance}\nsettings: [two, one]\nbaseline: b\ncolours: {Margin: '#123456'}\n"
+        "title: Noise\nstrategies: {b: Margin, random: Chance}\nsettings: [two, one]\nbaseline: b\n"
+        "colours: {Margin: '#123456'}\n"
     )
     names = names_in(path)
     runs = [
@@ -262,8 +261,8 @@ def test_bounds_keep_their_mark_and_are_drawn_apart():
 def test_names_of_nothing_are_told_and_two_of_one_refused():
     runs = Reading((make_run("a", 0, [0.1]), make_run("b", 0, [0.1])))
     names = Names(strategies={"bage": "B"}, settings={"d": "D"}, baseline="c", colours={"e": "#000000"})
-    assert unknown(runs, names) == [f"{where}: {key}: no run is of it" for where, key in
-                                    (("strategies", "bage"), ("settings", "d"), ("colours", "e"), ("baseline", "c"))]  # fmt: skip
+    given = (("strategies", "bage"), ("settings", "d"), ("colours", "e"), ("baseline", "c"))
+    assert unknown(runs, names) == [f"{where}: {key}: no run is of it" for where, key in given]
     with pytest.raises(
         BadInput, match=r"^strategies: a and b would both be B; each needs a name of its own$"
     ):
