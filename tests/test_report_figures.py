@@ -7,7 +7,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 from PIL import Image
 
 from hetal.errors import BadInput
@@ -20,7 +19,7 @@ from hetal.report.analyse.pictures import Images, Points
 from hetal.report.analyse.setting import settings_of
 from hetal.report.analyse.styles import COLOURS, REFERENCE, looks_of
 from hetal.report.files import charts, heatmap, ranks
-from hetal.report.files.figures import COLUMN, PAGE, Sheet, save, styled
+from hetal.report.files.figures import COLUMN, PAGE, Ruler, Sheet, save, styled
 from hetal.report.files.heatmap import draw_heatmap
 from hetal.report.files.pictures import draw_images, draw_plane
 from hetal.report.files.ranks import can_rank, draw_ranks
@@ -100,7 +99,7 @@ def test_a_figure_shows_means_intervals_and_n(tmp_path, drawn):
     band = ax.collections[-1].get_paths()[0].vertices
     curve = found["d n m", "badge", "accuracy"]
     assert band[:, 1].max() == pytest.approx(100 * max(curve.high))
-    assert ax.get_title("left") == "d n m (n = 3)"
+    assert ax.get_title("left") == "d n m (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}3)"
     low, high = ax.get_ylim()
     assert low < 50 < 100 * max(curve.high) < high
     assert [text.get_text() for text in drawn["accuracy"].legends[0].texts] == ["badge", "random"]
@@ -148,7 +147,7 @@ def test_ranks_join_what_is_not_told_apart(tmp_path, drawn):
 
 
 def test_ranks_of_many_strategies_stand_in_one_column_that_nothing_crosses(tmp_path, drawn):
-    names = [f"a strategy with a name {i}" for i in range(36)]
+    names = [f"strategy {i}" for i in range(36)]
     groups = tuple(tuple(names[i : i + 12]) for i in range(0, 24, 2))
     ranking = Ranking({name: i + 1.0 for i, name in enumerate(names)}, 10, 0.01, 11.2, groups)
     draw_ranks(ranking, tmp_path / "ranks", Sheet(COLUMN, ("svg",), title="Ranks"))
@@ -164,19 +163,25 @@ def test_ranks_of_many_strategies_stand_in_one_column_that_nothing_crosses(tmp_p
 
 
 def within(figure):
-    """Assert that all text is inside of the figure, and none over another text of its axes."""
+    """Assert that all text is inside of the figure, and none over another."""
+    figure.set_dpi(300)
     renderer = FigureCanvasAgg(figure).get_renderer()
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    boxes = [t.get_window_extent(renderer) for t in texts]
-    for text, box in zip(texts, boxes, strict=True):
-        assert figure.bbox.x0 - 1 <= box.x0, text
-        assert box.x1 <= figure.bbox.x1 + 1, text
-        assert figure.bbox.y0 - 1 <= box.y0, text
-        assert box.y1 <= figure.bbox.y1 + 1, text
-    for i, box in enumerate(boxes):
-        for j in range(i):
-            shared = Bbox.intersection(box, boxes[j])
-            assert shared is None or min(shared.width, shared.height) <= 2, (texts[i], texts[j])
+    figure.draw_without_rendering()
+    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.texts)]
+    for ax in figure.axes:
+        texts += [*ax.texts, ax.title, ax._left_title]
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            texts += [axis.label, *(t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high)]
+    texts = [text for text in texts if text.get_text().strip()]
+    boxes = np.array([text.get_window_extent(renderer).extents for text in texts])
+    outside = (boxes[:, :2] < -1) | (boxes[:, 2:] > [figure.bbox.x1 + 1, figure.bbox.y1 + 1])
+    assert not [text for text, out in zip(texts, outside.any(1), strict=True) if out]
+    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
+        boxes[:, None, :2], boxes[None, :, :2]
+    )
+    one, other = np.nonzero(np.triu(shared.min(2) > 2, 1))
+    assert not [(texts[i].get_text(), texts[j].get_text()) for i, j in zip(one, other, strict=True)]
 
 
 def test_ranks_need_three_strategies_and_two_settings():
@@ -271,16 +276,25 @@ def test_a_heat_map_needs_three_strategies_and_two_settings():
     assert heat_of(study(many(2, 2))) is None
 
 
-@pytest.mark.parametrize("width", [None, PAGE])
-def test_a_heat_map_of_many_can_be_read(tmp_path, drawn, width):
-    heat = heat_of(study([run for run in many(25, 30) if run.seed == 0]))
-    draw_heatmap(heat, tmp_path / "heatmap", Sheet(width, ("svg",)))
+@pytest.mark.parametrize(("width", "size"), [(None, (8, 4)), (COLUMN, (5, 12)), (PAGE, (20, 4))])
+def test_a_heat_map_can_be_read(tmp_path, drawn, width, size):
+    heat = heat_of(study([run for run in many(*size) if run.seed == 0]))
+    draw_heatmap(heat, tmp_path / "heatmap", Sheet(width, ("svg",), title="Areas"))
     figure = drawn["heatmap"]
-    assert figure.get_figwidth() == width or width is None
+    assert figure.get_figwidth() == pytest.approx(width) or width is None
     values = [t for t in figure.axes[0].texts if t.get_text().replace(".", "").isdigit()]
-    assert len(values) == 25 * 30
+    assert len(values) == size[0] * size[1]
     assert min(text.get_fontsize() for text in values) >= heatmap.LEAST
     within(figure)
+
+
+def test_values_of_40_strategies_in_60_settings_fit_a_page():
+    with styled(Sheet()):
+        page, free = (heatmap._cells(Ruler(), ["85.3"], 40, 1.6, width) for width in (PAGE, None))
+    assert page.is_turned
+    assert page.size >= 6
+    assert not free.is_turned
+    assert free.size == heatmap.SIZE
 
 
 def test_a_heat_map_that_cannot_be_read_is_not_drawn(tmp_path):

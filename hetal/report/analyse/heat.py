@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.criterion import Criterion
@@ -18,7 +19,7 @@ class Heat:
 
     Attributes:
         criterion: what strategies are compared by.
-        strategies: best first, by their mean lead; then bounds.
+        strategies: best first, by their mean rank over the settings they are in; then bounds.
         settings: in the order of the report.
         area_LP: mean over finished runs; NaN where there is none.
         lead_LP: by how much that is better than the baseline's, larger is better whatever the measure; NaN where one
@@ -64,33 +65,32 @@ def heat_of(study: Study, only: Collection[str] | None = None, as_given: bool = 
             np.array([_mean(column[~np.isnan(column)]) for column in area_LP[competing].T]),
             "the mean",
         )
-    lead_LP = np.round(criterion.measure.sign * (area_LP - reference_P), DIGITS)
-    score_LP = np.where(competing[:, None], criterion.measure.sign * area_LP, -np.inf)
-    score_LP = np.where(np.isnan(score_LP), -np.inf, score_LP)[[labels.index(label) for label in shown]]
-    best_P = score_LP.max(0)
-    order = range(len(shown)) if as_given else _order(shown, labels, lead_LP, bounds)
-    rows = [labels.index(shown[i]) for i in order]
+    rows = [labels.index(label) for label in shown]
+    score_LP = criterion.measure.sign * area_LP[rows]
+    order = [*range(len(rows))] if as_given else _order(shown, score_LP, bounds)
+    may_lead = np.array([label not in bounds for label in shown])[:, None] & ~np.isnan(score_LP)
+    best_P = np.where(may_lead, score_LP, -np.inf).max(0)
+    rows = [rows[i] for i in order]
     return Heat(
         criterion=criterion,
         strategies=tuple(labels[row] for row in rows),
         settings=tuple(s.name for s in settings),
         area_LP=area_LP[rows],
-        lead_LP=lead_LP[rows],
-        is_best_LP=((score_LP == best_P) & np.isfinite(best_P))[list(order)],
+        lead_LP=np.round(criterion.measure.sign * (area_LP - reference_P), DIGITS)[rows],
+        is_best_LP=(may_lead & (score_LP == best_P))[order],
         bounds=bounds,
         against=against,
     )
 
 
-def _order(
-    shown: Sequence[str], labels: Sequence[str], lead_LP: Floats, bounds: Collection[str]
-) -> list[int]:
-    """Return the order of strategies, those with the largest mean lead first, bounds last."""
-    leads = [_mean(row[~np.isnan(row)]) for row in lead_LP[[labels.index(label) for label in shown]]]
-    return sorted(
-        range(len(shown)),
-        key=lambda i: (shown[i] in bounds, np.isnan(leads[i]), -np.nan_to_num(leads[i]), shown[i]),
-    )
+def _order(shown: Sequence[str], score_LP: Floats, bounds: Collection[str]) -> list[int]:
+    """Return strategies by their mean rank over the settings they are in, each as a share of its strategies."""
+    shares: dict[int, list[float]] = {i: [] for i in range(len(shown))}
+    for column in score_LP.T:
+        there = np.flatnonzero(~np.isnan(column))
+        for i, rank in zip(there, rankdata(-np.round(column[there], DIGITS)), strict=True):
+            shares[int(i)].append((rank - 1) / max(len(there) - 1, 1))
+    return sorted(shares, key=lambda i: (shown[i] in bounds, _mean(shares[i]), shown[i]))
 
 
 def _mean(values: Sequence[float] | Floats) -> float:

@@ -51,7 +51,7 @@ class Facet:
         """The setting and its seeds."""
         counts = {n for curve in self.curves.values() for n in curve.n}
         n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
-        return f"{self.name} (n = {n})"
+        return f"{self.name} (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n})"
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _arrange(figure: Figure, axes: Sequence[Axes], chart: ChartFigure, legend: f
         left = 0.34 + 1.25 * points("axes.labelsize") * len(label)
         wide = (width - left - EDGE - (columns - 1) * GAP) / columns
         high = min(max(0.68 * wide, 0.95), 2.0)
-    titles = [ruler.wrap(facet.title, size, wide + 0.5 * GAP) for facet in chart.facets]
+    titles = [ruler.wrap(facet.title, size, wide + EDGE) for facet in chart.facets]
     room = [max(map(len, titles[i * columns : (i + 1) * columns])) * line + 0.05 for i in range(rows)]
     headings = ruler.wrap(title, rcParams["axes.titlesize"], width) if title else []
     top, below = len(headings) * line + 0.03, tick + 0.08 + 1.4 * points("axes.labelsize")

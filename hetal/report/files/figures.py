@@ -124,7 +124,7 @@ class Ruler:
     """How wide text is in the style that is set, in inches; `size` is in points or one that rcParams knows."""
 
     def __init__(self) -> None:
-        self.figure = Figure()
+        self.figure = Figure(dpi=300)  # fewer dots round the width of every letter
         self.renderer = FigureCanvasAgg(self.figure).get_renderer()  # type: ignore[no-untyped-call]
 
     def width(self, text: str, size: str | float, weight: str = "normal") -> float:
@@ -139,7 +139,7 @@ class Ruler:
     def wrap(self, text: str, size: str | float, width: float) -> list[str]:
         """Return text as lines of at most `width`, broken within a word only where that is too wide by itself."""
         lines = [""]
-        for word in text.split():
+        for word in text.split(" "):
             longer = f"{lines[-1]} {word}".lstrip()
             if self.width(longer, size) <= width:
                 lines[-1] = longer

@@ -30,8 +30,10 @@ def draw_ranks(ranking: Ranking, path: Path, sheet: Sheet | None = None) -> None
     with styled(sheet):
         ruler, width = Ruler(), sheet.width or PAGE
         size = rcParams["font.size"]
-        names = {label: f"{label}  {rank:.2f}" for label, rank in ranking.ranks.items()}
-        lines = {label: "\n".join(ruler.wrap(name, size, 0.45 * width)) for label, name in names.items()}
+        lines = {
+            label: "\n".join(ruler.wrap(label, size, 0.4 * width)) + f"  {rank:.2f}"
+            for label, rank in ranking.ranks.items()
+        }
         half = -(-len(lines) // 2)
         left, right = (
             ruler.widest([*lines.values()][part], size) for part in (slice(half), slice(half, None))
