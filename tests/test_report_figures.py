@@ -3,18 +3,26 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
+from hetal.errors import BadInput
+from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import study_of
 from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
+from hetal.report.analyse.criterion import Criterion
+from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.pictures import Images, Points
 from hetal.report.analyse.setting import settings_of
 from hetal.report.analyse.styles import COLOURS, REFERENCE, looks_of
-from hetal.report.files import charts, figures
-from hetal.report.files.figures import draw_ranks, save
+from hetal.report.files import charts, heatmap, ranks
+from hetal.report.files.figures import COLUMN, PAGE, Ruler, Sheet, save, styled
+from hetal.report.files.heatmap import draw_heatmap
 from hetal.report.files.pictures import draw_images, draw_plane
+from hetal.report.files.ranks import can_rank, draw_ranks
 from hetal.report.load.reading import Reading
 from hetal.report.page.glyphs import MARKERS
 from hetal.report.stats.intervals import Interval
@@ -29,12 +37,12 @@ def drawn(monkeypatch):
     """Keep the figures that are saved, by the name of their file."""
     kept = {}
 
-    def keep(figure: Figure, path) -> None:
+    def keep(figure: Figure, path, formats) -> None:
         kept[path.name] = figure
-        save(figure, path)
+        save(figure, path, formats)
 
-    monkeypatch.setattr(figures, "save", keep)
-    monkeypatch.setattr(charts, "save", keep)
+    for module in (charts, heatmap, ranks):
+        monkeypatch.setattr(module, "save", keep)
     return kept
 
 
@@ -75,10 +83,10 @@ def study(runs):
     return study_of(Reading(tuple(runs)))
 
 
-def draw(found, path, chart="accuracy"):
+def draw(found, path, chart="accuracy", **sheet):
     """Draw one chart of a study to `path`, which ends in the name of its file."""
     (figure,) = (f for f in charts.chart_figures(found, path.parent) if f.path.name == chart)
-    charts.draw(dataclasses.replace(figure, path=path), looks_of(["badge", "random"]))
+    charts.draw(dataclasses.replace(figure, path=path), found.looks, Sheet(**{"formats": ("svg",), **sheet}))
     return found.curves
 
 
@@ -91,7 +99,7 @@ def test_a_figure_shows_means_intervals_and_n(tmp_path, drawn):
     band = ax.collections[-1].get_paths()[0].vertices
     curve = found["d n m", "badge", "accuracy"]
     assert band[:, 1].max() == pytest.approx(100 * max(curve.high))
-    assert [text.get_text() for text in ax.texts] == ["n = 3"]
+    assert ax.get_title("left") == "d n m (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}3)"
     low, high = ax.get_ylim()
     assert low < 50 < 100 * max(curve.high) < high
     assert [text.get_text() for text in drawn["accuracy"].legends[0].texts] == ["badge", "random"]
@@ -114,20 +122,223 @@ def test_a_figure_shows_its_references(tmp_path, drawn):
 
 def test_files_are_whole_and_made_alike_each_time(tmp_path):
     for name in ("one", "two"):
-        draw(two_strategies(), tmp_path / name)
+        draw(two_strategies(), tmp_path / name, formats=("svg", "png", "pdf"))
     assert ET.parse(tmp_path / "one.svg").getroot().tag.endswith("svg")
-    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    for suffix in ("svg", "pdf"):
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
     with Image.open(tmp_path / "one.png") as image:
         assert min(image.size) >= 400
+    pdf = (tmp_path / "one.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert b"/FontFile2" in pdf  # TrueType, as publishers ask for, and no date
+    assert b"/Type3" not in pdf
+    assert b"CreationDate" not in pdf
 
 
 def test_ranks_join_what_is_not_told_apart(tmp_path, drawn):
     ranking = Ranking({"a": 1.0, "b": 1.5, "c": 3.0}, 10, 0.01, 1.2, (("a", "b"),))
-    draw_ranks(ranking, tmp_path / "ranks")
-    bars = [line for line in drawn["ranks"].axes[0].get_lines() if line.get_color() == COLOURS[1]]
-    (bar,) = bars
-    assert bar.get_xdata() == pytest.approx([1.0 - 0.04, 1.5 + 0.04])
-    assert (tmp_path / "ranks.svg").exists()
+    draw_ranks(ranking, tmp_path / "ranks", Sheet(formats=("svg",)))
+    (ax,) = drawn["ranks"].axes
+    (bar,) = (line for line in ax.get_lines() if line.get_color() == COLOURS[1])
+    hung = {line.get_xdata()[0] for line in ax.get_lines() if len(line.get_xdata()) == 3}
+    a, b, _ = sorted(hung)
+    assert bar.get_xdata() == pytest.approx([a - 0.02, b + 0.02])
+    assert "currentColor" in ranks.ranks_html(tmp_path / "ranks")
+
+
+def test_ranks_of_many_strategies_stand_in_one_column_that_nothing_crosses(tmp_path, drawn):
+    names = [f"strategy {i}" for i in range(36)]
+    groups = tuple(tuple(names[i : i + 12]) for i in range(0, 24, 2))
+    ranking = Ranking({name: i + 1.0 for i, name in enumerate(names)}, 10, 0.01, 11.2, groups)
+    draw_ranks(ranking, tmp_path / "ranks", Sheet(COLUMN, ("svg",), title="Ranks"))
+    (ax,) = drawn["ranks"].axes
+    rows = {text.get_text(): text.get_position() for text in ax.texts}
+    heights = [rows[f"{name}  {i + 1:.2f}"][1] for i, name in enumerate(names)]
+    assert np.diff(heights) == pytest.approx(np.full(35, heights[1] - heights[0]))
+    bars = [line.get_xydata() for line in ax.get_lines() if line.get_color() == COLOURS[1]]
+    assert [*np.array(bars)[:, :, 1]] == [
+        pytest.approx([heights[i] + 0.03, heights[i + 11] - 0.03]) for i in range(0, 24, 2)
+    ]
+    within(drawn["ranks"])
+
+
+def within(figure):
+    """Assert that all text is inside of the figure, and none over another."""
+    figure.set_dpi(300)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.texts)]
+    for ax in figure.axes:
+        texts += [*ax.texts, ax.title, ax._left_title]
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            texts += [axis.label, *(t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high)]
+    texts = [text for text in texts if text.get_text().strip()]
+    boxes = np.array([text.get_window_extent(renderer).extents for text in texts])
+    outside = (boxes[:, :2] < -1) | (boxes[:, 2:] > [figure.bbox.x1 + 1, figure.bbox.y1 + 1])
+    assert not [text for text, out in zip(texts, outside.any(1), strict=True) if out]
+    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
+        boxes[:, None, :2], boxes[None, :, :2]
+    )
+    one, other = np.nonzero(np.triu(shared.min(2) > 2, 1))
+    assert not [(texts[i].get_text(), texts[j].get_text()) for i, j in zip(one, other, strict=True)]
+
+
+def test_ranks_need_three_strategies_and_two_settings():
+    assert not can_rank(None)
+    assert not can_rank(Ranking({"a": 1.0, "b": 2.0}, 10, np.nan, 1.2, ()))
+    assert not can_rank(Ranking({"a": 1.0, "b": 2.0, "c": 3.0}, 1, np.nan, 1.2, ()))
+
+
+# One figure, at the width of a paper.
+
+
+def many(n_strategies, n_settings, **changes):
+    """Return runs of strategies in settings, the first the best; of "random" in the middle."""
+    names = [f"strategy {i}" if i != n_strategies // 2 else "random" for i in range(n_strategies)]
+    return [
+        make_run(
+            name, seed, [0.5, 0.9 - 0.01 * i + 0.002 * seed], setting=f"data noise_{j} x4 network", **changes
+        )
+        for i, name in enumerate(names)
+        for j in range(n_settings)
+        for seed in range(2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_settings", "width"), [(1, COLUMN), (5, COLUMN), (5, PAGE)])
+def test_curves_of_many_strategies_fit_a_paper(tmp_path, drawn, n_settings, width):
+    draw(study(many(20, n_settings)), tmp_path / "accuracy", width=width, title="All of it, each with a name")
+    figure = drawn["accuracy"]
+    assert figure.get_figwidth() == width
+    within(figure)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    (legend,) = figure.legends
+    lowest = min(ax.get_tightbbox(renderer).y0 for ax in figure.axes)
+    assert legend.get_window_extent(renderer).y1 <= lowest
+    assert len(legend.texts) == 20
+    assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 7
+    assert max(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) <= 8
+
+
+def test_a_target_is_a_line_with_a_name(tmp_path, drawn):
+    (figure,) = (f for f in charts.chart_figures(two_strategies(), tmp_path) if f.path.name == "accuracy")
+    charts.draw(
+        dataclasses.replace(figure, target=0.9), looks_of(["badge", "random"]), Sheet(formats=("svg",))
+    )
+    (ax,) = drawn["accuracy"].axes
+    assert (90.0, 90.0) in {tuple(line.get_ydata()) for line in ax.get_lines()}
+    assert ax.get_ylim()[1] > 90
+    assert "target 90%" in [text.get_text() for text in drawn["accuracy"].legends[0].texts]
+
+
+def test_a_name_may_begin_with_an_underscore_and_be_longer_than_the_figure(tmp_path, drawn):
+    names = ["_mine", "long" * 60, "random"]
+    draw(study([make_run(name, 0, [0.5, 0.6]) for name in names]), tmp_path / "accuracy", width=COLUMN)
+    said = [text.get_text() for text in drawn["accuracy"].legends[0].texts]
+    assert [text.replace("\n", "") for text in said] == names
+    within(drawn["accuracy"])
+
+
+def test_a_heat_map_says_what_each_is_ahead_of_the_baseline():
+    runs = [r for r in many(3, 2) if (r.label, r.setting[11]) != ("strategy 2", "1")]
+    heat = heat_of(study(runs))
+    assert heat.strategies == ("strategy 0", "random", "strategy 2")
+    assert heat.settings == ("data noise_0 x4 network", "data noise_1 x4 network")
+    assert heat.area_LP == pytest.approx(
+        np.array([[0.7005, 0.7005], [0.6955, 0.6955], [0.6905, np.nan]]), nan_ok=True
+    )
+    assert heat.lead_LP == pytest.approx(
+        np.array([[0.005, 0.005], [0.0, 0.0], [-0.005, np.nan]]), nan_ok=True
+    )
+    assert heat.is_best_LP.tolist() == [[True, True], [False, False], [False, False]]
+    only = heat_of(study(many(5, 2)), ["strategy 3", "strategy 1", "strategy 4"])
+    assert only.strategies == ("strategy 1", "strategy 3", "strategy 4")
+    assert only.lead_LP[:, 0] == pytest.approx([0.005, -0.005, -0.01])
+    assert only.is_best_LP[0].all()
+
+
+def test_a_heat_map_of_a_measure_where_less_is_better_and_without_a_baseline():
+    criterion = Criterion(MEASURES["nll"], baseline="nobody")
+    runs = [
+        dataclasses.replace(run, rounds=tuple({**row, "nll": 1 + row["accuracy"]} for row in run.rounds))
+        for run in many(3, 2)
+    ]
+    heat = heat_of(study_of(Reading(tuple(runs)), criterion))
+    assert heat.strategies == ("strategy 2", "random", "strategy 0")
+    assert heat.lead_LP[:, 0] == pytest.approx([0.005, 0, -0.005])
+    assert heat.against == "the mean"
+    assert heat.is_best_LP[0].all()
+
+
+def test_a_heat_map_needs_three_strategies_and_two_settings():
+    assert heat_of(study(many(3, 1))) is None
+    assert heat_of(study(many(2, 2))) is None
+
+
+@pytest.mark.parametrize(("width", "size"), [(None, (8, 4)), (COLUMN, (5, 12)), (PAGE, (20, 4))])
+def test_a_heat_map_can_be_read(tmp_path, drawn, width, size):
+    heat = heat_of(study([run for run in many(*size) if run.seed == 0]))
+    draw_heatmap(heat, tmp_path / "heatmap", Sheet(width, ("svg",), title="Areas"))
+    figure = drawn["heatmap"]
+    assert figure.get_figwidth() == pytest.approx(width) or width is None
+    values = [t for t in figure.axes[0].texts if t.get_text().replace(".", "").isdigit()]
+    assert len(values) == size[0] * size[1]
+    assert min(text.get_fontsize() for text in values) >= heatmap.LEAST
+    within(figure)
+
+
+def test_values_of_40_strategies_in_60_settings_fit_a_page():
+    with styled(Sheet()):
+        page, free = (heatmap._cells(Ruler(), ["85.3"], 40, 1.6, width) for width in (PAGE, None))
+    assert page.is_turned
+    assert page.size >= 6
+    assert not free.is_turned
+    assert free.size == heatmap.SIZE
+
+
+def test_a_heat_map_that_cannot_be_read_is_not_drawn(tmp_path):
+    heat = heat_of(study([run for run in many(50, 2) if run.seed == 0]))
+    heat = dataclasses.replace(
+        heat, settings=tuple(map(str, range(60))), **{
+            name: np.repeat(getattr(heat, name)[:, :1], 60, axis=1) for name in ("area_LP", "lead_LP", "is_best_LP")
+        }
+    )  # fmt: skip
+    with pytest.raises(BadInput, match=r"50 columns do not fit in 3\.25 inches"):
+        draw_heatmap(heat, tmp_path / "heatmap", Sheet(COLUMN))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_style_of_the_user_is_applied_over_that_of_the_report(tmp_path, drawn):
+    (tmp_path / "mine.mplstyle").write_text("lines.linewidth: 5\nsavefig.bbox: tight\nfigure.figsize: 9, 9\n")
+    draw(two_strategies(), tmp_path / "accuracy", styles=(str(tmp_path / "mine.mplstyle"), "dark_background"))
+    (ax,) = drawn["accuracy"].axes
+    assert {line.get_linewidth() for line in ax.get_lines()} == {5}
+    assert to_rgb(ax.get_facecolor()) == (0, 0, 0)
+    assert drawn["accuracy"].get_figwidth() == COLUMN
+    assert float(ET.parse(tmp_path / "accuracy.svg").getroot().get("width").removesuffix("pt")) == 72 * COLUMN
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "neither a file nor a style that matplotlib has, such as "),
+        ("lines.linewdith: 5\n", "Bad key lines.linewdith"),
+        ("lines.linewidth: thick\n", "Bad value"),
+        ("lines.linewidth\n", "Missing colon"),
+        (b"\xff\xfe\x00", "style"),
+    ],
+)
+def test_a_bad_style_is_one_line(tmp_path, capsys, text, said):
+    path = tmp_path / "mine.mplstyle"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(BadInput) as error, styled(Sheet(styles=(str(path),))):
+        pass
+    assert str(error.value).startswith(f"--style {path}: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_bought_images_are_marked_where_noisy():

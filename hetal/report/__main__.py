@@ -1,6 +1,7 @@
 """`python -m hetal.report multirun/NAME [more...]`: the report of every run under the folders given.
 
-Writes index.html, which needs nothing else, with figures (SVG, PNG), tables (CSV) and numbers.tex beside it. Reads
+Writes index.html, which needs nothing else, with figures (SVG, PNG, PDF), tables (CSV) and numbers.tex beside it; or
+one figure for a paper, and nothing else: `--figure curves --alg badge,random --width column --out FILE.pdf`. Reads
 records only, never W&B; a sweep may still be running.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from hetal.errors import BadInput
+from hetal.report import figure_options
 from hetal.report.load.printable import plain
 
 
@@ -45,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _diff(options.folders)
         if options.watch is not None:
             return _watch(options)
-        _report(options)
+        if options.figure:
+            _figure(options)
+        else:
+            _report(options)
     except BadInput as error:
         _say(f"error: {error}", sys.stderr)
         return 1
@@ -74,8 +79,10 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folders", nargs="+", type=Path, help="runs, studies, or folders of studies")
-    parser.add_argument("--out", type=Path, help="where to write; FIRST/report unless given")
-    parser.add_argument("--title", help="of the page; the folders' names unless given")
+    parser.add_argument(
+        "--out", type=Path, help="where to write; FIRST/report unless given; of one figure, its file"
+    )
+    parser.add_argument("--title", help="of the page, the folders' names unless given; of one figure")
     parser.add_argument(
         "--no-pictures", action="store_true", help="leave out the pictures of acquired examples"
     )
@@ -89,7 +96,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--target", type=float, metavar="VALUE",
         help="count labels to this value of the first measure, of a share in [0, 1]; random's final one at the same "
-        "seed unless given",
+        "seed unless given; of --figure curves, a line",
     )  # fmt: skip
     parser.add_argument(
         "--watch", type=float, metavar="SECONDS", help="make the report again every so often, until Ctrl-C"
@@ -97,10 +104,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--diff", action="store_true", help="compare two folders run by run; 0 only where they are equal"
     )
+    figure_options.add_options(parser)
     return parser
 
 
 def _check(options: argparse.Namespace) -> None:
+    figure_options.check(options)
     if options.watch is not None and not (math.isfinite(options.watch) and options.watch > 0):
         raise BadInput(f"--watch {options.watch}: must be a positive number of seconds")
     if options.target is not None and not (math.isfinite(options.target) and options.target >= 0):
@@ -139,6 +148,13 @@ def _report(options: argparse.Namespace) -> None:
         _say(f"names: {sentence}", sys.stderr)
     for folder, reason in made.reading.problems:
         _say(f"not readable: {folder}: {reason}", sys.stderr)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    said, left_out = figure_options.make(options, _default_out)
+    _say(said)
+    for sentence in left_out:
+        _say(sentence, sys.stderr)
 
 
 def _default_out(folder: Path) -> Path:

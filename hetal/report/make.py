@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,14 @@ from hetal.machine.files import make_folder, write_text
 from hetal.record.measures import Measure
 from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
 from hetal.report.analyse.criterion import RANDOM, Criterion, measures_of
+from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.pictures import pictures_of
 from hetal.report.files.charts import chart_figures, draw
-from hetal.report.files.figures import draw_ranks
+from hetal.report.files.figures import Sheet
+from hetal.report.files.heatmap import draw_heatmap
 from hetal.report.files.parallel import Task, in_background
 from hetal.report.files.pictures import save_pictures
+from hetal.report.files.ranks import can_rank, draw_ranks, ranks_html
 from hetal.report.files.tables import write_tables
 from hetal.report.load.names import Names, names_of, renamed, unknown
 from hetal.report.load.printable import plain
@@ -85,7 +88,12 @@ def report(
     for other in studies[1:]:
         charts += chart_figures(other, out, only=(other.charts[0],))
     tasks: list[Task] = [partial(draw, chart, first.looks) for chart in charts]
-    with in_background(tasks):
+    tasks += [
+        partial(draw_heatmap, heat, _path(out, "heatmap", study, first))
+        for study in studies
+        if (heat := heat_of(study, as_given=bool(names.strategies)))
+    ]
+    with in_background(tasks) as add:
         analyses = [analyse(first)]
         analyses += [analyse(study, analyses[0]) for study in studies[1:]]
         write_tables(analyses, out)
@@ -96,7 +104,8 @@ def report(
         pages[first.criterion.name] = "index.html"
         html = {
             pages[analysis.study.criterion.name]: render(
-                analysis, title, pictures if analysis is analyses[0] else None, _ranks(analysis, analyses[0], out),
+                analysis, title, pictures if analysis is analyses[0] else None,
+                _ranks(analysis, _path(out, "ranks", analysis.study, first), add),
                 refresh, pages, is_whole=analysis is analyses[0],
             )
             for analysis in analyses
@@ -120,10 +129,19 @@ def _stem(study: Study) -> str:
     return re.sub(r"[^a-z0-9]+", "-", study.criterion.measure.key)
 
 
-def _ranks(analysis: Analysis, first: Analysis, out: Path) -> str:
-    """Draw the mean ranks of an analysis; return the figure as part of HTML."""
-    name = "ranks" if analysis is first else f"ranks-{_stem(analysis.study)}"
-    return draw_ranks(analysis.ranking, out / name) if analysis.ranking else ""
+def _path(out: Path, name: str, study: Study, first: Study) -> Path:
+    """Return the path of a figure without a suffix: that by the first measure has the plain name."""
+    return out / (name if study is first else f"{name}-{_stem(study)}")
+
+
+def _ranks(analysis: Analysis, path: Path, add: Callable[[Task], None]) -> str:
+    """Draw the mean ranks of an analysis, files that the page does not need in the background; return HTML."""
+    ranking = analysis.ranking
+    if ranking is None or not can_rank(ranking):
+        return ""
+    add(partial(draw_ranks, ranking, path, Sheet(formats=("png", "pdf"))))
+    draw_ranks(ranking, path, Sheet(formats=("svg",)))
+    return ranks_html(path)
 
 
 def _nothing(folder: Path, reading: Reading) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hetal.report.analyse.acquired import Acquired, acquired_by
@@ -99,20 +99,26 @@ class Analysis:
     cut: tuple[str, ...]
 
 
-def study_of(reading: Reading, criterion: Criterion = BY_ACCURACY, names: Names | None = None) -> Study:
+def study_of(
+    reading: Reading,
+    criterion: Criterion = BY_ACCURACY,
+    names: Names | None = None,
+    charts: Sequence[Chart] | None = None,
+) -> Study:
     """Group the records into settings.
 
     Args:
         reading: with the names that strategies and settings are to have.
         criterion: what strategies are compared by; accuracy, and random, unless given.
         names: give the order of strategies and settings, and colours.
+        charts: to compute; all unless given.
     """
     names = names or Names()
     with_queries, ceilings = set_apart(reading.runs, criterion.measure.key)
     settings = settings_of(with_queries, criterion)
     by_name = {setting.name: setting for setting in settings}
     settings = [by_name[name] for name in names.settings_in_order(by_name)]
-    charts = charts_of(criterion.measure)
+    charts = charts_of(criterion.measure) if charts is None else charts
     labels = names.in_order(sorted({run.label for run in with_queries}))
     bounds = {run.label for run in with_queries if run.is_bound}
     colours = {names.strategy(label): colour for label, colour in names.colours.items()}
@@ -121,7 +127,7 @@ def study_of(reading: Reading, criterion: Criterion = BY_ACCURACY, names: Names 
         criterion=criterion,
         settings=tuple(settings),
         looks=looks_of(labels, criterion.baseline, bounds, colours),
-        charts=charts,
+        charts=tuple(charts),
         curves=curves_of(settings, charts),
         ceilings={s.name: c for s in settings if (c := ceiling_of(s, ceilings)) is not None},
     )

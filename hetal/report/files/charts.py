@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,12 +19,13 @@ from hetal.report.analyse.curves import Chart, base_rates, says_something
 from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import Setting
 from hetal.report.analyse.styles import Look, Looks
-from hetal.report.files.figures import STYLE, save
+from hetal.report.files.figures import COLUMN, PAGE, Ruler, Sheet, points, save, styled, written
+from hetal.report.files.legend import add_legend
 
-# Of one chart, in inches, and how many stand side by side: a figure fits two columns of a paper.
-WIDTH, HEIGHT, COLUMNS = 2.0, 1.55, 3
-# Characters of a title that fit over a chart.
-TITLE = 34
+# In inches: between charts, and above the first and right of the last.
+GAP, EDGE = 0.36, 0.06
+# Intervals of more strategies than this in one chart are drawn paler.
+MOST_BANDS = 6
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,13 @@ class Facet:
     base_rate: float | None = None
     ceiling: Ceiling | None = None
 
+    @property
+    def title(self) -> str:
+        """The setting and its seeds."""
+        counts = {n for curve in self.curves.values() for n in curve.n}
+        n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
+        return f"{self.name} (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n})"
+
 
 @dataclass(frozen=True)
 class ChartFigure:
@@ -57,6 +64,7 @@ class ChartFigure:
         path: without a suffix.
         whole: the y axis goes from 0 to 100%.
         is_share: values are in [0, 1], and drawn in percent.
+        target: value that is drawn as a line, unless None.
     """
 
     facets: Sequence[Facet]
@@ -65,6 +73,7 @@ class ChartFigure:
     path: Path
     whole: bool = False
     is_share: bool = True
+    target: float | None = None
 
     @property
     def scale(self) -> int:
@@ -104,83 +113,112 @@ def _facet(study: Study, setting: Setting, chart: Chart) -> Facet:
     )
 
 
-def draw(chart: ChartFigure, looks: Looks) -> None:
-    """Draw mean and 95% interval over seeds in each facet, as `path`.svg and .png."""
-    with rc_context(STYLE):
-        figure, axes, legend = _grid(chart, len(looks) + any(f.ceiling for f in chart.facets))
+def draw(chart: ChartFigure, looks: Looks, sheet: Sheet | None = None) -> None:
+    """Draw mean and 95% interval over seeds in each facet; write `path` in every format of the sheet."""
+    sheet = sheet or Sheet()
+    with styled(sheet):
+        width = sheet.width or (COLUMN if len(chart.facets) == 1 else PAGE)
+        figure, axes = Figure(figsize=(width, 1)), []
+        scales = {data: _scale(chart, data) for data in {facet.data for facet in chart.facets}}
         shown: dict[str, Any] = {}
-        for i, (ax, facet) in enumerate(zip(axes, chart.facets, strict=True)):
-            for label in reversed([label for label in looks if label in facet.curves]):
-                shown[label] = _line(ax, facet.curves[label], looks[label], chart.scale)
-            if facet.base_rate is not None:
-                ax.axhline(chart.scale * facet.base_rate, color="black", linestyle=":", linewidth=0.9)
-            if facet.ceiling:
-                shown[f"all {facet.ceiling.n_labelled:,} clean labels"] = ax.axhline(
-                    chart.scale * facet.ceiling.value.mean, color="black", linestyle="-.", linewidth=0.8
-                )
-            _finish(ax, facet, chart, first=i % COLUMNS == 0)
+        for facet in chart.facets:
+            axes.append(figure.add_axes((0, 0, 1, 1)))
+            shown |= _draw_facet(axes[-1], facet, chart, looks)
+            axes[-1].set_ylim(*((-3, 103) if chart.whole else scales[facet.data]))
         order = [label for label in looks if label in shown]
         order += [label for label in shown if label not in looks]
-        figure.legend([shown[label] for label in order], order, **legend)
-        save(figure, chart.path)
+        _arrange(
+            figure, axes, chart, add_legend(figure, {label: shown[label] for label in order}), sheet.title
+        )
+        save(figure, chart.path, sheet.formats)
 
 
-def _grid(chart: ChartFigure, n_labels: int) -> tuple[Figure, list[Axes], dict[str, Any]]:
-    """Lay out one chart a facet above a legend, in inches, since matplotlib's own layout takes seconds."""
-    facets = chart.facets
-    columns = min(len(facets), COLUMNS)
-    rows = -(-len(facets) // columns)
-    lines = max(len(_title(facet)) for facet in facets)
-    in_legend = max(2, round(1.7 * columns))
-    left, right, gap_x, gap_y = 0.5, 0.1, 0.4, 0.5 + 0.15 * lines
-    top, below = 0.1 + 0.15 * lines, 0.5 + 0.17 * -(-n_labels // in_legend)
-    width = left + right + columns * WIDTH + (columns - 1) * gap_x
-    height = top + below + rows * HEIGHT + (rows - 1) * gap_y
-    figure = Figure(figsize=(width, height))
-    axes = figure.subplots(
-        rows, columns, squeeze=False,
-        gridspec_kw={
-            "left": left / width, "right": 1 - right / width, "top": 1 - top / height, "bottom": below / height,
-            "wspace": gap_x / WIDTH, "hspace": gap_y / HEIGHT,
-        },
-    )  # fmt: skip
-    for ax in axes.flat[len(facets) :]:
-        ax.set_axis_off()
-    legend = {"loc": "lower center", "ncols": in_legend, "frameon": False, "borderaxespad": 0.1}
-    return figure, list(axes.flat[: len(facets)]), legend
+def _draw_facet(ax: Axes, facet: Facet, chart: ChartFigure, looks: Looks) -> dict[str, Any]:
+    """Draw the lines of one chart; return them by their names in the legend."""
+    shown: dict[str, Any] = {}
+    paleness = min(1.0, MOST_BANDS / max(len(facet.curves), 1))
+    for label in reversed([label for label in looks if label in facet.curves]):
+        shown[label] = _line(ax, facet.curves[label], looks[label], chart.scale, 0.15 * paleness)
+    ink, thin = rcParams["text.color"], 0.7 * rcParams["lines.linewidth"]
+    if facet.base_rate is not None:
+        shown["the pool's share"] = ax.axhline(chart.scale * facet.base_rate, color=ink, ls=":", lw=thin)
+    if facet.ceiling:
+        height = chart.scale * facet.ceiling.value.mean
+        shown[f"all {facet.ceiling.n_labelled:,} clean labels"] = ax.axhline(
+            height, color=ink, ls="-.", lw=thin
+        )
+    if chart.target is not None:
+        name = f"target {chart.scale * chart.target:g}{'%' * chart.is_share}"
+        shown[name] = ax.axhline(chart.scale * chart.target, color=ink, ls=(0, (1, 3)), lw=thin)
+    return shown
 
 
-def _line(ax: Axes, curve: Curve, look: Look, scale: int) -> Any:
+def _arrange(figure: Figure, axes: Sequence[Axes], chart: ChartFigure, legend: float, title: str) -> None:
+    """Place charts of equal size above the legend, in inches, since matplotlib's own layout takes seconds."""
+    ruler, width = Ruler(), float(figure.get_figwidth())
+    size, line, tick = (
+        rcParams["axes.titlesize"],
+        1.25 * points("axes.titlesize"),
+        1.3 * points("xtick.labelsize"),
+    )
+    columns = _columns(len(axes), width)
+    rows = -(-len(axes) // columns)
+    high = 1.0
+    for _ in range(2):  # the height of a chart decides how its axis is named, and that how wide it is
+        label = ruler.wrap(chart.y, rcParams["axes.labelsize"], high + 0.3)
+        left = 0.34 + 1.25 * points("axes.labelsize") * len(label)
+        wide = (width - left - EDGE - (columns - 1) * GAP) / columns
+        high = min(max(0.68 * wide, 0.95), 2.0)
+    titles = [ruler.wrap(facet.title, size, wide + EDGE) for facet in chart.facets]
+    room = [max(map(len, titles[i * columns : (i + 1) * columns])) * line + 0.05 for i in range(rows)]
+    headings = ruler.wrap(title, rcParams["axes.titlesize"], width) if title else []
+    top, below = len(headings) * line + 0.03, tick + 0.08 + 1.4 * points("axes.labelsize")
+    height = top + sum(room) + rows * high + (rows - 1) * (tick + 0.08) + below + legend + 0.05
+    figure.set_size_inches(width, height)
+    if headings:
+        figure.text(
+            0.5, 1 - 0.03 / height, written("\n".join(headings)), ha="center", va="top", fontsize=size,
+            fontweight="bold",
+        )  # fmt: skip
+    for i, ax in enumerate(axes):
+        row, column = divmod(i, columns)
+        y = height - top - sum(room[: row + 1]) - row * (tick + 0.08) - (row + 1) * high
+        x = left + column * (wide + GAP)
+        ax.set_position((x / width, y / height, wide / width, high / height))
+        ax.set_title(written("\n".join(titles[i])))
+        # No wider labels than these fit between ticks.
+        most = int(wide / (4.5 * points("xtick.labelsize")))
+        ax.locator_params(axis="x", nbins=min(max(most, 2), 6))
+        if i + columns >= len(axes):
+            ax.set_xlabel(written(chart.x))
+        if column == 0:
+            ax.set_ylabel(written("\n".join(label)))
+
+
+def _columns(n: int, width: float) -> int:
+    """Return how many of `n` charts stand side by side."""
+    most = 2 if width < (COLUMN + PAGE) / 2 else 4 if n == 4 or n > 9 else 3
+    return min(n, most)
+
+
+def _line(ax: Axes, curve: Curve, look: Look, scale: int, paleness: float) -> Any:
     colour, dash, marker = look
     (line,) = ax.plot(
-        curve.x, _times(scale, curve.mean), dash, color=colour, marker=marker or None, markersize=3.2, linewidth=1.3,
-        markevery=-(-len(curve.x) // 12) or 1,
+        curve.x, _times(scale, curve.mean), dash, color=colour, marker=marker or None,
+        markevery=-(-len(curve.x) // 8) or 1,
     )  # fmt: skip
     ax.fill_between(
-        curve.x, _times(scale, curve.low), _times(scale, curve.high), color=colour, alpha=0.15, lw=0
+        curve.x, _times(scale, curve.low), _times(scale, curve.high), color=colour, alpha=paleness, lw=0
     )
     return line
 
 
-def _finish(ax: Axes, facet: Facet, chart: ChartFigure, first: bool) -> None:
-    counts = {n for curve in facet.curves.values() for n in curve.n}
-    n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
-    ax.set_title("\n".join(_title(facet)), loc="left", y=1.0)
-    ax.text(0.98, 0.03, f"n = {n}", transform=ax.transAxes, ha="right", va="bottom", fontsize=7)
-    ax.set_xlabel(chart.x, labelpad=2)
-    ax.set_ylabel(chart.y if first else "")
-    ax.set_ylim(*((-3, 103) if chart.whole else _scale(chart, facet)))
-    ax.grid(True, color="#e4e4e4", linewidth=0.6)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-
-
-def _scale(chart: ChartFigure, facet: Facet) -> tuple[float, float]:
+def _scale(chart: ChartFigure, data: str) -> tuple[float, float]:
     """Return the y limits of all charts of the same data; intervals of two seeds, which can be huge, need not fit."""
-    same_data = [other for other in chart.facets if other.data == facet.data]
-    heights = [other.ceiling.value.mean for other in same_data if other.ceiling]
-    for curve in (curve for other in same_data for curve in other.curves.values()):
+    same_data = [facet for facet in chart.facets if facet.data == data]
+    heights = [facet.ceiling.value.mean for facet in same_data if facet.ceiling]
+    heights += [] if chart.target is None else [chart.target]
+    for curve in (curve for facet in same_data for curve in facet.curves.values()):
         heights += curve.mean
         ends = zip(curve.low, curve.high, curve.n, strict=True)
         heights += [end for low, high, n in ends if n > 2 for end in (low, high)]
@@ -188,10 +226,6 @@ def _scale(chart: ChartFigure, facet: Facet) -> tuple[float, float]:
     room = 0.04 * (high - low) or 0.05
     high = min(1.03, high + room) if chart.is_share else high + room
     return chart.scale * max(0.0, low - room), chart.scale * high
-
-
-def _title(facet: Facet) -> list[str]:
-    return textwrap.wrap(facet.name, TITLE) or [""]
 
 
 def _times(scale: int, values: Sequence[float]) -> list[float]:

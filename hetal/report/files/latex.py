@@ -10,13 +10,23 @@ from hetal.report.analyse.criterion import BY_ACCURACY, Criterion
 from hetal.report.analyse.results import Numbers
 from hetal.report.stats.intervals import Interval
 
+# The last letter that pdfTeX's fonts have all of from 0 on: Latin-1's.
+LAST_LETTER = 0xFF
+
 # Settings side by side in one table: as many as a page is wide.
 COLUMNS = 4
 
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "η": "eta", "θ": "theta", "κ": "kappa",
+    "λ": "lambda", "μ": "mu", "ν": "nu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "varphi", "χ": "chi",
+    "ψ": "psi", "ω": "omega", "Δ": "Delta", "Σ": "Sigma", "Φ": "Phi", "Ω": "Omega",
+}  # fmt: skip
+# A "[" or "*" after \\ or \toprule would be its argument; \textquotedbl needs another font encoding than the usual.
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
-} | {c: "\\" + c for c in "_%&#${}"}  # fmt: skip
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "[": "{[}", "*": "{*}", "\u2212": "$-$", "\u2264": r"$\leq$",
+    "\u2265": r"$\geq$", "\u221e": r"$\infty$",
+} | {c: "\\" + c for c in "_%&#${}"} | {c: rf"$\{name}$" for c, name in GREEK.items()}  # fmt: skip
 
 
 def latex(numbers: Sequence[Numbers], criterion: Criterion = BY_ACCURACY) -> str:
@@ -50,7 +60,7 @@ def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str, mea
     seeds = {s: sorted({n.n for n in numbers if n.n and n.setting == s}) for s in settings}
     rows = []
     for label in dict.fromkeys(n.label for n in numbers):
-        row = [_tex(label)]
+        row = [tex(label)]
         for setting in settings:
             interval = cells.get((setting, label))
             is_best = interval is not None and interval.mean == best[setting]
@@ -67,7 +77,7 @@ def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str, mea
     return [
         r"\begin{tabular}{l" + "r" * len(settings) + "}",
         r"\toprule",
-        " & ".join(["", *(_tex(s) for s in settings)]) + r" \\",
+        " & ".join(["", *(tex(s) for s in settings)]) + r" \\",
         " & ".join(["", *n]) + r" \\",
         r"\midrule",
         *rows,
@@ -85,5 +95,13 @@ def _cell(interval: Interval, is_best: bool, measure: Measure) -> str:
     return text
 
 
-def _tex(text: str) -> str:
-    return "".join(TEX.get(c, c) for c in text)
+def tex(text: str) -> str:
+    """Return text that any LaTeX sets as it is; where pdfTeX lacks a letter, it sets its number."""
+    return "".join(_letter(c) for c in text)
+
+
+def _letter(c: str) -> str:
+    if c in TEX or ord(c) <= LAST_LETTER:
+        return TEX.get(c, c)
+    # XeTeX and LuaTeX, which read Unicode, know the command; pdfTeX skips the first branch unread.
+    return rf"{{\ifdefined\Umathchar {c}\else U+{ord(c):04X}\fi}}"

@@ -18,8 +18,8 @@ Task = Callable[[], object]
 
 
 @contextmanager
-def in_background(tasks: Sequence[Task]) -> Iterator[None]:
-    """Run tasks in other processes while the body runs; on leaving, all are done.
+def in_background(tasks: Sequence[Task]) -> Iterator[Callable[[Task], None]]:
+    """Run tasks in other processes while the body runs, to which it can add; on leaving, all are done.
 
     On Linux the processes are forked, which takes no time to start. Elsewhere, where forking is unsafe, and on a single
     core the tasks run here, after the body; so they do where a process is killed.
@@ -30,10 +30,10 @@ def in_background(tasks: Sequence[Task]) -> Iterator[None]:
     Raises:
         Exception: of the first task that raises one; of the body, after which all processes are ended.
     """
-    workers = min(len(tasks), os.cpu_count() or 1)
+    workers, all_tasks = min(len(tasks), os.cpu_count() or 1), [*tasks]
     if not sys.platform.startswith("linux") or workers < 2:
-        yield
-        for task in tasks:
+        yield all_tasks.append
+        for task in all_tasks:
             task()
         return
     others = multiprocessing.active_children()
@@ -41,8 +41,13 @@ def in_background(tasks: Sequence[Task]) -> Iterator[None]:
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     try:
         futures = [executor.submit(task) for task in tasks]
-        yield
-        for task, future in zip(tasks, futures, strict=True):
+
+        def add(task: Task) -> None:
+            all_tasks.append(task)
+            futures.append(executor.submit(task))
+
+        yield add
+        for task, future in zip(all_tasks, futures, strict=True):
             if isinstance(future.exception(), BrokenProcessPool):
                 task()
             else:

@@ -1,0 +1,174 @@
+"""The heat map of areas under the curve, strategy by setting, coloured by how far each is ahead of the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+
+from hetal.errors import BadInput
+from hetal.report.analyse.heat import Heat
+from hetal.report.files.figures import COLUMN, Ruler, Sheet, points, save, styled, written
+
+# Vermilion where a strategy is behind, blue where it is ahead: most of the colour-blind tell them apart.
+COLOURS = LinearSegmentedColormap.from_list("hetal", ["#d55e00", "#f4c7a1", "#fafafa", "#a5cbe6", "#0072b2"])
+ABSENT = "#ececec"
+# Points of the values; they are turned before they are smaller than the second, and not drawn smaller than the third.
+SIZE, UPRIGHT, LEAST = 6.5, 5.5, 4.5
+# Leads beyond this quantile have the last colour, so that one collapse does not make all others pale.
+QUANTILE = 0.98
+# In inches: the smallest height of a cell, the longest name of a row and of a column, and the right edge.
+HIGH, LONGEST, EDGE = 0.155, 2.2, 0.06
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The size of a cell in inches, that of its text in points, and whether that is turned by 90 degrees."""
+
+    wide: float
+    high: float
+    size: float
+    is_turned: bool
+
+
+def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
+    """Write the heat map to `path` in every format of the sheet; the longer of both lists runs down.
+
+    Raises:
+        BadInput: the sheet is too narrow for values that can be read.
+    """
+    sheet = sheet or Sheet()
+    with styled(sheet):
+        is_turned = len(heat.settings) > len(heat.strategies)
+        rows, columns = (heat.settings, heat.strategies) if is_turned else (heat.strategies, heat.settings)
+        area, lead, best = (a.T if is_turned else a for a in (heat.area_LP, heat.lead_LP, heat.is_best_LP))
+        ruler, size, measure = Ruler(), rcParams["xtick.labelsize"], heat.criterion.measure
+        longest = LONGEST if sheet.width is None else min(LONGEST, 0.4 * sheet.width)
+        names = ["\n".join(ruler.wrap(name, size, longest)) for name in rows]
+        margin = ruler.widest(names, size) + 0.1
+        texts = [
+            ["\u2013" if np.isnan(v) else f"{measure.scale * v:.{measure.decimals}f}" for v in row]
+            for row in area
+        ]
+        cells = _cells(ruler, [text for row in texts for text in row], len(columns), margin, sheet.width)
+        lines = max(name.count("\n") + 1 for name in names)
+        high = max(cells.high, lines * 1.2 * points("xtick.labelsize") + 0.02)
+        headings, top, turned = _headings(ruler, columns, size, cells.wide)
+        caption = ruler.wrap(_caption(heat), size, margin + cells.wide * len(columns))
+        title = ruler.wrap(sheet.title, rcParams["axes.titlesize"], margin + cells.wide * len(columns))
+        above = len(title) * 1.25 * points("axes.titlesize") + 0.04 if sheet.title else 0.02
+        below = 0.36 + len(caption) * 1.2 * points("xtick.labelsize")
+        width = margin + cells.wide * len(columns) + EDGE
+        height = above + top + high * len(rows) + below
+        figure = Figure(figsize=(width, height))
+        ax = figure.add_axes((0, 0, 1, 1))
+        ax.set_axis_off()
+        ax.set(xlim=(0, width), ylim=(0, height))
+        x = margin + cells.wide * np.arange(len(columns) + 1)
+        y = height - above - top - high * np.arange(len(rows) + 1)
+        mesh = ax.pcolormesh(
+            x, y, np.ma.masked_invalid(measure.scale * np.where(np.isnan(area), np.nan, lead)),
+            cmap=COLOURS.with_extremes(bad=ABSENT), norm=_norm(heat), edgecolors=rcParams["figure.facecolor"], lw=0.5,
+        )  # fmt: skip
+        inks = _inks(mesh.to_rgba(mesh.get_array()))
+        for i, j in np.ndindex(area.shape):
+            ax.text(
+                x[j] + cells.wide / 2, y[i] - high / 2, written(texts[i][j]), ha="center", va="center_baseline",
+                fontsize=cells.size, rotation=90 * cells.is_turned, color=inks[i][j],
+                fontweight="bold" if best[i, j] else "normal", rotation_mode="anchor",
+            )  # fmt: skip
+        for i, name in enumerate(names):
+            ax.text(
+                margin - 0.05, y[i] - high / 2, written(name), ha="right", va="center_baseline", fontsize=size
+            )
+        for j, name in enumerate(headings):
+            ax.text(
+                x[j] + cells.wide / 2, y[0] + 0.04, written(name), ha="center", va="bottom", fontsize=size,
+                rotation=90 * turned,
+            )  # fmt: skip
+        if sheet.title:
+            ax.text(
+                width / 2, height - 0.02, written("\n".join(title)), ha="center", va="top",
+                fontsize=rcParams["axes.titlesize"], fontweight="bold",
+            )  # fmt: skip
+        _legend(figure, mesh, caption, size)
+        save(figure, path, sheet.formats)
+
+
+def _cells(ruler: Ruler, texts: Sequence[str], n: int, margin: float, width: float | None) -> Cells:
+    """Return cells that fill the width, or as wide as their texts where it is None."""
+    text = ruler.widest(list(dict.fromkeys(texts)), SIZE) * 1.1  # bold is wider
+    if width is None:
+        return Cells(max(text + 0.07, (COLUMN - margin - EDGE) / n), HIGH, SIZE, is_turned=False)
+    wide = (width - margin - EDGE) / n
+    size = min(SIZE, SIZE * (wide - 0.03) / text)
+    if size >= UPRIGHT:
+        return Cells(wide, HIGH, size, is_turned=False)
+    size = min(SIZE, 72 * wide / 1.15)
+    if size < LEAST:
+        raise BadInput(
+            f"--width: {n} columns do not fit in {width:g} inches, with values of {LEAST} points or more; choose "
+            "a wider figure, or fewer strategies or settings"
+        )
+    return Cells(wide, max(HIGH, text * size / SIZE + 0.06), size, is_turned=True)
+
+
+def _headings(ruler: Ruler, names: Sequence[str], size: float, wide: float) -> tuple[list[str], float, bool]:
+    """Return the headings of columns, their height, and whether they are turned, as where a word is too wide."""
+    line = 1.2 * points("xtick.labelsize")
+    if all(ruler.width(word, size) <= wide - 0.04 for name in names for word in name.split()):
+        wrapped = [ruler.wrap(name, size, wide - 0.04) for name in names]
+        if (most := max(map(len, wrapped))) <= 4:
+            return ["\n".join(lines) for lines in wrapped], most * line + 0.06, False
+    room = max(1, int(wide / line))
+    headings = []
+    for name in names:
+        lines = ruler.wrap(name, size, LONGEST if room == 1 else LONGEST / 2)
+        lines = ruler.wrap(name, size, LONGEST) if len(lines) > room else lines
+        headings.append("\n".join(lines[:room]) + "\u2026" * (len(lines) > room))
+    return headings, ruler.widest(headings, size) + 0.1, True
+
+
+def _norm(heat: Heat) -> Normalize:
+    """Return the scale of colours, the same to both sides; bounds, which may be far ahead, do not set it."""
+    lead = heat.lead_LP[[label not in heat.bounds for label in heat.strategies]]
+    known = np.abs(lead[~np.isnan(lead)])
+    most = float(np.quantile(known, QUANTILE)) if len(known) else 0.0
+    most = heat.criterion.measure.scale * (most or 0.01)
+    return Normalize(-most, most)
+
+
+def _caption(heat: Heat) -> str:
+    criterion = heat.criterion
+    ahead = "ahead of" if criterion.measure.better == "higher" else "below"
+    by = criterion.measure.step or "how far it is"
+    return f"{criterion.area}{criterion.unit.replace(' %', ' (%)')}, coloured by {by} {ahead} {heat.against}"
+
+
+def _inks(rgba: Array) -> list[list[str]]:
+    """Return black for text on bright cells, white on dark ones."""
+    bright = rgba[..., :3] @ np.array([0.299, 0.587, 0.114])
+    return [["black" if value > 0.5 else "white" for value in row] for row in bright]
+
+
+def _legend(figure: Figure, mesh: Any, caption: Sequence[str], size: float) -> None:
+    """Draw the scale of colours at the lower edge, what it means below it."""
+    width, height = (float(inches) for inches in figure.get_size_inches())
+    text = len(caption) * 1.2 * points("xtick.labelsize")
+    wide = min(2.2, 0.6 * width)
+    bar: Axes = figure.add_axes((0.5 - wide / 2 / width, (text + 0.2) / height, wide / width, 0.07 / height))
+    scale = figure.colorbar(mesh, cax=bar, orientation="horizontal", extend="both")
+    bar.grid(False)
+    scale.outline.set_linewidth(0.4)
+    bar.tick_params(labelsize=size, length=2, pad=1.5, width=0.4)
+    bar.locator_params(axis="x", nbins=5)
+    figure.text(0.5, 0.03 / height, written("\n".join(caption)), ha="center", va="bottom", fontsize=size)
