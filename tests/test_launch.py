@@ -404,6 +404,8 @@ def test_a_new_score_is_one_function_and_one_yaml(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     run_here("alg=first_class", *TOY, f"hydra.searchpath=[file://{tmp_path / 'conf'}]", root=tmp_path / "out")
     assert only(tmp_path / "out").name.startswith("first_class-")
+    (session,) = json.loads((only(tmp_path / "out") / "provenance.json").read_text())["sessions"]
+    assert session["config_dirs"] == [str(tmp_path / "conf")]
 
 
 def test_permuting_hidden_labels_leaves_the_first_query_unchanged(tmp_path):
