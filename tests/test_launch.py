@@ -28,7 +28,7 @@ def test_a_run_says_and_leaves_what_it_should(tmp_path):
         ".hydra", ".lock", "curve.png", "pictures.npz", "provenance.json", "queries.npz", "rounds.jsonl",
         "summary.json",
     }  # fmt: skip
-    for said in ("round 1/3", "labels 80", "distinct", str(folder), "curve.png", "of the pool"):
+    for said in ("round 0 (1 of 3)", "labels 80", "distinct", str(folder), "curve.png", "of the pool"):
         assert said in done.stdout
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
@@ -53,7 +53,7 @@ def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path, capsys):
     assert again == json.loads((only(tmp_path) / "summary.json").read_text())["area_under_curve"]
     assert "finished already; force=true" in capsys.readouterr().out
     run_here(*TOY, "force=true", root=tmp_path)
-    assert "round 3/3" in capsys.readouterr().out
+    assert "round 2 (3 of 3)" in capsys.readouterr().out
     assert records(tmp_path) == before
 
 
