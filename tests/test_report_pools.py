@@ -130,8 +130,8 @@ def test_a_setting_says_its_noise_once_and_a_factor_only_where_there_is_one(tmp_
 def test_a_noise_of_a_users_own_has_its_settings_added_and_no_factor():
     runs = [run_of({}, config={"alg._target_": "a", "noise.rate": rate}) for rate in (0.2, 0.4)]
     assert [run.setting for run in label(runs)] == ["d n m, rate=0.2", "d n m, rate=0.4"]
-    assert Facet("digits", "mlp", "symmetric 0.4", None).title == "symmetric 0.4: digits, mlp"
-    assert Facet("digits", "mlp", "class", 4).title.endswith(", 4 noisy rows per clean row")
+    assert Facet("study", "digits", "mlp", "symmetric 0.4", None).title == "symmetric 0.4: digits, mlp"
+    assert Facet("study", "digits", "mlp", "class", 4).title.endswith(", 4 noisy rows per clean row")
 
 
 def test_settings_are_in_the_order_of_their_numbers():
