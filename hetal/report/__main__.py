@@ -191,12 +191,13 @@ def _diff(folders: Sequence[Path]) -> int:
     from hetal.report.page.text import many
 
     one, other = (read([folder]) for folder in folders)
-    lines = differences(one, other)
-    for line in lines:
+    found = differences(one, other)
+    for line in found.lines:
         _say(line)
-    n = [len(side.runs) + len(side.begun) for side in (one, other)]
-    _say(f"{n[0]} and {n[1]} runs: {many(len(lines), 'difference') if lines else 'equal'}")
-    return 1 if lines else 0
+    if found.n_shared or one.problems or other.problems:  # else that no run is in both says it all
+        n = [len(side.runs) + len(side.begun) for side in (one, other)]
+        _say(f"{n[0]} and {n[1]} runs: {many(found.n, 'difference') if found.n else 'equal'}")
+    return 1 if found.n else 0
 
 
 if __name__ == "__main__":
