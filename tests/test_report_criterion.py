@@ -9,6 +9,7 @@ from scipy import stats
 
 from hetal.errors import BadInput
 from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND
+from hetal.report import make
 from hetal.report.analyse.analysis import analyse, study_of
 from hetal.report.analyse.comparisons import comparisons_of, verdict_of
 from hetal.report.analyse.criterion import Criterion, measures_named, measures_of
@@ -18,11 +19,14 @@ from hetal.report.analyse.ranking import ranking_of
 from hetal.report.analyse.series import is_known, series
 from hetal.report.analyse.setting import setting_of
 from hetal.report.files.latex import latex
+from hetal.report.load import reading
 from hetal.report.load.names import Names, names_in, renamed, unknown
 from hetal.report.load.reading import Reading
+from hetal.report.load.records import read_run
+from hetal.report.make import Memory, report
 from hetal.report.page.render import render
 from hetal.report.page.settings import heat_map, records_of
-from tests.synthetic import make_run
+from tests.synthetic import make_run, write_run
 
 BY_NLL = Criterion(MEASURES["nll"])
 
@@ -235,8 +239,8 @@ def test_names_rename_order_and_choose_the_baseline(tmp_path):
         for s in range(2)
         for at in ("one", "two")
     ]
-    reading = renamed(Reading(tuple(runs)), names)
-    study = study_of(reading, Criterion(baseline=names.strategy("b")), names)
+    named = renamed(Reading(tuple(runs)), names)
+    study = study_of(named, Criterion(baseline=names.strategy("b")), names)
     assert [s.name for s in study.settings] == ["two", "one"]
     assert [*study.looks] == ["Chance", "a", "Margin"]  # the baseline last
     assert study.looks["Margin"][0] == "#123456"
@@ -251,9 +255,9 @@ def test_bounds_keep_their_mark_and_are_drawn_apart():
     bound = make_run(
         "oracle_random (bound)", 0, [0.1], sees=("alg=oracle_random sees hidden labels: a bound",)
     )
-    reading = renamed(Reading((bound, make_run("a", 0, [0.2]))), names)
-    assert reading.runs[0].label == "Clean only (bound)"
-    looks = study_of(reading).looks
+    named = renamed(Reading((bound, make_run("a", 0, [0.2]))), names)
+    assert named.runs[0].label == "Clean only (bound)"
+    looks = study_of(named).looks
     assert [*looks] == ["a", "Clean only (bound)"]
     assert looks["Clean only (bound)"][1] == ":"
 
@@ -312,3 +316,25 @@ def test_wins_and_the_heat_map_over_settings():
     html = render(analysis, "t")
     assert "Over all settings" in html
     assert "Over all settings" not in render(analyse(study_of(Reading(tuple(runs[:18])))), "t")
+
+
+def test_a_report_made_again_reads_and_draws_what_has_changed_only(tmp_path, monkeypatch):
+    one = write_run(tmp_path, "alg=random", sealed=True)
+    write_run(tmp_path, "alg=badge", sealed=True)
+    study, out, memory = one.parent, tmp_path / "out", Memory()
+    report([study], out, "", with_pictures=False, memory=memory)
+    drawn = []
+    monkeypatch.setattr(make, "draw", lambda chart, looks: drawn.append(chart.path.name))
+    monkeypatch.setattr(
+        reading, "read_run", lambda folder, configs: drawn.append(folder) or read_run(folder, configs)
+    )
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    report([study], out, "", with_pictures=False, memory=memory)
+    assert drawn == []
+    (out / "accuracy.svg").unlink()
+    report([study], out, "", with_pictures=False, memory=memory)
+    assert drawn == ["accuracy"]
+    another = write_run(tmp_path, "alg=random", seed=1, sealed=True, accuracy=(0.6, 0.7, 0.8, 0.9))
+    report([study], out, "", with_pictures=False, memory=memory)
+    assert drawn[1] == another
+    assert {"accuracy", "time"} <= {*drawn[2:]}

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hetal.errors import BadInput
 from hetal.report.analyse.heat import Heat
-from hetal.report.files.figures import COLUMN, Ruler, Sheet, points, save, styled, written
+from hetal.report.files.figures import COLUMN, Ruler, Sheet, inches, save, styled, written
 
 # Vermilion where a strategy is behind, blue where it is ahead: most of the colour-blind tell them apart.
 COLOURS = LinearSegmentedColormap.from_list("hetal", ["#d55e00", "#f4c7a1", "#fafafa", "#a5cbe6", "#0072b2"])
@@ -61,12 +61,12 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
         ]
         cells = _cells(ruler, [text for row in texts for text in row], len(columns), margin, sheet.width)
         lines = max(name.count("\n") + 1 for name in names)
-        high = max(cells.high, lines * 1.2 * points("xtick.labelsize") + 0.02)
+        high = max(cells.high, lines * 1.2 * inches("xtick.labelsize") + 0.02)
         headings, top, turned = _headings(ruler, columns, size, cells.wide)
         caption = ruler.wrap(_caption(heat), size, margin + cells.wide * len(columns))
         title = ruler.wrap(sheet.title, rcParams["axes.titlesize"], margin + cells.wide * len(columns))
-        above = len(title) * 1.25 * points("axes.titlesize") + 0.04 if sheet.title else 0.02
-        below = 0.36 + len(caption) * 1.2 * points("xtick.labelsize")
+        above = len(title) * 1.25 * inches("axes.titlesize") + 0.04 if sheet.title else 0.02
+        below = 0.36 + len(caption) * 1.2 * inches("xtick.labelsize")
         width = margin + cells.wide * len(columns) + EDGE
         height = above + top + high * len(rows) + below
         figure = Figure(figsize=(width, height))
@@ -79,10 +79,11 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
             x, y, np.ma.masked_invalid(measure.scale * np.where(np.isnan(area), np.nan, lead)),
             cmap=COLOURS.with_extremes(bad=ABSENT), norm=_norm(heat), edgecolors=rcParams["figure.facecolor"], lw=0.5,
         )  # fmt: skip
-        inks = _inks(mesh.to_rgba(mesh.get_array()))
+        inks = _inks(mesh.to_rgba(np.ma.asarray(mesh.get_array())))
         for i, j in np.ndindex(area.shape):
             ax.text(
-                x[j] + cells.wide / 2, y[i] - high / 2, written(texts[i][j]), ha="center", va="center_baseline",
+                float(x[j]) + cells.wide / 2, float(y[i]) - high / 2, written(texts[i][j]), ha="center",
+                va="center_baseline",
                 fontsize=cells.size, rotation=90 * cells.is_turned, color=inks[i][j],
                 fontweight="bold" if best[i, j] else "normal", rotation_mode="anchor",
             )  # fmt: skip
@@ -124,7 +125,7 @@ def _cells(ruler: Ruler, texts: Sequence[str], n: int, margin: float, width: flo
 
 def _headings(ruler: Ruler, names: Sequence[str], size: float, wide: float) -> tuple[list[str], float, bool]:
     """Return the headings of columns, their height, and whether they are turned, as where a word is too wide."""
-    line = 1.2 * points("xtick.labelsize")
+    line = 1.2 * inches("xtick.labelsize")
     if all(ruler.width(word, size) <= wide - 0.04 for name in names for word in name.split()):
         wrapped = [ruler.wrap(name, size, wide - 0.04) for name in names]
         if (most := max(map(len, wrapped))) <= 4:
@@ -163,7 +164,7 @@ def _inks(rgba: Array) -> list[list[str]]:
 def _legend(figure: Figure, mesh: Any, caption: Sequence[str], size: float) -> None:
     """Draw the scale of colours at the lower edge, what it means below it."""
     width, height = (float(inches) for inches in figure.get_size_inches())
-    text = len(caption) * 1.2 * points("xtick.labelsize")
+    text = len(caption) * 1.2 * inches("xtick.labelsize")
     wide = min(2.2, 0.6 * width)
     bar: Axes = figure.add_axes((0.5 - wide / 2 / width, (text + 0.2) / height, wide / width, 0.07 / height))
     scale = figure.colorbar(mesh, cax=bar, orientation="horizontal", extend="both")
