@@ -71,7 +71,7 @@ def render(
     }
     matrices, acquired = matrices_of(analysis), lines_of(analysis)
     is_there = {
-        "settings": len(study.settings) > 1,
+        "settings": matrices and len(study.settings) > 1,
         "noise": any(noise_charts.values()),
         "acquired": acquired or common.uncounted,
         "numbers": numbers,
