@@ -289,12 +289,14 @@ def test_a_heat_map_can_be_read(tmp_path, drawn, width, size):
 
 
 def test_values_of_40_strategies_in_60_settings_fit_a_page():
+    values = np.full((60, 40), 85.3)
     with styled(Sheet()):
-        page, free = (heatmap._cells(Ruler(), ["85.3"], 40, 1.6, width) for width in (PAGE, None))
-    assert page.is_turned
-    assert page.size >= 6
-    assert not free.is_turned
-    assert free.size == heatmap.SIZE
+        page, on_page = heatmap._cells(Ruler(), values, 1, 1.9, PAGE)
+        free, alone = heatmap._cells(Ruler(), values, 1, 1.9, None)
+    assert (page.is_turned, on_page[0][0]) == (False, "85")
+    assert page.size >= 5
+    assert page.high * 60 < 9.5
+    assert (free.is_turned, free.size, alone[0][0]) == (False, heatmap.SIZE, "85.3")
 
 
 def test_a_heat_map_that_cannot_be_read_is_not_drawn(tmp_path):
