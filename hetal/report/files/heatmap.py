@@ -70,32 +70,22 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(0, height))
-        x = margin + cells.wide * np.arange(len(columns) + 1)
-        y = height - above - top - np.concatenate([[0.0], np.cumsum(high)])
+        x: Any = margin + cells.wide * np.arange(len(columns) + 1)
+        y: Any = height - above - top - np.concatenate([[0.0], np.cumsum(high)])
         mesh = ax.pcolormesh(
             x, y, np.ma.masked_invalid(measure.scale * np.where(np.isnan(area), np.nan, lead)),
             cmap=COLOURS.with_extremes(bad=ABSENT), norm=_norm(heat), edgecolors=rcParams["figure.facecolor"], lw=0.5,
         )  # fmt: skip
-        inks = _inks(mesh.to_rgba(mesh.get_array()))
-        for i, j in np.ndindex(area.shape):
-            ax.text(
-                x[j] + cells.wide / 2, y[i] - high[i] / 2, written(texts[i][j]), ha="center", va="center_baseline",
-                fontsize=cells.size, rotation=90 * cells.is_turned, color=inks[i][j],
-                fontweight="bold" if best[i, j] else "normal", rotation_mode="anchor",
-            )  # fmt: skip
+        inks = _inks(mesh.to_rgba(np.ma.asarray(mesh.get_array())))
+        middle_x, middle_y = x[:-1] + cells.wide / 2, y[:-1] - high / 2
+        _write_values(ax, middle_x, middle_y, texts, inks, best, cells)
         for i, name in enumerate(names):
             ax.text(
-                margin - 0.05,
-                y[i] - high[i] / 2,
-                written(name),
-                ha="right",
-                va="center_baseline",
-                fontsize=size,
+                margin - 0.05, middle_y[i], written(name), ha="right", va="center_baseline", fontsize=size
             )
         for j, name in enumerate(headings):
             ax.text(
-                x[j] + cells.wide / 2, y[0] + 0.04, written(name), ha="center", va="bottom", fontsize=size,
-                rotation=90 * turned,
+                middle_x[j], y[0] + 0.04, written(name), ha="center", va="bottom", fontsize=size, rotation=90 * turned
             )  # fmt: skip
         if sheet.title:
             ax.text(
@@ -126,6 +116,24 @@ def _cells(
             "a wider figure, or fewer strategies or settings"
         )
     return Cells(wide, max(HIGH, text * size / SIZE + 0.06), size, is_turned=True), whole
+
+
+def _write_values(
+    ax: Axes,
+    x: Any,
+    y: Any,
+    texts: Sequence[Sequence[str]],
+    inks: Sequence[Sequence[str]],
+    best: Array,
+    cells: Cells,
+) -> None:
+    """Write the value of every cell, the best of each setting bold."""
+    for i, j in np.ndindex(best.shape):
+        ax.text(
+            x[j], y[i], written(texts[i][j]), ha="center", va="center_baseline", fontsize=cells.size,
+            rotation=90 * cells.is_turned, rotation_mode="anchor", color=inks[i][j],
+            fontweight="bold" if best[i, j] else "normal",
+        )  # fmt: skip
 
 
 def _texts(values: Array, digits: int) -> list[list[str]]:
