@@ -40,7 +40,9 @@ def rows(study: str, name: str) -> list[Row]:
     """Return the rows of a table of a study, by the study's name or the path of its report; those by accuracy only."""
     with (DOCS / "results" / study / f"{name}.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
-    return found if name == "curves" else [row for row in found if row.get("measure", "accuracy") == "accuracy"]
+    return (
+        found if name == "curves" else [row for row in found if row.get("measure", "accuracy") == "accuracy"]
+    )
 
 
 def keep(name: str, about: str | None, rows_of: Callable[[Run], Iterable[Mapping[str, Any]]]) -> None:

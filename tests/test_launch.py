@@ -28,7 +28,7 @@ def test_a_run_says_and_leaves_what_it_should(tmp_path):
         ".hydra", ".lock", "curve.png", "pictures.npz", "provenance.json", "queries.npz", "rounds.jsonl",
         "summary.json",
     }  # fmt: skip
-    for said in ("round 1/3", "labels 80", "distinct", str(folder), "curve.png", "of the pool"):
+    for said in ("round 0 (1 of 3)", "labels 80", "distinct", str(folder), "curve.png", "of the pool"):
         assert said in done.stdout
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
@@ -53,7 +53,7 @@ def test_a_finished_run_says_so_and_force_runs_it_again(tmp_path, capsys):
     assert again == json.loads((only(tmp_path) / "summary.json").read_text())["area_under_curve"]
     assert "finished already; force=true" in capsys.readouterr().out
     run_here(*TOY, "force=true", root=tmp_path)
-    assert "round 3/3" in capsys.readouterr().out
+    assert "round 2 (3 of 3)" in capsys.readouterr().out
     assert records(tmp_path) == before
 
 
@@ -404,6 +404,8 @@ def test_a_new_score_is_one_function_and_one_yaml(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     run_here("alg=first_class", *TOY, f"hydra.searchpath=[file://{tmp_path / 'conf'}]", root=tmp_path / "out")
     assert only(tmp_path / "out").name.startswith("first_class-")
+    (session,) = json.loads((only(tmp_path / "out") / "provenance.json").read_text())["sessions"]
+    assert session["config_dirs"] == [str(tmp_path / "conf")]
 
 
 def test_permuting_hidden_labels_leaves_the_first_query_unchanged(tmp_path):

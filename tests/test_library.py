@@ -160,6 +160,8 @@ def test_configs_of_ones_own(tmp_path: Path) -> None:
     result = hetal.run("alg=least", *TOY, config_dir=tmp_path / "own")
     like = hetal.run("alg=confidence", *TOY)
     assert result.folder.name.startswith("least-")
+    (session,) = json.loads((result.folder / "provenance.json").read_text())["sessions"]
+    assert session["config_dirs"] == [str(tmp_path / "own")]
     assert np.load(result.folder / "queries.npz")["ids"].tolist() == (
         np.load(like.folder / "queries.npz")["ids"].tolist()
     )

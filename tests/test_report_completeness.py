@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from hetal.report.analyse.completeness import command, missing
 from hetal.report.analyse.setting import settings_of
@@ -184,16 +185,51 @@ def test_commands_find_a_study_that_was_moved(tmp_path, monkeypatch):
     assert command(run) == "python launch.py alg=random seed=0 name=plain root=."
 
 
+def with_config_dirs(folder, *where):
+    about = json.loads((folder / "provenance.json").read_text())
+    about["sessions"][-1]["config_dirs"] = list(where)
+    (folder / "provenance.json").write_text(json.dumps(about))
+
+
+def test_every_command_names_the_configs_that_its_run_was_given(tmp_path, monkeypatch):
+    for alg, seed in (("random", 0), ("random", 1), ("badge", 0)):  # badge was not run at seed 1
+        with_config_dirs(write_run(tmp_path, f"alg={alg}", "name=study", seed=seed), f"{tmp_path}/my own")
+    half = write_run(tmp_path, "alg=lhd", "name=study", seed=0, finished=False)
+    damaged = write_run(tmp_path, "alg=lhd", "name=study", seed=1)
+    (damaged / "rounds.jsonl").write_text("junk\n")
+    for folder in (half, damaged):
+        with_config_dirs(folder, "/one", f"{tmp_path}/it's", "pkg://two.conf")
+    write_job(tmp_path, 0, given(tmp_path, "bald", 0), state="failed", error="why")
+    (tmp_path / ".sweeps" / SWEEPS[0] / "config_dirs").write_text(json.dumps(["/elsewhere", 1]))
+    monkeypatch.chdir(tmp_path)
+    words = [shlex.split(one.command)[2:] for one in found_in(tmp_path / "study")]
+    found = {
+        (alg, seed): line for line in words for alg, seed in [[o for o in line if o[:4] in ("alg=", "seed")]]
+    }
+    assert found["alg=badge", "seed=1"][:2] == ["--config-dir", "my own"]
+    assert found["alg=bald", "seed=0"][:2] == ["--config-dir", "/elsewhere"]
+    for seed in ("seed=0", "seed=1"):  # --config-dir takes one folder
+        path = OverridesParser.create().parse_override(found["alg=lhd", seed][0])
+        assert (path.key_or_group, path.value()) == ("hydra.searchpath", ["/one", "it's", "pkg://two.conf"])
+    with_config_dirs(half)
+    assert not any("one" in one.command for one in found_in(half))
+
+
 def test_a_command_as_printed_finishes_the_run(tmp_path):
     root = tmp_path / "it's, here"
-    run_here("alg=random", "name=study", *TOY, root=tmp_path / "first")
+    own = tmp_path / "it's mine"
+    (own / "alg").mkdir(parents=True)
+    (own / "alg" / "any.yaml").write_text("_target_: hetal.algs.Random\n")
+    where = f"hydra.searchpath=['file://{tmp_path}/it\\'s mine']"
+    run_here("alg=any", "name=study", *TOY, where, root=tmp_path / "first")
     shutil.move(tmp_path / "first", root)
     # The overrides of the command line, which running in this process does not leave.
     (only(root) / ".hydra" / "overrides.yaml").write_text(
-        "".join(f"- {o}\n" for o in ["alg=random", "name=study", *TOY])
+        "".join(f"- {o}\n" for o in ["alg=any", "name=study", *TOY])
     )
     (only(root) / "summary.json").unlink()
     (one,) = found_in(root / "study")
+    assert shlex.split(one.command)[2:5] == ["--config-dir", str(own), "alg=any"]
     line = one.command.replace("python", sys.executable, 1)
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(

@@ -23,7 +23,7 @@ def two(tmp_path):
 
 
 def told(two):
-    return differences(*(read([side]) for side in two))
+    return differences(*(read([side]) for side in two)).lines
 
 
 def first(study):
@@ -91,6 +91,32 @@ def test_a_run_on_one_side_is_told(two):
     shutil.rmtree(first(two[1]))
     (line,) = told(two)
     assert line == f"{first(two[0])}: only on one side"
+
+
+def test_studies_without_a_common_run_say_so_in_a_line(two, capsys):
+    for folder in two[1].iterdir():
+        shutil.rmtree(folder)
+    for seed in (2, 3, 4):
+        write_run(two[1].parent, "alg=badge", "name=b", seed=seed)
+    assert main([*map(str, two), "--diff"]) == 1
+    assert capsys.readouterr().out == "no run is in both: 2 and 3 runs\n"
+    (first(two[1]) / "rounds.jsonl").write_text("junk\n")  # which may be one of those on the other side
+    assert len(told(two)) == 5
+
+
+def test_many_runs_on_one_side_are_counted_and_a_few_named(two, capsys):
+    for seed in range(2, 24):
+        write_run(two[0].parent, "alg=badge", "name=a", seed=seed)
+    write_run(two[0].parent, "alg=badge", "name=b", seed=30)
+    assert main([*map(str, two), "--diff"]) == 1
+    ours, theirs, count = capsys.readouterr().out.splitlines()
+    assert ours.startswith("only in the first: 22 runs, such as badge-")
+    assert ours.count("badge-") == 3
+    assert theirs.startswith("only in the second: 1 run, such as badge-")
+    assert count == "24 and 3 runs: 23 differences"
+    for folder in sorted(two[0].glob("*-s2?-*"))[:3]:
+        shutil.rmtree(folder)
+    assert sum(line.endswith(": only on one side") for line in told(two)) == 20
 
 
 def test_another_config_is_another_run(two, tmp_path):

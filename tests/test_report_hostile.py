@@ -43,6 +43,7 @@ def test_names_of_every_kind_are_names_wherever_they_stand(tmp_path):
         about["choices"] |= {"alg": payload, "data": payload, "noise": payload}
         about["made_by"] |= {payload: payload}
         about["source"]["commit"] = about["sessions"][0]["machine"]["cpu"] = payload
+        about["sessions"][0]["config_dirs"] = [payload] * (1 + i % 2)
         (folder / "provenance.json").write_text(json.dumps(about))
         (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(["alg=badge", f"+x={payload}"]))
     shutil.copytree(tmp_path / "study", tmp_path / "other")

@@ -8,6 +8,7 @@ import pytest
 from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND, OF_A_RUN, Place, shown_in
 from hetal.record.schema import Round
 from hetal.report import dashboard
+from hetal.report.analyse.criterion import USUAL
 from hetal.report.analyse.curves import charts_of
 from hetal.report.analyse.series import is_known, series
 from hetal.report.load.frames import COUNTS
@@ -38,12 +39,12 @@ def test_charts_show_measures_that_are_computed_and_all_of_them():
 
 
 def test_what_the_dashboard_draws_is_in_the_table():
-    drawn = [*dashboard.CURVES, *dashboard.BARS]
+    drawn = [*USUAL, *dashboard.ALSO, *dashboard.BARS]
     assert {*drawn, "n_labelled", "base_rate"} == {m.key for m in shown_in("dashboard")}
     titles = [MEASURES[key].title for key in drawn]
     assert all(titles)
     assert len({*titles}) == len(titles)
-    assert {*dashboard.WITH_BASE_RATE} < {*dashboard.CURVES}
+    assert {*dashboard.WITH_BASE_RATE} < {*drawn}
 
 
 @pytest.mark.parametrize(

@@ -111,13 +111,19 @@ def test_one_run_is_enough(tmp_path):
     write_queries(folder)
     html = report(folder)
     assert "badge is the only strategy: there is nothing to compare it with" in text_of(html)
-    assert "no two strategies to compare" in text_of(html)
+    for empty in ("pairs", "pictures"):
+        assert f"id='{empty}'" not in html
+        assert f"#{empty}'" not in html
+    assert "The settings that vary" not in html
+    assert "labels saved" not in html  # there is no run of random
 
 
 def test_a_sweep_in_progress_shows_its_curves_and_what_is_missing(tmp_path):
     write_run(tmp_path, "alg=badge", "name=study", finished=False)
     html = report(tmp_path / "study")
     assert "No run is finished yet" in text_of(html)
+    for empty in ("numbers", "pairs", "cost", "pictures"):
+        assert f"id='{empty}'" not in html
     assert data_of(html)["settings"][0]["series"]["accuracy"]["badge"]["n"] == [1, 1, 1, 1]
     assert re.search(r"python launch.py alg=badge .*seed=0", text_of(html))
 
@@ -133,6 +139,9 @@ def test_pseudo_labels_are_shown_where_there_are_any(tmp_path):
         assert data_of(tuned)["settings"][0]["series"][key]["badge"]["mean"] == [height] * 4
         assert f"value='{key}'" in tuned
         assert f"value='{key}'" not in plain
+    all_clean = {**judged, "n_pseudo_noisy": 0, "pseudo_accuracy_noisy": None}
+    write_run(tmp_path, "alg=badge", "name=clean", "noise=clean", "finetune=pseudo_label", **all_clean)
+    assert [key for key in heights if f"value='{key}'" in report(tmp_path / "clean")] == ["pseudo_clean"]
 
 
 def test_settings_that_differ_along_with_the_strategy_are_flagged(tmp_path):
@@ -249,11 +258,12 @@ def test_a_run_without_pictures_says_so_beside_those_with_them(tmp_path):
     for alg in ("random", "badge"):
         run_here(*TOY, f"alg={alg}", "name=study", root=tmp_path)
     next(tmp_path.glob("study/badge-*/pictures.npz")).unlink()
-    for n, said in ((20, "badge: runs keep pictures only of"), (0, "not drawn: runs keep pictures only of")):
+    for n, said in ((20, ["badge: runs keep pictures only of"]), (0, [])):
         assert main([str(tmp_path / "study")]) == 0
         html = (tmp_path / "study" / "report" / "index.html").read_text()
         assert html.count(", labelled ") == n
-        assert said in text_of(html)
+        assert re.findall("badge: runs keep pictures only of", text_of(html)) == said
+        assert ("Acquired examples" in html) == bool(said)
         for path in tmp_path.glob("study/random-*/pictures.npz"):
             path.unlink()
 

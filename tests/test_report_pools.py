@@ -10,15 +10,18 @@ from hetal.app.names import noise_name, with_parts_of_noise
 from hetal.record.identity import identify
 from hetal.record.overrides import as_typed
 from hetal.report.analyse.analysis import analyse, study_of
+from hetal.report.analyse.criterion import measures_of
 from hetal.report.analyse.kinds import MOST_KINDS, OTHERS
 from hetal.report.analyse.pools import pool_shares
 from hetal.report.analyse.setting import settings_of
 from hetal.report.dashboard import Facet
+from hetal.report.files.charts import chart_figures
 from hetal.report.files.tables import write_tables
 from hetal.report.load.acquired import acquired_rows
 from hetal.report.load.labelling import label
 from hetal.report.load.reading import Reading, read
 from hetal.report.page.acquired import depth
+from hetal.report.page.epochs import capped
 from hetal.report.page.pictures import Picture, Shown
 from hetal.report.page.render import render
 from tests.synthetic import make_run, write_queries, write_run
@@ -127,8 +130,8 @@ def test_a_setting_says_its_noise_once_and_a_factor_only_where_there_is_one(tmp_
 def test_a_noise_of_a_users_own_has_its_settings_added_and_no_factor():
     runs = [run_of({}, config={"alg._target_": "a", "noise.rate": rate}) for rate in (0.2, 0.4)]
     assert [run.setting for run in label(runs)] == ["d n m, rate=0.2", "d n m, rate=0.4"]
-    assert Facet("digits", "mlp", "symmetric 0.4", None).title == "symmetric 0.4: digits, mlp"
-    assert Facet("digits", "mlp", "class", 4).title.endswith(", 4 noisy rows per clean row")
+    assert Facet("study", "digits", "mlp", "symmetric 0.4", None).title == "symmetric 0.4: digits, mlp"
+    assert Facet("study", "digits", "mlp", "class", 4).title.endswith(", 4 noisy rows per clean row")
 
 
 def test_settings_are_in_the_order_of_their_numbers():
@@ -232,6 +235,68 @@ def test_what_is_constant_is_left_out(tmp_path):
     old = page_of(dataclasses.replace(run_of({}), folder=tmp_path))  # a record without these fields
     assert "right labels" not in section(old, "acquired")
     assert "data-measure='clean_share'" in old
+
+
+def test_a_study_of_clean_pools_says_nothing_of_noise(tmp_path):
+    pool = {
+        "rows": 100,
+        "images": 100,
+        "right": 100,
+        "rejected": 0,
+        "kinds": {"clean": 100},
+        "right_per_class": [50, 50],
+    }
+    bought = {
+        "clean_share": 1.0,
+        "right_share": 1.0,
+        "n_rejected": 0,
+        "n_distinct": 20,
+        "bought_per_kind": {"clean": 20},
+    }
+    write_queries(tmp_path)
+    runs = [
+        dataclasses.replace(
+            run_of(pool, seed, alg, **bought), folder=tmp_path,
+            summary={"n_rounds": 3, "base_rate": 1.0, "queried_clean_share": 1.0},
+        )
+        for seed in range(2)
+        for alg in ("badge", "random")
+    ]  # fmt: skip
+    html = page_of(*runs)
+    assert re.findall(r"<section id='(\w+)'", html) == [
+        "summary", "curves", "acquired", "numbers", "pairs", "cost", "completeness", "provenance"
+    ]  # fmt: skip
+    columns = re.findall(r"<button type='button'>([^<]*)", section(html, "acquired"))
+    assert columns == ["setting", "strategy", "n", "labels by class"]
+    assert not re.findall(r"clean|nois|pool", words(section(html, "acquired")))
+    assert not re.findall(r"clean|nois", words(section(html, "numbers")))
+    assert {m.key for m in measures_of(runs)[0]} == {"accuracy"}
+    drawn = {figure.path.name for figure in chart_figures(study_of(Reading(tuple(runs))), tmp_path)}
+    assert drawn == {"accuracy", "time"}
+
+
+def test_what_cannot_be_known_has_no_column():
+    run = run_of({})
+    run = dataclasses.replace(run, rounds=[{**row, "peak_memory_mb": None} for row in run.rounds])
+    html = page_of(run)  # without any of random
+    assert "peak memory" not in html.lower()
+    assert "labels to" not in words(section(html, "numbers"))
+    assert "labels saved" not in words(section(html, "numbers"))
+    html = page_of(run, run_of({}, label="random"))
+    assert "peak memory" in html.lower()
+    assert "labels saved over random" in words(section(html, "numbers"))
+
+
+def test_the_page_says_where_training_ended_at_its_cap():
+    runs = [
+        run_of({}, seed, config={"alg._target_": "badge", "train.max_epochs": 10 + seed}) for seed in (0, 1)
+    ]
+    said = "Training ended at the most epochs that it may take, 10 (train.max_epochs), in 3 of 6 rounds"
+    assert said in words(section(page_of(*runs), "cost"))
+    assert capped(runs[1:]) == ""
+    assert capped([run_of({}, config={"train.max_epochs": 10}, n_pseudo=5)]) != capped(
+        runs
+    )  # a last round alone
 
 
 def test_a_rejected_row_is_captioned_so():

@@ -37,11 +37,11 @@ def test_what_failed_is_named_and_only_that_runs_again(tmp_path):
     assert done.stderr.count("n_end=80: must be at least n_start, 5000") == 2
     assert "error in job 2 of 4 (alg=random n_start=5000" in done.stderr
     assert "4 jobs: 2 done, 2 failed" in done.stdout
-    assert done.stdout.count("round 3/3") == 2
+    assert done.stdout.count("round 2 (3 of 3)") == 2
     again = command(*line)
     assert again.returncode == 1
     assert "4 jobs: 2 skipped, 2 failed" in again.stdout
-    assert "round 3/3" not in again.stdout
+    assert "round 2 (3 of 3)" not in again.stdout
     fast = command(*line, "fail_fast=true")
     assert fast.returncode == 1
     assert "4 jobs: 1 skipped, 1 failed, 2 not started" in fast.stdout

@@ -93,6 +93,9 @@ def test_what_the_pool_makes_say_nothing_new_is_not_shown(tmp_path):
     assert (shown["right_share"], shown["n_rejected"]) == (row.right_share, 3)
     assert not any(key.startswith("bought_per_kind") for key in shown)
     assert "right_share" in history(row, mine.purchases, 0.2)  # of a pool that is not known
+    of_noise = {"clean_share", "clean_share_so_far", "base_rate"}
+    assert of_noise < shown.keys()
+    assert not of_noise & history(row, mine.purchases, 1.0).keys()
     found = settings(mine)
     assert (found["noise"], found["noise/parts/symmetric/rate"]) == ("symmetric 0.4 + blank x4", 0.4)
     assert "mult" not in found

@@ -21,7 +21,7 @@ from hetal.app.names import (
 from hetal.errors import BadInput, RecordLocked
 from hetal.machine.output import plain_console
 from hetal.record.redact import check_settings
-from hetal.sweep.jobs import JobResult, has_failed, job_label, raw_overrides
+from hetal.sweep.jobs import JobResult, config_dirs, has_failed, job_label, raw_overrides
 from hetal.sweep.overrides import nested_groups
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def launch(cfg: DictConfig) -> JobResult:
     choices["data"] = data_name(config, choices["data"])
     choices["noise"] = noise_name(config, choices["noise"])
     choices["alg"] = strategy_name(config, choices["alg"])
-    record = Record(config, choices, raw_overrides(hydra.overrides.task), force=config["force"])
+    record = Record(config, choices, raw_overrides(hydra.overrides.task), config["force"], config_dirs(hydra))
     budget = Budget(config["n_start"], config["n_query"], config["n_end"])
     progress = f"{job_label(hydra)} checked  " if config["dry_run"] and in_sweep else ""
     if not config["force"] and (rounds := record.finished(budget)) is not None:

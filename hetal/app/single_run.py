@@ -79,7 +79,7 @@ def run_on_record(
             watchers.finish(summary)
         draw_curve(record.rounds, summary["base_rate"], record.title, record.dir / "curve.png")
         record.finish(summary)
-    show_finished(console, record.rounds, summary, record.dir, tracker.where(), record.is_bound)
+    show_finished(console, record, record.rounds, summary, tracker.where())
     return summary
 
 

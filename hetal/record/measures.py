@@ -106,7 +106,9 @@ def _of_a_round() -> Iterator[Measure]:
         "balanced_accuracy", "balanced accuracy", "share", "higher", ("chart", "tracker", "dashboard"),
         title="Balanced accuracy",
     )  # fmt: skip
-    yield Measure("macro_f1", "macro F1", "share", "higher", ("chart", "tracker"), title="Macro F1")
+    yield Measure(
+        "macro_f1", "macro F1", "share", "higher", ("chart", "tracker", "dashboard"), title="Macro F1"
+    )
     yield Measure(
         "nll", "negative log-likelihood", "nats", "lower", ("chart", "tracker", "dashboard"),
         title="Negative log-likelihood",
@@ -128,7 +130,10 @@ def _of_a_round() -> Iterator[Measure]:
     yield Measure(
         "n_distinct", "distinct images of a query", "count", "higher", ("tracker", "display"), "distinct"
     )
-    yield Measure("right_share", "right labels of a query", "share", "higher", ("chart", "tracker"), "right")
+    yield Measure(
+        "right_share", "right labels of a query", "share", "higher", ("chart", "tracker", "dashboard"), "right",
+        title="Right labels of each query",
+    )  # fmt: skip
     yield Measure("n_rejected", "rows of a query that were rejected", "count", "lower", ("tracker",))
     yield Measure("cost", "cost of a query", "cost", "lower", ("tracker",))
     yield Measure("epochs", "epochs", "count", "lower", ("tracker", "dashboard", "display"), title="Epochs")

@@ -117,8 +117,8 @@ def source() -> dict[str, Any]:
     }
 
 
-def session(device: torch.device) -> Session:
-    """Describe this start of the run: time, packages and machine."""
+def session(device: torch.device, config_dirs: Sequence[str] = ()) -> Session:
+    """Describe this start of the run: time, packages, machine, and where the user's own configs are."""
     return Session(
         started=time.strftime("%FT%T%z"),
         python=platform.python_version(),
@@ -132,6 +132,7 @@ def session(device: torch.device) -> Session:
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             environment=numerics_environment(),
         ),
+        config_dirs=list(config_dirs),
     )
 
 

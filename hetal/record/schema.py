@@ -208,12 +208,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Session:
-    """One start of a run: when, with which packages, on what machine."""
+    """One start of a run: when, with which packages, on what machine.
+
+    Attributes:
+        config_dirs: where its command found configs beside hetal's own, see `hetal.sweep.jobs.config_dirs`.
+    """
 
     started: str
     python: str
     packages: dict[str, str | None]
     machine: Machine
+    config_dirs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class Record(History):
         choices: the option chosen in each config group, for a readable folder name.
         overrides: the overrides of the command line.
         force: do not read what the folder holds, which may be damaged, since it will be replaced.
+        config_dirs: where the command found configs beside hetal's own.
 
     Attributes:
         settings: all settings that can change the result, see `hetal.record.identity`.
@@ -86,6 +87,7 @@ class Record(History):
         choices: Mapping[str, str],
         overrides: Sequence[str] = (),
         force: bool = False,
+        config_dirs: Sequence[str] = (),
     ) -> None:
         super().__init__()
         identity = identify(config, choices)
@@ -102,6 +104,7 @@ class Record(History):
         self.notes: list[str] = []
         self._lines: list[str] = []  # of rounds.jsonl
         self._overrides = list(overrides)
+        self._config_dirs = config_dirs
         self._about: Provenance | None = None
         self._holder = Holder(self.dir)
         self._states = Kept(self.dir, "strategy", "the next query")
@@ -357,7 +360,7 @@ class Record(History):
             classes=list(classes),
             pool=pool,
         )
-        now = session(device)
+        now = session(device, self._config_dirs)
         if about.sessions and (was := about.sessions[-1].machine.cpu) != now.machine.cpu:
             self.notes.append(f"begun on a CPU with {was}; equal bits are promised on one type of CPU")
         if other := environment_change(now, about.sessions):

@@ -17,11 +17,14 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from hetal.errors import BadInput
 from hetal.report import figure_options
 from hetal.report.load.printable import plain
+
+if TYPE_CHECKING:
+    from hetal.report.make import Memory
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,7 +129,7 @@ def _check(options: argparse.Namespace) -> None:
             raise BadInput(f"--diff and {option}: must be one of them")
 
 
-def _report(options: argparse.Namespace) -> None:
+def _report(options: argparse.Namespace, memory: Memory | None = None) -> None:
     # Imported here, since --help, a mistyped option and --diff need not wait for matplotlib.
     from hetal.report.analyse.criterion import measures_named
     from hetal.report.load.names import names_in
@@ -138,7 +141,7 @@ def _report(options: argparse.Namespace) -> None:
     measures = measures_named(options.measure) if options.measure is not None else []
     made = report(
         folders, options.out or _default_out(folders[0]), options.title or "", not options.no_pictures,
-        options.watch, options.target, measures, names_in(options.names) if options.names else None,
+        options.watch, options.target, measures, names_in(options.names) if options.names else None, memory,
     )  # fmt: skip
     n = len(made.reading.runs)
     _say(
@@ -169,15 +172,18 @@ def _watch(options: argparse.Namespace) -> int:
     """Make the report again and again, until Ctrl-C; also while there is nothing to report on yet."""
     from hetal.machine.files import make_folder
     from hetal.report.load.reading import check_folder
+    from hetal.report.make import Memory
 
     for folder in options.folders:
         check_folder(folder)
     make_folder(options.out or _default_out(options.folders[0]))
     try:
+        memory = Memory()
         while True:
             try:
-                _report(options)
+                _report(options, memory)
             except BadInput as error:
+                memory = Memory()  # some figures may not have been drawn
                 _say(f"not yet: {error}", sys.stderr)
             gc.collect()  # figures hold cycles
             time.sleep(options.watch)
@@ -191,12 +197,13 @@ def _diff(folders: Sequence[Path]) -> int:
     from hetal.report.page.text import many
 
     one, other = (read([folder]) for folder in folders)
-    lines = differences(one, other)
-    for line in lines:
+    found = differences(one, other)
+    for line in found.lines:
         _say(line)
-    n = [len(side.runs) + len(side.begun) for side in (one, other)]
-    _say(f"{n[0]} and {n[1]} runs: {many(len(lines), 'difference') if lines else 'equal'}")
-    return 1 if lines else 0
+    if found.n_shared or one.problems or other.problems:  # else that no run is in both says it all
+        n = [len(side.runs) + len(side.begun) for side in (one, other)]
+        _say(f"{n[0]} and {n[1]} runs: {many(found.n, 'difference') if found.n else 'equal'}")
+    return 1 if found.n else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`python -m hetal.report.dashboard multirun/NAME`: a W&B report of a study that compares strategies by noise.
 
 The runs must be on W&B, by `tracker.mode=online` or `wandb sync`. Which settings the study has is read from its
-records; the curves are W&B's, so those of runs that come later appear by themselves. Each call makes a new report.
-Needs `pip install -e '.[dashboard]'`.
+records, and which measures are drawn, which are those of the report; the curves are W&B's, so those of runs that come
+later appear by themselves. Each call makes a new report. Needs `pip install -e '.[dashboard]'`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hetal.app.resolvers import wandb_says
 from hetal.errors import BadInput
 from hetal.machine.installation import how_to_install
-from hetal.record.measures import MEASURES
+from hetal.record.measures import MEASURES, Measure
 from hetal.record.redact import redacted
+from hetal.report.analyse.criterion import MOST_RUNS, measures_of
+from hetal.report.analyse.series import series
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
+from hetal.report.stats.intervals import Floats
 
-# What is drawn of every setting, in this order: measures of rounds against the number of labels, and of runs as bars.
-CURVES = (
-    "accuracy", "clean_share", "clean_share_so_far", "balanced_accuracy", "ece", "nll", "n_distinct_so_far",
-    "seconds/train", "epochs",
-)  # fmt: skip
+# What is drawn of every setting after the measures that the report compares by: other measures of rounds against the
+# number of labels, and measures of runs as bars.
+ALSO = ("clean_share_so_far", "n_distinct_so_far", "seconds/train", "epochs")
 WITH_BASE_RATE = ("clean_share", "clean_share_so_far")
 BARS = ("area_under_curve", "final_accuracy", "labels_to_reach_random")
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3  # of a panel; a report is 24 wide
@@ -42,8 +45,9 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Facet:
-    """One setting: what the strategies that are compared have in common."""
+    """One setting: what the strategies that are compared have in common; its fields are those of W&B's config."""
 
+    name: str
     data: str
     model: str
     noise: str
@@ -92,6 +96,7 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     runs = read([folder]).runs
     if not runs:
         raise BadInput(f"{folder}: no run has finished a round yet")
+    measures, why = measures_of(runs[:: len(runs) // MOST_RUNS + 1])
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
@@ -102,14 +107,13 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     wr: Any = v2
     try:
         entity = entity or Api().default_entity or ""
-        name = folder.resolve().name
         report = wr.Report(
             entity=entity,
             project=project,
-            title=f"hetal: {name}",
-            description="Curves are means over seeds, with the range from the lowest to the highest.",
+            title=f"hetal: {folder.resolve().name}",
+            description=f"Curves are means over seeds, with the range from the lowest to the highest. {why}".strip(),
             width="fluid",
-            blocks=blocks(wr, runs, name, project, entity),
+            blocks=blocks(wr, runs, measures, project, entity),
         )
         report.save()
     except BadInput:
@@ -119,31 +123,56 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     return str(report.url)
 
 
-def blocks(wr: Any, runs: Sequence[Run], name: str, project: str, entity: str) -> list[Any]:
+def blocks(wr: Any, runs: Sequence[Run], measures: Sequence[Measure], project: str, entity: str) -> list[Any]:
     """Return the report's blocks: a heading and a grid of panels for every facet.
 
     Args:
         wr: `wandb_workspaces.reports.v2`.
-        runs: of the study.
-        name: of the study.
+        runs: of the study, or of several.
+        measures: that strategies are compared by, the first of which leads.
         project, entity: where its runs are on W&B.
     """
-    facets = sorted({_facet(run) for run in runs}, key=lambda f: (f.data, f.model, f.noise, f.mult or 0))
+    by_facet: dict[Facet, list[Run]] = {}
+    for run in runs:
+        by_facet.setdefault(_facet(run), []).append(run)
+    several = len({facet.name for facet in by_facet}) > 1
     groupby = [f"config.{key}" for key in ("alg", *varied(runs))]
     made: list[Any] = [wr.TableOfContents()]
-    for facet in facets:
-        here = {"name": name, **vars(facet)}
-        filters = " and ".join(f"Config({k!r}) = {v!r}" for k, v in here.items() if v is not None)
-        runset = wr.Runset(entity=entity, project=project, name=facet.title, filters=filters, groupby=groupby)
-        made += [wr.H2(facet.title), wr.PanelGrid(runsets=[runset], panels=_panels(wr))]
+    for facet in sorted(by_facet, key=lambda f: (f.name, f.data, f.model, f.noise, f.mult or 0)):
+        filters = " and ".join(f"Config({k!r}) = {v!r}" for k, v in vars(facet).items() if v is not None)
+        title = f"{facet.name}, {facet.title}" if several else facet.title
+        runset = wr.Runset(entity=entity, project=project, name=title, filters=filters, groupby=groupby)
+        panels = _panels(wr, measures, by_facet[facet])
+        made += [wr.H2(title), wr.PanelGrid(runsets=[runset], panels=panels)]
     return made
 
 
-def _panels(wr: Any) -> list[Any]:
+def _curves(measures: Sequence[Measure], runs: Sequence[Run]) -> dict[str, str]:
+    """Return the titles of the curves of one setting, by the key of what they show.
+
+    Shares are left out where all are 1, as of clean rows where all are clean, and right labels where they are just
+    those of clean rows.
+    """
+    few = runs[:: len(runs) // MOST_RUNS + 1]
+
+    def values(key: str) -> Floats:
+        return np.concatenate([series(run, key) for run in few])
+
+    titles = {m.key: m.title + ", lower is better" * (m.better == "lower") for m in measures}
+    titles |= {key: MEASURES[key].title for key in ALSO}
+    for key in [key for key in titles if key.endswith("_share") or key in WITH_BASE_RATE]:
+        known = values(key)[~np.isnan(values(key))]
+        is_same = key == "right_share" and np.allclose(values(key), values("clean_share"), equal_nan=True)
+        if np.allclose(known, 1) or is_same:
+            del titles[key]
+    return titles
+
+
+def _panels(wr: Any, measures: Sequence[Measure], runs: Sequence[Run]) -> list[Any]:
     mean = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}
     panels = [
         wr.LinePlot(
-            title=MEASURES[key].title,
+            title=title,
             x="n_labelled",
             y=[key, *(["base_rate"] if key in WITH_BASE_RATE else [])],
             title_x="labels",
@@ -151,9 +180,12 @@ def _panels(wr: Any) -> list[Any]:
             smoothing_factor=0,
             **mean,
         )
-        for key in CURVES
+        for key, title in _curves(measures, runs).items()
     ]
-    panels += [wr.BarPlot(title=MEASURES[key].title, metrics=[key], **mean) for key in BARS]
+    bars = {key: MEASURES[key].title for key in BARS}
+    if (leads := measures[0]).key != "accuracy":  # of which W&B has the last value
+        bars = {leads.key: f"Final {leads.title[0].lower()}{leads.title[1:]}", **bars}
+    panels += [wr.BarPlot(title=title, metrics=[key], **mean) for key, title in bars.items()]
     panels.append(wr.MediaBrowser(title="Bought: blue is clean, orange is noise", media_keys=["bought"]))
     for i, panel in enumerate(panels):
         row, column = divmod(i, COLUMNS)
@@ -164,7 +196,8 @@ def _panels(wr: Any) -> list[Any]:
 
 def _facet(run: Run) -> Facet:
     chosen = run.choices
-    return Facet(chosen["data"], chosen["model"], chosen["noise"], run.config.get("noise.factor"))
+    name = run.name or run.folder.parent.name
+    return Facet(name, chosen["data"], chosen["model"], chosen["noise"], run.config.get("noise.factor"))
 
 
 def varied(runs: Sequence[Run]) -> list[str]:

@@ -90,7 +90,9 @@ def figure(folders: Sequence[Path], path: Path, wanted: Wanted, names: Names | N
         if not wanted.sheet.styles:
             raise
         lines = str(error).splitlines() or [type(error).__name__]
-        reason = next((line for line in lines if line.startswith("! ")), lines[0])  # "! " is how LaTeX's errors begin
+        reason = next(
+            (line for line in lines if line.startswith("! ")), lines[0]
+        )  # "! " is how LaTeX's errors begin
         raise BadInput(
             f"--style {' '.join(wanted.sheet.styles)}: nothing can be drawn with it: {reason}"
         ) from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from hetal.report.files.ranks import can_rank, draw_ranks, ranks_html
 from hetal.report.files.tables import write_tables
 from hetal.report.load.names import Names, names_of, renamed, unknown
 from hetal.report.load.printable import plain
-from hetal.report.load.reading import Reading, read
+from hetal.report.load.reading import Before, Reading, read
 from hetal.report.page.pictures import shown
 from hetal.report.page.render import render
 
@@ -39,6 +41,26 @@ class Made:
     unused: tuple[str, ...] = ()
 
 
+@dataclass
+class Memory:
+    """What was read and drawn before, so that a report that is made again and again does only what has changed.
+
+    Attributes:
+        records: see `hetal.report.load.reading.read`.
+        figures: a digest of what each file of a figure shows.
+    """
+
+    records: Before = field(default_factory=dict)
+    figures: dict[Path, bytes] = field(default_factory=dict)
+
+    def changed(self, path: Path, shows: object) -> bool:
+        """Tell whether a figure shows something else than it did, or its file is gone."""
+        digest = hashlib.sha256(pickle.dumps(shows)).digest()
+        is_same = self.figures.get(path) == digest and path.with_name(f"{path.name}.svg").exists()
+        self.figures[path] = digest
+        return not is_same
+
+
 def report(
     folders: Sequence[Path],
     out: Path,
@@ -48,6 +70,7 @@ def report(
     target: float | None = None,
     measures: Sequence[Measure] = (),
     names: Names | None = None,
+    memory: Memory | None = None,
 ) -> Made:
     """Write the report of all runs under `folders` to `out`; the pages last, so that the files they name exist.
 
@@ -60,12 +83,14 @@ def report(
         target: value of the first measure that labels are counted to; that of random at its end where None.
         measures: that strategies are compared by, a page each, the first on index.html; the usual ones unless given.
         names: of strategies and settings; those of a `report.yaml` in a folder unless given.
+        memory: of the report that was made before to the same folder.
 
     Raises:
         BadInput: there is nothing to report on, or `out` cannot be written.
     """
     names = names_of(folders) if names is None else names
-    reading = read(folders)
+    memory = memory or Memory()
+    reading = read(folders, memory.records)
     unused = unknown(reading, names)
     reading = renamed(reading, names)
     title = title or names.title or _title(folders)
@@ -87,12 +112,15 @@ def report(
     charts = chart_figures(first, out)
     for other in studies[1:]:
         charts += chart_figures(other, out, only=(other.charts[0],))
-    tasks: list[Task] = [partial(draw, chart, first.looks) for chart in charts]
-    tasks += [
-        partial(draw_heatmap, heat, _path(out, "heatmap", study, first))
-        for study in studies
-        if (heat := heat_of(study, as_given=bool(names.strategies)))
+    tasks: list[Task] = [
+        partial(draw, chart, first.looks)
+        for chart in charts
+        if memory.changed(chart.path, (chart, first.looks))
     ]
+    for study in studies:
+        heat, path = heat_of(study, as_given=bool(names.strategies)), _path(out, "heatmap", study, first)
+        if heat and memory.changed(path, heat):
+            tasks.append(partial(draw_heatmap, heat, path))
     with in_background(tasks) as add:
         analyses = [analyse(first)]
         analyses += [analyse(study, analyses[0]) for study in studies[1:]]
@@ -105,7 +133,7 @@ def report(
         html = {
             pages[analysis.study.criterion.name]: render(
                 analysis, title, pictures if analysis is analyses[0] else None,
-                _ranks(analysis, _path(out, "ranks", analysis.study, first), add),
+                _ranks(analysis, _path(out, "ranks", analysis.study, first), add, memory),
                 refresh, pages, is_whole=analysis is analyses[0],
             )
             for analysis in analyses
@@ -134,13 +162,14 @@ def _path(out: Path, name: str, study: Study, first: Study) -> Path:
     return out / (name if study is first else f"{name}-{_stem(study)}")
 
 
-def _ranks(analysis: Analysis, path: Path, add: Callable[[Task], None]) -> str:
+def _ranks(analysis: Analysis, path: Path, add: Callable[[Task], None], memory: Memory) -> str:
     """Draw the mean ranks of an analysis, files that the page does not need in the background; return HTML."""
     ranking = analysis.ranking
     if ranking is None or not can_rank(ranking):
         return ""
-    add(partial(draw_ranks, ranking, path, Sheet(formats=("png", "pdf"))))
-    draw_ranks(ranking, path, Sheet(formats=("svg",)))
+    if memory.changed(path, ranking):
+        add(partial(draw_ranks, ranking, path, Sheet(formats=("png", "pdf"))))
+        draw_ranks(ranking, path, Sheet(formats=("svg",)))
     return ranks_html(path)
 
 

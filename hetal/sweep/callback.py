@@ -26,7 +26,7 @@ from hetal.machine.files import make_folder, write_json
 from hetal.machine.output import plain_console
 from hetal.record.overrides import as_typed
 from hetal.record.redact import check_arguments, check_settings
-from hetal.sweep.jobs import GOOD_STATES, raw_overrides, read_jobs, sweep_folder
+from hetal.sweep.jobs import GOOD_STATES, config_dirs, raw_overrides, read_jobs, sweep_folder
 from hetal.sweep.launchers import prepare_launcher
 from hetal.sweep.mult import FACTOR, GROUP
 from hetal.sweep.overrides import as_options
@@ -35,7 +35,7 @@ from hetal.sweep.overrides import as_options
 LISTED = 40
 
 # Files in a sweep's folder before the first job.
-BEFORE = ("multirun.yaml", "planned")
+BEFORE = ("multirun.yaml", "planned", "config_dirs")
 
 
 class Sweep(Callback):
@@ -77,6 +77,8 @@ class Sweep(Callback):
             except OSError as error:
                 raise BadInput(f"cannot write {folder / 'planned'}: {error.strerror or error}") from None
             write_json(folder / "planned", planned)
+            if folders := config_dirs(config.hydra):
+                write_json(folder / "config_dirs", folders)
         except BadInput as error:
             raise BadInput(str(error) if "=" in str(error) else f"root={config.root}: {error}") from None
         self._folder = folder

@@ -1,7 +1,8 @@
 """Jobs of a sweep under any launcher, and the state that each writes to disk.
 
 Jobs may run in one process, in several, or on several machines; they share the sweep's folder, `root/.sweeps/<when>/`.
-It holds `planned`, the overrides of the jobs; `<number>.json`, the state of each; and `failed`, once a job has failed.
+It holds `planned`, the overrides of the jobs; `config_dirs`, of a sweep that was given any; `<number>.json`, the state
+of each job; and `failed`, once a job has failed.
 While a job runs, `root/.sweeps/died/` holds a note with one line per start, removed when the job ends by itself. So a
 job that repeatedly kills its process is known to later sweeps.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import sys
 import time
@@ -161,6 +163,20 @@ def raw_overrides(overrides: Any) -> list[str]:
     plain = OmegaConf.to_container(overrides, resolve=False)
     assert isinstance(plain, list)
     return [str(override) for override in plain]
+
+
+def config_dirs(hydra: Any) -> list[str]:
+    """Return where a command finds configs beside hetal's own: folders, or addresses such as pkg://mine.conf.
+
+    They are those of --config-dir and `hydra.searchpath`, the first of which takes precedence.
+    """
+    named = [one for one in hydra.runtime.config_sources if "command-line" in str(one.provider)]
+    return list(
+        dict.fromkeys(
+            redacted(os.path.abspath(one.path) if one.schema == "file" else f"{one.schema}://{one.path}")
+            for one in named
+        )
+    )
 
 
 def job_label(hydra: Any) -> str:

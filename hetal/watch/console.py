@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -85,7 +84,7 @@ class Display(Watcher):
         self._rounds_done = row.round + 1
         if self._progress.disable:
             self._console.print(
-                f"round {self._rounds_done}/{self._budget.n_rounds}  {_state(row)}  {self._time_left()}",
+                f"{_which(row.round, self._budget.n_rounds)}  {self._state(row)}  {self._time_left()}",
             )
         self._update("")
         if row.n_bought < row.n_asked:
@@ -96,13 +95,18 @@ class Display(Watcher):
 
     def _update(self, now: str) -> None:
         done, total = self._rounds_done, self._budget.n_rounds
-        state = [_state(self._row) if self._row else "", now, self._time_left()]
+        state = [self._state(self._row) if self._row else "", now, self._time_left()]
         self._progress.update(
             self._bar,
             completed=done,
-            description=f"round {min(done + 1, total)}/{total}",
+            description=_which(min(done, total - 1), total),
             state="  ".join(part for part in state if part),
         )
+
+    def _state(self, row: Round) -> str:
+        is_told = row.clean_share is not None and self._setup.oracle.clean_share < 1
+        clean = f"  clean {row.clean_share:.0%}" if is_told else ""
+        return f"labels {row.n_labelled}  accuracy {row.accuracy:.1%}{clean}"
 
     def _time_left(self) -> str:
         """Return the estimated time left, if a round's time is proportional to its labels."""
@@ -115,15 +119,25 @@ class Display(Watcher):
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
 
 
-def _state(row: Round) -> str:
-    clean = "" if row.clean_share is None else f"  clean {row.clean_share:.0%}"
-    return f"labels {row.n_labelled}  accuracy {row.accuracy:.1%}{clean}"
+def _which(t: int, n_rounds: int) -> str:
+    """Return which round it is: by its number on record, from 0, and by its place among all."""
+    return f"round {t} ({t + 1} of {n_rounds})"
 
 
-def rounds_table(rounds: list[Round]) -> Table:
-    """Return the table of `rounds`, one row per round."""
+def rounds_table(rounds: list[Round], base_rate: float | None = None) -> Table:
+    """Return the table of `rounds`, one row per round, without columns in which there is nothing to see.
+
+    Args:
+        rounds: of one run.
+        base_rate: share of clean rows in the pool, if known; where it is 1, so are those of queries.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    measures = shown_in("display", OF_A_ROUND)
+    measures = [
+        measure
+        for measure in shown_in("display", OF_A_ROUND)
+        if any(measure.value(vars(row)) is not None for row in rounds)
+        and not (measure.key == "clean_share" and base_rate == 1)
+    ]
     for measure in measures:
         table.add_column(measure.heading or measure.name, justify="right")
     for row in rounds:
@@ -132,6 +146,17 @@ def rounds_table(rounds: list[Round]) -> Table:
             written["n_distinct"] += f" of {row.n_bought}"
         table.add_row(*written.values())
     return table
+
+
+def explanation(rounds: Sequence[Round], config: Mapping[str, Any]) -> str:
+    """Return what the table of `rounds` does not say by itself: the start set, and epochs at their cap."""
+    said = ["round 0 is trained on the start set"]
+    train = config.get("train") or {}
+    cap = train.get("max_epochs")
+    # With fine-tuning, epochs are those of two trainings.
+    if any(row.epochs == cap and row.n_pseudo is None for row in rounds):
+        said.append(f"{cap} epochs are the most that a round trains (train.max_epochs)")
+    return "; ".join(said)
 
 
 def show_skipped(
@@ -161,7 +186,7 @@ def show_skipped(
         line += "\nnote: it kept no network"
     console.print(line, soft_wrap=True)
     if not brief:
-        show_finished(console, rounds, summary, record.dir, None, record.is_bound)
+        show_finished(console, record, rounds, summary, None)
 
 
 def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
@@ -172,26 +197,33 @@ def show_dry(console: Console, record: Record, state: str, expected_seconds: flo
 
 def show_finished(
     console: Console,
+    record: Record,
     rounds: list[Round],
     summary: dict[str, Any],
-    folder: Path,
     where: str | None,
-    is_bound: bool,
 ) -> None:
-    """Print the table of a finished run, its accuracy and clean share, and where its files are."""
-    clean = summary["queried_clean_share"]
-    console.print(rounds_table(rounds))
-    console.print(
-        f"final accuracy {summary['final_accuracy']:.1%}, mean over labels {summary['area_under_curve']:.1%}"
-        + (
-            ""
-            if clean is None
-            else f"; {clean:.0%} of what was bought was clean"
-            + ("" if summary["base_rate"] is None else f", {summary['base_rate']:.0%} of the pool")
-        )
-        + ("; a bound, which saw hidden labels" if is_bound else ""),
-        soft_wrap=True,
-    )
-    for name, location in (("plot", folder / "curve.png"), ("record", folder), ("W&B", where)):
+    """Print the table of a finished run, its accuracy and clean share, and where its files are.
+
+    Args:
+        console: to write to.
+        record: that holds the run.
+        rounds: of this run; `record` may hold a longer one.
+        summary: of `rounds`.
+        where: its curves are on W&B; None if nowhere.
+    """
+    clean, base_rate = summary["queried_clean_share"], summary["base_rate"]
+    console.print(rounds_table(rounds, base_rate))
+    console.print(explanation(rounds, record.config), style="dim", soft_wrap=True)
+    said = [
+        f"final accuracy {summary['final_accuracy']:.1%}, mean over labels {summary['area_under_curve']:.1%}",
+    ]
+    if clean is not None and base_rate != 1:
+        said.append(f"{clean:.0%} of the rows that queries bought are clean")
+        if base_rate is not None:
+            said.append(f"{base_rate:.0%} of the pool is, the share that random choice buys")
+    if record.is_bound:
+        said.append("a bound, which saw hidden labels")
+    console.print("; ".join(said), soft_wrap=True)
+    for name, location in (("plot", record.dir / "curve.png"), ("record", record.dir), ("W&B", where)):
         if location is not None:
             console.print(f"{name:7}{location}", soft_wrap=True)

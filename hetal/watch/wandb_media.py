@@ -63,13 +63,16 @@ def history(
 
     Returns:
         The numbers of `row` by field name, `seconds/train` and so on for `seconds`; `clean_share_so_far` and
-        `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`. Where it is known of
-        the pool that they say nothing else than these, there is no `right_share` and no `n_rejected`; and only where
-        its noise is of several kinds, there are `bought_per_kind/clean` and so on.
+        `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`. Where all rows of the
+        pool are clean, there is no share of clean ones; where it is known of the pool that they say nothing else than
+        these, no `right_share` and no `n_rejected`; and only where its noise is of several kinds, there are
+        `bought_per_kind/clean` and so on.
     """
     pool = pool or {}
     kinds = {kind: n for kind, n in pool.get("kinds", {}).items() if n}
+    is_clean = base_rate == 1
     silent = {
+        *(["clean_share"] if is_clean else []),
         *(["right_share"] if pool and pool.get("right") == kinds.get("clean", 0) else []),
         *(["n_rejected"] if pool and not pool.get("rejected") else []),
     }
@@ -83,9 +86,10 @@ def history(
     if row.n_bought:
         queried = purchases[1:]
         is_noisy = torch.cat([purchase.is_noisy for purchase in queried])
-        values["clean_share_so_far"] = 1 - float(is_noisy.double().mean())
+        if not is_clean:
+            values["clean_share_so_far"] = 1 - float(is_noisy.double().mean())
         values["n_distinct_so_far"] = len(torch.cat([purchase.source for purchase in queried]).unique())
-    return {**values, "base_rate": base_rate}
+    return values if is_clean else {**values, "base_rate": base_rate}
 
 
 def summary_values(record: Record, summary: Mapping[str, Any]) -> dict[str, Any]:

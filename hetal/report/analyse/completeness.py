@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hetal.errors import BadInput
-from hetal.machine.installation import COMMAND
 from hetal.record.overrides import as_typed
 from hetal.record.redact import secret_names
-from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of
+from hetal.report.analyse.commands import command, command_again, command_line, kept, key_of, overrides_in
 from hetal.report.analyse.setting import Setting
 from hetal.report.load.printable import plain
 from hetal.report.load.reading import Reading
@@ -69,15 +67,12 @@ def missing(reading: Reading, settings: Sequence[Setting]) -> list[Missing]:
                 state = _job_state(jobs.get(key_of([*kept(example.overrides), f"seed={seed}"]))) or "not run"
                 lost.append(Missing(_name(example, seed), state, command(example, seed)))
     known = {key_of(run.overrides) for run in (*reading.runs, *reading.begun)}
-    listed = {key_of(shlex.split(m.command)[len(COMMAND) :]) for m in lost}
+    listed = {key_of(overrides_in(m.command)) for m in lost}
     for key, job in jobs.items():
         state = _job_state(job)
         if state and key not in known | listed:
-            lost.append(
-                Missing(
-                    " ".join(as_typed(job["overrides"])), state, command_line(kept(job["overrides"], "seed"))
-                )
-            )
+            again = command_line(kept(job["overrides"], "seed"), job["config_dirs"])
+            lost.append(Missing(" ".join(as_typed(job["overrides"])), state, again))
     return lost
 
 
@@ -133,11 +128,12 @@ def _jobs(studies: Sequence[Path]) -> Iterator[dict[str, Any]]:
         for sweep in sorted((root / ".sweeps").glob("*")):
             planned = [{"overrides": o, "state": "not started"} for o in _json(sweep / "planned", list)]
             written = [_json(path, dict) for path in sorted(sweep.glob("*.json"))]
+            where = [plain(one, None) for one in _json(sweep / "config_dirs", list) if isinstance(one, str)]
             for job in [*planned, *written]:
                 if _is_job(job) and _study(job["overrides"]) in names:
                     # Cleaned like the overrides of records, which these are compared with.
                     given = [plain(o, None) for o in job["overrides"] if not secret_names([o])]
-                    yield {**job, "overrides": given}
+                    yield {**job, "overrides": given, "config_dirs": where}
 
 
 def _is_job(job: Any) -> bool:

@@ -127,16 +127,19 @@ def says_something(chart: Chart, setting: Setting, curves: Curves) -> bool:
     """Return whether a chart of a setting has a curve, and of noise one that is neither constant nor that of another.
 
     Shares are left out where all are 0, as of rejected rows where there are none, or all 1; right labels where they are
-    just those of clean rows; and what is against clean labels where all rows are clean.
+    just those of clean rows; and what is against clean labels, or the clean share of pseudo-labelled rows, where all
+    rows are clean.
     """
     if not any(curves[setting.name, label, chart.key].x for label in setting.runs):
         return False
-    if not chart.of_noise:
+    if not chart.of_noise and chart.key != "pseudo_share":
         return True
 
     def means(key: str) -> Floats:
         return np.array([y for label in setting.runs for y in curves[setting.name, label, key].mean])
 
+    if not chart.of_noise:
+        return not np.allclose(means(chart.key), 1)
     clean = means("clean_share")
     if not chart.whole:
         return not np.allclose(clean, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,26 @@ from hetal.report.load.untrusted import describe
 
 QUERIES = ("round", "ids", "labels", "source", "is_noisy")
 
+# More runs that are on one side only are counted, and so many of each side named.
+MOST_LISTED, NAMED = 20, 3
 
-def differences(one: Reading, other: Reading) -> list[str]:
-    """Return a line for every run that differs, is on one side only, or cannot be read; none where all is equal.
+
+class Differences(NamedTuple):
+    """What differs between two experiments.
+
+    Attributes:
+        lines: of text.
+        n: runs that differ, are on one side only, or cannot be read.
+        n_shared: runs that are on both sides.
+    """
+
+    lines: list[str]
+    n: int
+    n_shared: int
+
+
+def differences(one: Reading, other: Reading) -> Differences:
+    """Return which runs differ, are on one side only, or cannot be read; a line each, unless they are many.
 
     Runs are matched by every setting that can change a result, and the seed. Compared are all rounds except what
     describes the machine (`hetal.record.schema.MEASURED`), whether they are finished, and every row acquired; the rows
@@ -36,15 +53,32 @@ def differences(one: Reading, other: Reading) -> list[str]:
         f"{plain(folder, None)}: {reason}" for reading in (one, other) for folder, reason in reading.problems
     ]
     first, second = (_by_key(reading, lines) for reading in (one, other))
-    for key in sorted(first.keys() | second.keys()):
-        a, b = first.get(key), second.get(key)
-        if a is None or b is None:
-            only = a or b
-            assert only is not None
-            lines.append(f"{plain(only.folder, None)}: only on one side")
-        elif differs := next(_differ(a, b), None):
-            lines.append(f"{plain(a.folder.name)}: {differs}")
-    return lines
+    shared = sorted(first.keys() & second.keys())
+    lines += [
+        f"{plain(first[key].folder.name)}: {differs}"
+        for key in shared
+        if (differs := next(_differ(first[key], second[key]), None))
+    ]
+    only = [
+        [side[key] for key in sorted(side.keys() - another.keys())]
+        for side, another in ((first, second), (second, first))
+    ]
+    n_only = sum(map(len, only))
+    n = len(lines) + n_only
+    if not shared and not one.problems and not other.problems:
+        lines.append(f"no run is in both: {len(first)} and {len(second)} runs")
+    elif n_only <= MOST_LISTED:
+        lines += [f"{plain(run.folder, None)}: only on one side" for side in only for run in side]
+    else:
+        lines += [
+            _summarised(which, runs) for which, runs in zip(("first", "second"), only, strict=True) if runs
+        ]
+    return Differences(lines, n, len(shared))
+
+
+def _summarised(which: str, runs: Sequence[Run]) -> str:
+    names = ", ".join(plain(run.folder.name) for run in runs[:NAMED])
+    return f"only in the {which}: {len(runs)} run{'s' * (len(runs) != 1)}, such as {names}"
 
 
 def _by_key(reading: Reading, lines: list[str]) -> dict[str, Run]:

@@ -19,7 +19,7 @@ from hetal.report.analyse.curves import Chart, base_rates, says_something
 from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import Setting
 from hetal.report.analyse.styles import Look, Looks
-from hetal.report.files.figures import COLUMN, PAGE, Ruler, Sheet, points, save, styled, written
+from hetal.report.files.figures import COLUMN, PAGE, Ruler, Sheet, inches, save, styled, written
 from hetal.report.files.legend import add_legend
 
 # In inches: between charts, and above the first and right of the last.
@@ -158,21 +158,21 @@ def _arrange(figure: Figure, axes: Sequence[Axes], chart: ChartFigure, legend: f
     ruler, width = Ruler(), float(figure.get_figwidth())
     size, line, tick = (
         rcParams["axes.titlesize"],
-        1.25 * points("axes.titlesize"),
-        1.3 * points("xtick.labelsize"),
+        1.25 * inches("axes.titlesize"),
+        1.3 * inches("xtick.labelsize"),
     )
     columns = _columns(len(axes), width)
     rows = -(-len(axes) // columns)
     high = 1.0
     for _ in range(2):  # the height of a chart decides how its axis is named, and that how wide it is
         label = ruler.wrap(chart.y, rcParams["axes.labelsize"], high + 0.3)
-        left = 0.34 + 1.25 * points("axes.labelsize") * len(label)
+        left = 0.34 + 1.25 * inches("axes.labelsize") * len(label)
         wide = (width - left - EDGE - (columns - 1) * GAP) / columns
         high = min(max(0.68 * wide, 0.95), 2.0)
     titles = [ruler.wrap(facet.title, size, wide + EDGE) for facet in chart.facets]
     room = [max(map(len, titles[i * columns : (i + 1) * columns])) * line + 0.05 for i in range(rows)]
     headings = ruler.wrap(title, rcParams["axes.titlesize"], width) if title else []
-    top, below = len(headings) * line + 0.03, tick + 0.08 + 1.4 * points("axes.labelsize")
+    top, below = len(headings) * line + 0.03, tick + 0.08 + 1.4 * inches("axes.labelsize")
     height = top + sum(room) + rows * high + (rows - 1) * (tick + 0.08) + below + legend + 0.05
     figure.set_size_inches(width, height)
     if headings:
@@ -187,7 +187,7 @@ def _arrange(figure: Figure, axes: Sequence[Axes], chart: ChartFigure, legend: f
         ax.set_position((x / width, y / height, wide / width, high / height))
         ax.set_title(written("\n".join(titles[i])))
         # No wider labels than these fit between ticks.
-        most = int(wide / (3.5 * points("xtick.labelsize")))
+        most = int(wide / (3.5 * inches("xtick.labelsize")))
         ax.locator_params(axis="x", nbins=min(max(most, 2), 6))
         if i + columns >= len(axes):
             ax.set_xlabel(written(chart.x))

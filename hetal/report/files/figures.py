@@ -153,7 +153,7 @@ class Ruler:
         return lines
 
 
-def points(size: str) -> float:
+def inches(size: Any) -> float:
     """Return a size of rcParams, such as "legend.fontsize", in inches."""
     settings: Any = rcParams  # whose keys are literals to the type checker
     return float(Text(fontsize=settings[size]).get_fontsize()) / 72

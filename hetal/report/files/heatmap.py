@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hetal.errors import BadInput
 from hetal.report.analyse.heat import Heat
-from hetal.report.files.figures import COLUMN, Ruler, Sheet, points, save, styled, written
+from hetal.report.files.figures import COLUMN, Ruler, Sheet, inches, save, styled, written
 
 # Vermilion where a strategy is behind, blue where it is ahead: most of the colour-blind tell them apart.
 COLOURS = LinearSegmentedColormap.from_list("hetal", ["#d55e00", "#f4c7a1", "#fafafa", "#a5cbe6", "#0072b2"])
@@ -57,12 +57,12 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
         names = ["\n".join(ruler.wrap(name, size, longest)) for name in rows]
         margin = ruler.widest(names, size) + 0.1
         cells, texts = _cells(ruler, measure.scale * area, measure.decimals, margin, sheet.width)
-        line = 1.2 * points("xtick.labelsize")
+        line = 1.2 * inches("xtick.labelsize")
         high = np.array([max(cells.high, (name.count("\n") + 1) * line + 0.02) for name in names])
         headings, top, turned = _headings(ruler, columns, size, cells.wide)
         caption = ruler.wrap(_caption(heat), size, margin + cells.wide * len(columns))
         title = ruler.wrap(sheet.title, rcParams["axes.titlesize"], margin + cells.wide * len(columns))
-        above = len(title) * 1.25 * points("axes.titlesize") + 0.04 if sheet.title else 0.02
+        above = len(title) * 1.25 * inches("axes.titlesize") + 0.04 if sheet.title else 0.02
         below = 0.36 + len(caption) * line
         width = margin + cells.wide * len(columns) + EDGE
         height = above + top + float(high.sum()) + below
@@ -146,7 +146,7 @@ def _widest(ruler: Ruler, texts: Sequence[Sequence[str]]) -> float:
 
 def _headings(ruler: Ruler, names: Sequence[str], size: float, wide: float) -> tuple[list[str], float, bool]:
     """Return the headings of columns, their height, and whether they are turned, as where a word is too wide."""
-    line = 1.2 * points("xtick.labelsize")
+    line = 1.2 * inches("xtick.labelsize")
     if all(ruler.width(word, size) <= wide - 0.04 for name in names for word in name.split()):
         wrapped = [ruler.wrap(name, size, wide - 0.04) for name in names]
         if (most := max(map(len, wrapped))) <= 4:
@@ -185,7 +185,7 @@ def _inks(rgba: Array) -> list[list[str]]:
 def _legend(figure: Figure, mesh: Any, caption: Sequence[str], size: float) -> None:
     """Draw the scale of colours at the lower edge, what it means below it."""
     width, height = (float(inches) for inches in figure.get_size_inches())
-    text = len(caption) * 1.2 * points("xtick.labelsize")
+    text = len(caption) * 1.2 * inches("xtick.labelsize")
     wide = min(2.2, 0.6 * width)
     bar: Axes = figure.add_axes((0.5 - wide / 2 / width, (text + 0.2) / height, wide / width, 0.07 / height))
     scale = figure.colorbar(mesh, cax=bar, orientation="horizontal", extend="both")

@@ -10,7 +10,7 @@ from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hetal.report.files.figures import Ruler, points, written
+from hetal.report.files.figures import Ruler, inches, written
 
 
 def add_legend(figure: Figure, handles: Mapping[str, Any]) -> float:
@@ -21,7 +21,7 @@ def add_legend(figure: Figure, handles: Mapping[str, Any]) -> float:
         handles: what is drawn, by its names, which are wrapped where they are wider than the figure.
     """
     ruler, size = Ruler(), rcParams["legend.fontsize"]
-    em, width = points("legend.fontsize"), float(figure.get_figwidth()) - 0.1
+    em, width = inches("legend.fontsize"), float(figure.get_figwidth()) - 0.1
     handle = (rcParams["legend.handlelength"] + rcParams["legend.handletextpad"]) * em
     names = ["\n".join(ruler.wrap(name, size, width - handle)) or " " for name in handles]
     widths = [handle + ruler.widest([name], size) for name in names]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hetal.report.analyse.styles import COLOURS
-from hetal.report.files.figures import PAGE, Ruler, Sheet, points, save, styled, written
+from hetal.report.files.figures import PAGE, Ruler, Sheet, inches, save, styled, written
 from hetal.report.stats.ranks import Ranking
 
 # Of more strategies than this, or where their names leave the axis less than so many inches, names stand in one column.
@@ -48,7 +48,7 @@ def draw_ranks(ranking: Ranking, path: Path, sheet: Sheet | None = None) -> None
             height = _one_column(ax, ranking, lines, ruler.widest([*lines.values()], size), width)
         if sheet.title:
             title = ruler.wrap(sheet.title, rcParams["axes.titlesize"], width)
-            height += len(title) * 1.25 * points("axes.titlesize") + 0.05
+            height += len(title) * 1.25 * inches("axes.titlesize") + 0.05
             ax.text(width / 2, height - 0.02, written("\n".join(title)), ha="center", va="top",
                     fontsize=rcParams["axes.titlesize"], fontweight="bold")  # fmt: skip
         figure.set_size_inches(width, height)
@@ -65,7 +65,7 @@ def ranks_html(path: Path) -> str:
 
 def _two_sided(ax: Axes, ranking: Ranking, lines: dict[str, str], ends: tuple[float, float]) -> float:
     """Draw names on both sides of the axis, whose ends are given in inches; return the height of it all."""
-    half, line = -(-len(lines) // 2), 1.25 * points("font.size")
+    half, line = -(-len(lines) // 2), 1.25 * inches("font.size")
     step = line * max(text.count("\n") + 1 for text in lines.values()) + 0.035
     bars = 0.07 * len(ranking.groups)
     first = step * (half - 0.5) + 0.03
@@ -88,7 +88,7 @@ def _two_sided(ax: Axes, ranking: Ranking, lines: dict[str, str], ends: tuple[fl
 
 def _one_column(ax: Axes, ranking: Ranking, lines: dict[str, str], names: float, width: float) -> float:
     """Draw a line for every strategy, best first, its rank as a dot, and bars beside them; return the height."""
-    line = 1.25 * points("font.size")
+    line = 1.25 * inches("font.size")
     pitch = min(0.075, 0.25 * (width - names) / max(len(ranking.groups), 1))
     ends = (names + 0.2, width - 0.15 - pitch * len(ranking.groups))
     heights = [line * (text.count("\n") + 1) + 0.015 for text in lines.values()]
@@ -123,7 +123,7 @@ def _axis(ax: Axes, ranking: Ranking, height: float, ends: tuple[float, float]) 
     ax.plot(ends, [height] * 2, color=ink, lw=0.8, marker="")
     # Each number needs the room of three figures.
     step = next(
-        s for s in (1, 2, 5, 10, 20, 50, k) if s * (ends[1] - ends[0]) / (k - 1) >= 2 * points("font.size")
+        s for s in (1, 2, 5, 10, 20, 50, k) if s * (ends[1] - ends[0]) / (k - 1) >= 2 * inches("font.size")
     )
     for rank in sorted({1, *range(step, k + 1, step)} - ({2} if step == 2 else set())):
         ax.plot([place(rank)] * 2, [height, height + 0.04], color=ink, lw=0.8, marker="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,6 +111,20 @@ def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frame
         pd.concat([about, table(map(_outcome, runs), (*OF_RUNS, *OF_POOLS)), settings], axis=1),
         pd.concat([about_rounds, rounds, settings_rounds], axis=1),
     )
+
+
+def round_rows(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield every round of a run as a row of plain values: its setting, strategy and seed, and the fields of the round.
+
+    They are those of `Frames.rounds`, with lists and dicts as JSON text, and without the settings.
+    """
+    about = {"setting": run.setting, "strategy": run.label, **_about(run)}
+    del about["label"]
+    about["folder"] = plain(f"{run.folder.parent.name}/{run.folder.name}")
+    for row in run.rounds:
+        fields = _round(row)
+        texts = {key: json.dumps(fields[key]) for key in COUNTS if fields[key] is not None}
+        yield {**about, **fields, **texts}
 
 
 def _is_taken(key: str) -> bool:

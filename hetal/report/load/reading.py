@@ -36,8 +36,16 @@ class Reading:
     studies: tuple[Path, ...] = ()
 
 
-def read(folders: Sequence[Path]) -> Reading:
+#: Records read before, by folder: when their files were written, and what was read.
+Before = dict[Path, tuple[tuple[tuple[int, int], ...], "Run | str"]]
+
+
+def read(folders: Sequence[Path], before: Before | None = None) -> Reading:
     """Read every run under `folders`: each a run, a study, or a folder of studies.
+
+    Args:
+        folders: to read.
+        before: what was read before, which is not read again where it has not changed; it is brought up to date.
 
     Raises:
         BadInput: a folder does not exist, may not be opened, or holds no run.
@@ -57,7 +65,7 @@ def read(folders: Sequence[Path]) -> Reading:
     problems: list[tuple[Path, str]] = []
     configs: dict[str, Known] = {}
     for folder in run_folders:
-        run = _read_or_reason(folder, configs)
+        run = _read_again(folder, configs, before) if before is not None else _read_or_reason(folder, configs)
         if isinstance(run, str):
             problems.append((folder, run))
         else:
@@ -98,6 +106,23 @@ def runs_under(folder: Path, depth: int) -> Iterator[Path]:
         for name, is_folder in inside:
             if is_folder and not name.startswith("."):
                 yield from runs_under((folder / name).resolve(), depth - 1)
+
+
+def _read_again(folder: Path, configs: dict[str, Known], before: Before) -> Run | str:
+    """Return a run as it was read before, if its files have not changed since."""
+    written = tuple(_written(folder / name) for name in FILES)
+    if folder not in before or before[folder][0] != written:
+        before[folder] = written, _read_or_reason(folder, configs)
+    return before[folder][1]
+
+
+def _written(path: Path) -> tuple[int, int]:
+    """Return when a file was written, in nanoseconds, and its size; zeros where it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _read_or_reason(folder: Path, configs: dict[str, Known]) -> Run | str:

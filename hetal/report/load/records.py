@@ -44,6 +44,7 @@ class Run:
         classes: names of the classes, in order; () where they are numbers only.
         pool: what the pool holds, see `hetal.record.schema.PoolContent`; empty in old records.
         n_end: labels to end with, as asked for; None where the config does not say it.
+        config_dirs: where its last command found configs beside hetal's own.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Run:
     classes: Sequence[str] = ()
     pool: Mapping[str, Any] = field(default_factory=dict)
     n_end: int | None = None
+    config_dirs: Sequence[str] = ()
 
     @property
     def is_bound(self) -> bool:
@@ -129,6 +131,7 @@ def read_run(folder: Path, configs: dict[str, Known]) -> Run:
         classes=tuple(plain(name) for name in provenance.get("classes", [])),
         pool=_plain_kinds(provenance.get("pool", {}), "kinds"),
         n_end=n_end,
+        config_dirs=_config_dirs(provenance),
     )
 
 
@@ -149,6 +152,21 @@ def _commit(source: Mapping[str, Any]) -> str | None:
 def _machine(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the machine of the last session, if there was one."""
     return next((session.get("machine", {}) for session in reversed(provenance.get("sessions", ()))), {})
+
+
+def _config_dirs(provenance: Mapping[str, Any]) -> list[str]:
+    """Return where the command of the last session found configs."""
+    sessions = provenance.get("sessions") or [{}]
+    return [plain(where, None) for where in sessions[-1].get("config_dirs", ())]
+
+
+def config_dirs(folder: Path) -> list[str]:
+    """Return where the last command of a run found configs beside hetal's own.
+
+    Raises:
+        Exception: they cannot be read.
+    """
+    return _config_dirs(PROVENANCE.validate_json(read_bytes(folder / "provenance.json")))
 
 
 def overrides(folder: Path) -> list[str]:

@@ -32,6 +32,7 @@ class Session(TypedDict):
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     machine: NotRequired[dict[str, Any]]
+    config_dirs: NotRequired[Annotated[list[str], Field(max_length=100)]]
 
 
 class Pool(TypedDict):

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from hetal.record.schema import REJECT
-from hetal.report.analyse.pictures import Images, Pictures
+from hetal.report.analyse.pictures import NOT_KEPT, Images, Pictures
 from hetal.report.load.acquired import Array
 
 #: In place of the label of a row that gave none.
@@ -47,6 +47,16 @@ class Shown:
     has_regions: bool
     all_regions: bool
     missing: Sequence[tuple[str, str]]
+
+    @property
+    def some_noisy(self) -> bool:
+        """Whether any of the rows in `strips` is noisy."""
+        return any(picture.is_noisy for _, pictures in self.strips for picture in pictures)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no picture, and nothing wrong with any."""
+        return not self.strips and not self.plane and all(reason == NOT_KEPT for _, reason in self.missing)
 
 
 def shown(pictures: Pictures, plane: Path | None) -> Shown:

@@ -19,6 +19,7 @@ from hetal.report.analyse.setting import in_order
 from hetal.report.page import text
 from hetal.report.page.acquired import depth, lines_of, shown_of
 from hetal.report.page.data import page_data, script_json
+from hetal.report.page.epochs import capped
 from hetal.report.page.glyphs import MARKERS
 from hetal.report.page.matrices import Cell, matrices_of
 from hetal.report.page.pictures import REJECTED, Shown
@@ -59,7 +60,7 @@ def render(
         is_whole: the page has what does not depend on the measure too.
     """
     study = analysis.study
-    numbers = _numbers(analysis)
+    numbers = [n for n in _numbers(analysis) if n.n]
     phases = list(dict.fromkeys(phase for n in numbers for phase in n.seconds))[:MOST_PHASES]
     common = analysis.common
     listed = common.missing[:MOST_MISSING]
@@ -68,9 +69,17 @@ def render(
         setting.name: [c for c in study.charts if c.of_noise and says_something(c, setting, study.curves)]
         for setting in study.settings
     }
-    absent = {*(["pictures"] if pictures is None else []), *([] if any(noise_charts.values()) else ["noise"])}
-    if len(study.settings) < 2:
-        absent.add("settings")
+    matrices, acquired = matrices_of(analysis), lines_of(analysis)
+    is_there = {
+        "settings": matrices and len(study.settings) > 1,
+        "noise": any(noise_charts.values()),
+        "acquired": acquired or common.uncounted,
+        "numbers": numbers,
+        "pairs": matrices,
+        "cost": phases,
+        "pictures": any(not one.is_empty for one in pictures or ()),
+    }
+    absent = {name for name, there in is_there.items() if not there}
     if not is_whole:
         absent |= {"noise", "acquired", "pictures", "cost", "completeness", "provenance"}
     contents = [item for item in CONTENTS if item[0] not in absent]
@@ -104,20 +113,26 @@ def render(
             choices=[
                 c
                 for c in study.charts
-                if c.is_choice and any(k[2] == c.key and v.x for k, v in study.curves.items())
+                if c.is_choice and any(says_something(c, s, study.curves) for s in study.settings)
             ],
             noise_charts=noise_charts,
-            acquired=lines_of(analysis),
+            acquired=acquired,
             acquired_shown=shown_of(common.acquired),
             most_seeds=max(seeds, default=0),
             counted_seeds=MOST_SEEDS,
             most_uncounted=MOST_UNCOUNTED,
-            numbers=[n for n in numbers if n.n],
+            numbers=numbers,
             best=_best(numbers, study.criterion.measure.sign),
             some_noise=any(n.clean_share.mean < 1 for n in numbers),
+            some_reach=any(n.paired for n in numbers),
+            some_saving=any(
+                n.label != study.criterion.baseline and not math.isnan(n.saving.mean) for n in numbers
+            ),
+            some_memory=not all(math.isnan(n.peak_memory_mb) for n in numbers),
+            capped=capped(study.reading.runs) if is_whole else "",
             least_seeds=min((n.n for n in numbers if n.n > 1), default=ENOUGH_SEEDS),
             enough_seeds=ENOUGH_SEEDS,
-            matrices=matrices_of(analysis),
+            matrices=matrices,
             records=records_of(analysis),
             heat=heat_map(analysis),
             most_with_decimals=MOST_WITH_DECIMALS,
