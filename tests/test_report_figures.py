@@ -11,6 +11,7 @@ from PIL import Image
 
 from hetal.errors import BadInput
 from hetal.record.measures import MEASURES
+from hetal.report.__main__ import main
 from hetal.report.analyse.analysis import study_of
 from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
 from hetal.report.analyse.criterion import Criterion
@@ -18,12 +19,15 @@ from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.pictures import Images, Points
 from hetal.report.analyse.setting import settings_of
 from hetal.report.analyse.styles import COLOURS, REFERENCE, looks_of
+from hetal.report.figure import _looks
 from hetal.report.files import charts, heatmap, ranks
 from hetal.report.files.figures import COLUMN, PAGE, Ruler, Sheet, save, styled
 from hetal.report.files.heatmap import draw_heatmap
 from hetal.report.files.pictures import draw_images, draw_plane
 from hetal.report.files.ranks import can_rank, draw_ranks
+from hetal.report.load.names import Names
 from hetal.report.load.reading import Reading
+from hetal.report.load.selection import Selection, chosen
 from hetal.report.page.glyphs import MARKERS
 from hetal.report.stats.intervals import Interval
 from hetal.report.stats.ranks import Ranking
@@ -206,9 +210,9 @@ def many(n_strategies, n_settings, **changes):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("n_settings", "width"), [(1, COLUMN), (5, COLUMN), (5, PAGE)])
+@pytest.mark.parametrize(("n_settings", "width"), [(1, COLUMN), (5, PAGE)])
 def test_curves_of_many_strategies_fit_a_paper(tmp_path, drawn, n_settings, width):
-    draw(study(many(20, n_settings)), tmp_path / "accuracy", width=width, title="All of it, each with a name")
+    draw(study(many(14, n_settings)), tmp_path / "accuracy", width=width, title="All of it, each with a name")
     figure = drawn["accuracy"]
     assert figure.get_figwidth() == width
     within(figure)
@@ -216,7 +220,7 @@ def test_curves_of_many_strategies_fit_a_paper(tmp_path, drawn, n_settings, widt
     (legend,) = figure.legends
     lowest = min(ax.get_tightbbox(renderer).y0 for ax in figure.axes)
     assert legend.get_window_extent(renderer).y1 <= lowest
-    assert len(legend.texts) == 20
+    assert len(legend.texts) == 14
     assert min(text.get_fontsize() for text in figure.findobj(Text)) >= 7
     assert max(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) <= 8
 
@@ -276,7 +280,7 @@ def test_a_heat_map_needs_three_strategies_and_two_settings():
     assert heat_of(study(many(2, 2))) is None
 
 
-@pytest.mark.parametrize(("width", "size"), [(None, (8, 4)), (COLUMN, (5, 12)), (PAGE, (20, 4))])
+@pytest.mark.parametrize(("width", "size"), [(None, (7, 3)), (COLUMN, (5, 6)), (PAGE, (18, 3))])
 def test_a_heat_map_can_be_read(tmp_path, drawn, width, size):
     heat = heat_of(study([run for run in many(*size) if run.seed == 0]))
     draw_heatmap(heat, tmp_path / "heatmap", Sheet(width, ("svg",), title="Areas"))
@@ -289,12 +293,14 @@ def test_a_heat_map_can_be_read(tmp_path, drawn, width, size):
 
 
 def test_values_of_40_strategies_in_60_settings_fit_a_page():
+    values = np.full((60, 40), 85.3)
     with styled(Sheet()):
-        page, free = (heatmap._cells(Ruler(), ["85.3"], 40, 1.6, width) for width in (PAGE, None))
-    assert page.is_turned
-    assert page.size >= 6
-    assert not free.is_turned
-    assert free.size == heatmap.SIZE
+        page, on_page = heatmap._cells(Ruler(), values, 1, 1.9, PAGE)
+        free, alone = heatmap._cells(Ruler(), values, 1, 1.9, None)
+    assert (page.is_turned, on_page[0][0]) == (False, "85")
+    assert page.size >= 5
+    assert page.high * 60 < 9.5
+    assert (free.is_turned, free.size, alone[0][0]) == (False, heatmap.SIZE, "85.3")
 
 
 def test_a_heat_map_that_cannot_be_read_is_not_drawn(tmp_path):
@@ -419,3 +425,127 @@ def test_a_report_has_six_figures(tmp_path):
         "accuracy", "time", "clean-share", "cumulative", "clean-labels", "distinct",
     ]  # fmt: skip
     assert [f.base_rate for chart in found for f in chart.facets] == [None, None, 0.2, 0.2, None, None]
+
+
+# The command.
+
+ALGORITHMS = ("badge", "coreset", "margin", "random")
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch):
+    """Return a folder in which four strategies in two settings are found."""
+    runs = [
+        make_run(
+            alg, 0, [0.5, 0.9 - 0.1 * i], choices={"alg": alg, "data": "digits", "noise": noise, "model": "mlp"},
+            config={"alg._target_": alg, "noise.factor": 4 if noise == "class" else None},
+            setting=f"digits {noise} mlp",
+        )
+        for i, alg in enumerate(ALGORITHMS)
+        for noise in ("class", "symmetric 0.4")
+    ]  # fmt: skip
+    monkeypatch.setattr("hetal.report.figure.read", lambda folders: Reading(tuple(runs)))
+    (tmp_path / "study").mkdir()
+    return tmp_path / "study"
+
+
+def command(*arguments):
+    return main([*map(str, arguments)])
+
+
+def names_of(legend):
+    return [text.get_text() for text in legend.texts]
+
+
+def test_a_figure_is_one_file_and_nothing_else(records, tmp_path, drawn, capsys):
+    out = tmp_path / "papers" / "figure.svg"
+    chosen = ("--alg", "BADGE,random", "margin", "--noise", "symmetric")
+    names = tmp_path / "names.yaml"
+    names.write_text("strategies: {random: Random choice, badge: BADGE}\ntitle: Not of a figure\n")
+    assert (
+        command(records, "--figure", "curves", *chosen, "--names", names, "--width", "column", "--out", out)
+        == 0
+    )
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["figure.svg", "names.yaml"]
+    assert capsys.readouterr().out.startswith("3 runs in 1 setting, ")
+    figure = drawn["figure"]
+    assert figure.get_figwidth() == COLUMN
+    assert names_of(figure.legends[0]) == ["BADGE", "margin", "Random choice"]
+    (ax,) = figure.axes
+    assert ax.get_title("left") == "digits symmetric 0.4 mlp (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}1)"
+    assert not figure.texts
+    assert not (records / "report").exists()
+
+
+def test_a_figure_by_another_measure_with_a_title(records, tmp_path, drawn):
+    arguments = ("--figure", "curves", "--measure", "clean_share", "--target", "0.5", "--title", "Mine")
+    assert command(records, *arguments, "--out", tmp_path / "x.svg") == 0
+    figure = drawn["x"]
+    assert [text.get_text() for text in figure.texts] == ["Mine"]
+    assert names_of(figure.legends[0])[-2:] == ["the pool's share", "target 50%"]
+    assert figure.axes[0].get_ylim() == (-3, 103)
+
+
+def test_a_heat_map_and_ranks_are_of_what_is_chosen(records, tmp_path, drawn):
+    chosen = ("--alg", "badge,coreset,margin", "--out", records)
+    assert command(records, "--figure", "heatmap", *chosen, "--style", "grayscale") == 0
+    (ax, _) = drawn["figure-heatmap"].axes
+    assert "random" not in {text.get_text() for text in ax.texts}
+    assert "ahead of random" in drawn["figure-heatmap"].texts[0].get_text()
+    assert command(records, "--figure", "ranks", *chosen) == 0
+    names = {f"figure-{kind}.{suffix}" for kind in ("heatmap", "ranks") for suffix in ("pdf", "svg", "png")}
+    assert {path.name for path in records.iterdir()} == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--alg badge", "--alg: goes with --figure curves|ranks|heatmap"),
+        ("--style ggplot", "--style: goes with --figure"),
+        ("--figure ranks --watch 3", "--figure and --watch: must be one of them"),
+        ("--figure ranks --target 0.5", "--target: goes with --figure curves, not ranks"),
+        ("--figure curves --target 50", "--target 50.0: must be in [0, 1]"),
+        ("--figure curves --measure accuracy,nll", "--measure accuracy,nll: a figure is of one measure"),
+        ("--figure curves --measure right_share", "--figure curves: no run has right_share"),
+        ("--figure curves --alg badge,bagde", "--alg bagde: no run is of it; there are badge, coreset, margin, random"),
+        ("--figure curves --noise clss", "--noise clss: no run is of it; there are class x4, symmetric 0.4"),
+        ("--figure curves --data ,", "--data : no run is of it; there are digits"),
+        ("--figure ranks --noise class", "needs three strategies that are finished in all settings, and two settings; "
+         "of what is chosen there are 4, and 1"),
+        ("--figure heatmap --alg badge,margin", "of what is chosen there are 3, and 2"),
+        ("--figure curves --style gplot", "--style gplot: neither a file nor a style that matplotlib has, such as "),
+        ("--figure curves --out x.jpeg", "--out x.jpeg: must end in .pdf, .svg, .png, or in none for all"),
+    ],
+)  # fmt: skip
+def test_a_figure_that_cannot_be_made_is_one_line(records, capsys, monkeypatch, arguments, said):
+    monkeypatch.chdir(records)
+    assert command(records, *arguments.split(), *([] if "--out" in arguments else ["--out", "x.svg"])) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not list(records.iterdir())
+
+
+def test_strategies_keep_their_colours_unless_two_would_have_one():
+    names = [f"s{i}" for i in range(8)]
+    runs = [make_run(name, 0, [0.5, 0.6]) for name in names]
+
+    def looks(*shown):
+        found = study([run for run in runs if run.label in shown])
+        return {label: look[0] for label, look in _looks(found, runs, Names(), []).items()}
+
+    assert looks("s1", "s2") == {"s1": COLOURS[1], "s2": COLOURS[2]}
+    assert looks("s1", "s7") == {"s1": COLOURS[0], "s7": COLOURS[1]}
+
+
+def test_a_name_with_commas_can_be_chosen_and_a_beginning_too():
+    runs = [make_run(label, 0, [0.5]) for label in ("lhd, n=5", "lhd, n=6", "badge")]
+
+    def labels(*texts):
+        return {run.label for run in chosen(runs, Selection(texts), Names({}))}
+
+    assert labels("lhd, n=5,badge") == {"lhd, n=5", "badge"}
+    assert labels("lhd") == {"lhd, n=5", "lhd, n=6"}
+    with pytest.raises(BadInput, match="--alg lh: no run is of it"):
+        labels("lh")

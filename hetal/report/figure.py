@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from hetal.errors import BadInput
@@ -19,7 +20,7 @@ from hetal.report.analyse.styles import REFERENCE, Look, Looks, looks_of
 from hetal.report.files.charts import chart_figures, draw
 from hetal.report.files.figures import Sheet, own_colours, styled
 from hetal.report.files.heatmap import draw_heatmap
-from hetal.report.files.ranks import draw_ranks
+from hetal.report.files.ranks import can_rank, draw_ranks
 from hetal.report.load.names import Names, names_of, renamed, unknown
 from hetal.report.load.reading import Reading, read
 from hetal.report.load.records import Run
@@ -81,19 +82,20 @@ def figure(folders: Sequence[Path], path: Path, wanted: Wanted, names: Names | N
     charts = charts_of(measure)[:1] if wanted.kind == "curves" else ()
     study = study_of(replace(reading, runs=tuple(kept)), criterion, names, charts)
     study = replace(study, looks=_looks(study, comparing, names, cycle))
+    drawing = _drawing(study, path, wanted, shown, as_given=bool(names.strategies))
     make_folder(path.parent)
-    if wanted.kind == "curves":
-        _curves(study, path, wanted)
-    elif wanted.kind == "ranks":
-        ranking = ranking_of(study.settings)
-        if ranking is None or ranking.n_settings < 2 or len(ranking.ranks) < 3:
-            raise BadInput(f"--figure ranks: {_too_few(study, finished_in_all=True)}")
-        draw_ranks(ranking, path, wanted.sheet)
-    else:
-        heat = heat_of(study, shown, as_given=bool(names.strategies))
-        if heat is None:
-            raise BadInput(f"--figure heatmap: {_too_few(study)}")
-        draw_heatmap(heat, path, wanted.sheet)
+    try:
+        drawing()
+    except (RuntimeError, ValueError, TypeError) as error:
+        if not wanted.sheet.styles:
+            raise
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = next(
+            (line for line in lines if line.startswith("! ")), lines[0]
+        )  # "! " is how LaTeX's errors begin
+        raise BadInput(
+            f"--style {' '.join(wanted.sheet.styles)}: nothing can be drawn with it: {reason}"
+        ) from error
     n = sum(run.label in shown for run in kept)
     return Drawn(n, len(study.settings), reading, tuple(unused))
 
@@ -121,16 +123,28 @@ def _kept(
     return comparing, kept, shown
 
 
-def _curves(study: Study, path: Path, wanted: Wanted) -> None:
-    """Draw the learning curves; a share of noise beside that of the pool."""
+def _drawing(
+    study: Study, path: Path, wanted: Wanted, shown: Collection[str], as_given: bool
+) -> Callable[[], None]:
+    """Return what draws the figure; refuse one of nothing."""
+    if wanted.kind == "ranks":
+        ranking = ranking_of(study.settings)
+        if ranking is None or not can_rank(ranking):
+            raise BadInput(f"--figure ranks: {_too_few(study, finished_in_all=True)}")
+        return partial(draw_ranks, ranking, path, wanted.sheet)
+    if wanted.kind == "heatmap":
+        heat = heat_of(study, shown, as_given)
+        if heat is None:
+            raise BadInput(f"--figure heatmap: {_too_few(study)}")
+        return partial(draw_heatmap, heat, path, wanted.sheet)
     (chart,) = study.charts
     noise = next((other for other in OF_NOISE if other.y == chart.y), None)
-    if noise is not None:
+    if noise is not None:  # a share, beside that of the pool
         chart = replace(chart, base=noise.base, whole=noise.whole, ceiling=False)
     found = chart_figures(study, path.parent, (chart,))
     if not found:
         raise BadInput(f"--figure curves: no run has {chart.y}")
-    draw(replace(found[0], path=path, target=wanted.target), study.looks, wanted.sheet)
+    return partial(draw, replace(found[0], path=path, target=wanted.target), study.looks, wanted.sheet)
 
 
 def _looks(study: Study, comparing: Sequence[Run], names: Names, cycle: Sequence[str]) -> Looks:

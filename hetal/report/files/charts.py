@@ -187,7 +187,7 @@ def _arrange(figure: Figure, axes: Sequence[Axes], chart: ChartFigure, legend: f
         ax.set_position((x / width, y / height, wide / width, high / height))
         ax.set_title(written("\n".join(titles[i])))
         # No wider labels than these fit between ticks.
-        most = int(wide / (4.5 * inches("xtick.labelsize")))
+        most = int(wide / (3.5 * inches("xtick.labelsize")))
         ax.locator_params(axis="x", nbins=min(max(most, 2), 6))
         if i + columns >= len(axes):
             ax.set_xlabel(written(chart.x))

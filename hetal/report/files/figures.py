@@ -155,7 +155,8 @@ class Ruler:
 
 def inches(size: Any) -> float:
     """Return a size of rcParams, such as "legend.fontsize", in inches."""
-    return float(Text(fontsize=rcParams[size]).get_fontsize()) / 72
+    settings: Any = rcParams  # whose keys are literals to the type checker
+    return float(Text(fontsize=settings[size]).get_fontsize()) / 72
 
 
 @rc_context({"svg.hashsalt": "hetal"})  # the same bytes each time

@@ -20,8 +20,9 @@ from hetal.report.files.figures import COLUMN, Ruler, Sheet, inches, save, style
 # Vermilion where a strategy is behind, blue where it is ahead: most of the colour-blind tell them apart.
 COLOURS = LinearSegmentedColormap.from_list("hetal", ["#d55e00", "#f4c7a1", "#fafafa", "#a5cbe6", "#0072b2"])
 ABSENT = "#ececec"
-# Points of the values; they are turned before they are smaller than the second, and not drawn smaller than the third.
-SIZE, UPRIGHT, LEAST = 6.5, 5.5, 4.5
+# Points of the values: before they are smaller than the second they lose a decimal, then are turned; they are not drawn
+# smaller than the third.
+SIZE, UPRIGHT, LEAST = 6.5, 5.0, 4.5
 # Leads beyond this quantile have the last colour, so that one collapse does not make all others pale.
 QUANTILE = 0.98
 # In inches: the smallest height of a cell, the longest name of a row and of a column, and the right edge.
@@ -55,46 +56,36 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
         longest = LONGEST if sheet.width is None else min(LONGEST, 0.4 * sheet.width)
         names = ["\n".join(ruler.wrap(name, size, longest)) for name in rows]
         margin = ruler.widest(names, size) + 0.1
-        texts = [
-            ["\u2013" if np.isnan(v) else f"{measure.scale * v:.{measure.decimals}f}" for v in row]
-            for row in area
-        ]
-        cells = _cells(ruler, [text for row in texts for text in row], len(columns), margin, sheet.width)
-        lines = max(name.count("\n") + 1 for name in names)
-        high = max(cells.high, lines * 1.2 * inches("xtick.labelsize") + 0.02)
+        cells, texts = _cells(ruler, measure.scale * area, measure.decimals, margin, sheet.width)
+        line = 1.2 * inches("xtick.labelsize")
+        high = np.array([max(cells.high, (name.count("\n") + 1) * line + 0.02) for name in names])
         headings, top, turned = _headings(ruler, columns, size, cells.wide)
         caption = ruler.wrap(_caption(heat), size, margin + cells.wide * len(columns))
         title = ruler.wrap(sheet.title, rcParams["axes.titlesize"], margin + cells.wide * len(columns))
         above = len(title) * 1.25 * inches("axes.titlesize") + 0.04 if sheet.title else 0.02
-        below = 0.36 + len(caption) * 1.2 * inches("xtick.labelsize")
+        below = 0.36 + len(caption) * line
         width = margin + cells.wide * len(columns) + EDGE
-        height = above + top + high * len(rows) + below
+        height = above + top + float(high.sum()) + below
         figure = Figure(figsize=(width, height))
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(0, height))
-        x = margin + cells.wide * np.arange(len(columns) + 1)
-        y = height - above - top - high * np.arange(len(rows) + 1)
+        x: Any = margin + cells.wide * np.arange(len(columns) + 1)
+        y: Any = height - above - top - np.concatenate([[0.0], np.cumsum(high)])
         mesh = ax.pcolormesh(
             x, y, np.ma.masked_invalid(measure.scale * np.where(np.isnan(area), np.nan, lead)),
             cmap=COLOURS.with_extremes(bad=ABSENT), norm=_norm(heat), edgecolors=rcParams["figure.facecolor"], lw=0.5,
         )  # fmt: skip
         inks = _inks(mesh.to_rgba(np.ma.asarray(mesh.get_array())))
-        for i, j in np.ndindex(area.shape):
-            ax.text(
-                float(x[j]) + cells.wide / 2, float(y[i]) - high / 2, written(texts[i][j]), ha="center",
-                va="center_baseline",
-                fontsize=cells.size, rotation=90 * cells.is_turned, color=inks[i][j],
-                fontweight="bold" if best[i, j] else "normal", rotation_mode="anchor",
-            )  # fmt: skip
+        middle_x, middle_y = x[:-1] + cells.wide / 2, y[:-1] - high / 2
+        _write_values(ax, middle_x, middle_y, texts, inks, best, cells)
         for i, name in enumerate(names):
             ax.text(
-                margin - 0.05, y[i] - high / 2, written(name), ha="right", va="center_baseline", fontsize=size
+                margin - 0.05, middle_y[i], written(name), ha="right", va="center_baseline", fontsize=size
             )
         for j, name in enumerate(headings):
             ax.text(
-                x[j] + cells.wide / 2, y[0] + 0.04, written(name), ha="center", va="bottom", fontsize=size,
-                rotation=90 * turned,
+                middle_x[j], y[0] + 0.04, written(name), ha="center", va="bottom", fontsize=size, rotation=90 * turned
             )  # fmt: skip
         if sheet.title:
             ax.text(
@@ -105,22 +96,52 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
         save(figure, path, sheet.formats)
 
 
-def _cells(ruler: Ruler, texts: Sequence[str], n: int, margin: float, width: float | None) -> Cells:
-    """Return cells that fill the width, or as wide as their texts where it is None."""
-    text = ruler.widest(list(dict.fromkeys(texts)), SIZE) * 1.1  # bold is wider
+def _cells(
+    ruler: Ruler, values: Array, decimals: int, margin: float, width: float | None
+) -> tuple[Cells, list[list[str]]]:
+    """Return cells that fill the width, or as wide as their texts where it is None; and these."""
+    n = values.shape[1]
+    whole, fewer = (_texts(values, digits) for digits in (decimals, max(decimals - 1, 0)))
+    text, short = (_widest(ruler, texts) for texts in (whole, fewer))
     if width is None:
-        return Cells(max(text + 0.07, (COLUMN - margin - EDGE) / n), HIGH, SIZE, is_turned=False)
+        return Cells(max(text + 0.07, (COLUMN - margin - EDGE) / n), HIGH, SIZE, is_turned=False), whole
     wide = (width - margin - EDGE) / n
-    size = min(SIZE, SIZE * (wide - 0.03) / text)
-    if size >= UPRIGHT:
-        return Cells(wide, HIGH, size, is_turned=False)
+    for of, texts in ((text, whole), (short, fewer)):
+        if (size := min(SIZE, SIZE * (wide - 0.02) / of)) >= UPRIGHT:
+            return Cells(wide, HIGH, size, is_turned=False), texts
     size = min(SIZE, 72 * wide / 1.15)
     if size < LEAST:
         raise BadInput(
             f"--width: {n} columns do not fit in {width:g} inches, with values of {LEAST} points or more; choose "
             "a wider figure, or fewer strategies or settings"
         )
-    return Cells(wide, max(HIGH, text * size / SIZE + 0.06), size, is_turned=True)
+    return Cells(wide, max(HIGH, text * size / SIZE + 0.06), size, is_turned=True), whole
+
+
+def _write_values(
+    ax: Axes,
+    x: Any,
+    y: Any,
+    texts: Sequence[Sequence[str]],
+    inks: Sequence[Sequence[str]],
+    best: Array,
+    cells: Cells,
+) -> None:
+    """Write the value of every cell, the best of each setting bold."""
+    for i, j in np.ndindex(best.shape):
+        ax.text(
+            x[j], y[i], written(texts[i][j]), ha="center", va="center_baseline", fontsize=cells.size,
+            rotation=90 * cells.is_turned, rotation_mode="anchor", color=inks[i][j],
+            fontweight="bold" if best[i, j] else "normal",
+        )  # fmt: skip
+
+
+def _texts(values: Array, digits: int) -> list[list[str]]:
+    return [["\u2013" if np.isnan(value) else f"{value:.{digits}f}" for value in row] for row in values]
+
+
+def _widest(ruler: Ruler, texts: Sequence[Sequence[str]]) -> float:
+    return max(ruler.width(text, SIZE, "bold") for text in {text for row in texts for text in row})
 
 
 def _headings(ruler: Ruler, names: Sequence[str], size: float, wide: float) -> tuple[list[str], float, bool]:

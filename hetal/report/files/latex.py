@@ -10,8 +10,8 @@ from hetal.report.analyse.criterion import BY_ACCURACY, Criterion
 from hetal.report.analyse.results import Numbers
 from hetal.report.stats.intervals import Interval
 
-# The last letter that pdfTeX's fonts have all of from 0 on: Latin-1's.
-LAST_LETTER = 0xFF
+# What pdfTeX's usual fonts have: Latin-1, but for letters of Icelandic.
+LETTERS = frozenset(map(chr, range(0x20, 0x100))) - frozenset("ÐÞðþ")
 
 # Settings side by side in one table: as many as a page is wide.
 COLUMNS = 4
@@ -25,7 +25,8 @@ GREEK = {
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "[": "{[}", "*": "{*}", "\u2212": "$-$", "\u2264": r"$\leq$",
-    "\u2265": r"$\geq$", "\u221e": r"$\infty$",
+    "\u2265": r"$\geq$", "\u221e": r"$\infty$", "«": r"$\ll$",
+    "»": r"$\gg$",
 } | {c: "\\" + c for c in "_%&#${}"} | {c: rf"$\{name}$" for c, name in GREEK.items()}  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def tex(text: str) -> str:
 
 
 def _letter(c: str) -> str:
-    if c in TEX or ord(c) <= LAST_LETTER:
+    if c in TEX or c in LETTERS:
         return TEX.get(c, c)
     # XeTeX and LuaTeX, which read Unicode, know the command; pdfTeX skips the first branch unread.
     return rf"{{\ifdefined\Umathchar {c}\else U+{ord(c):04X}\fi}}"

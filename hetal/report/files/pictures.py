@@ -34,6 +34,7 @@ LONGEST_NAME = 100
 Array = npt.NDArray[Any]
 
 
+@rc_context(PLAIN_TEXT)
 def save_pictures(pictures: Pictures, out: Path) -> Path | None:
     """Write the figure of one setting to the folder `out`.
 

@@ -130,7 +130,8 @@ def _axis(ax: Axes, ranking: Ranking, height: float, ends: tuple[float, float]) 
         ax.text(place(rank), height + 0.06, str(rank), ha="center", va="bottom")
     top, most = height + 0.3, min(1 + ranking.critical_difference, float(k))
     ax.plot([place(1), place(most)], [top] * 2, color=ink, lw=1.6, marker="", solid_capstyle="butt")
-    for end in (1, most):
+    # Without an end where it goes on beyond the axis.
+    for end in (1, most)[: 2 if 1 + ranking.critical_difference <= k else 1]:
         ax.plot([place(end)] * 2, [top - 0.03, top + 0.03], color=ink, lw=0.8, marker="")
     ax.text(
         place(1), top + 0.06, f"critical difference {ranking.critical_difference:.2f}", ha="left", va="bottom"
