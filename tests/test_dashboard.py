@@ -89,7 +89,7 @@ def test_the_measures_are_those_of_the_report_and_shares_that_say_nothing_are_le
         replace(
             make_run("badge", 0, [0.5, 0.6]), pool=pool, name=name, choices={**CHOICES, "noise": noise},
             rounds=[
-                {"n_labelled": n, "accuracy": 0.9 + n / 1e3, "balanced_accuracy": n / 50, "nll": n / 50, **bought}
+                {"n_labelled": n, "accuracy": 0.9 + n / 1e3, "balanced_accuracy": n / 50, "nll": n / 40, **bought}
                 for n in (10, 20)
             ],
         )
