@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from matplotlib.patches import Rectangle
 
 from hetal.report.analyse.pictures import Images, Pictures, Points
 from hetal.report.files.figures import PLAIN_TEXT, save
+from hetal.report.files.parallel import Task
 
 CLEAN, NOISY = "#111111", "#d55e00"
 # Pale, so that points stand out; the borders between regions are drawn too.
@@ -35,47 +37,62 @@ Array = npt.NDArray[Any]
 
 
 @rc_context(PLAIN_TEXT)
-def save_pictures(pictures: Pictures, out: Path) -> Path | None:
+def save_pictures(pictures: Pictures, out: Path, add: Callable[[Task], None]) -> Path | None:
     """Write the figure of one setting to the folder `out`.
+
+    Args:
+        pictures: of the setting.
+        out: of the files.
+        add: does a task later, that of images, which the page does not need.
 
     Returns:
         The PNG of the plane; None where there are no points of the plane.
     """
     path = out / f"bought-{_file_name(pictures.setting)}"
     if pictures.images:
-        save(draw_images(pictures.images), path)
+        add(partial(_save_images, pictures.images, path))
     if not pictures.points:
         return None
     save(draw_plane(pictures.points), path)
     return path.with_name(path.name + ".png")
 
 
+def _save_images(images: Mapping[str, Images], path: Path) -> None:
+    save(draw_images(images), path)
+
+
 @rc_context(PLAIN_TEXT)
 def draw_images(images: Mapping[str, Images]) -> Figure:
     """Draw a row of images for every strategy, noisy ones framed and crossed."""
     most = max(1, *(len(rows.is_noisy) for rows in images.values()))
-    width, height = 0.32 * most + 1.1, 0.34 * len(images) + 0.08
+    left = 0.25 + 0.075 * max(map(len, images))
+    width, height = 0.34 * most + left, 0.34 * len(images)
     figure = Figure(figsize=(width, height))
-    ax = figure.add_axes((1.1 / width, 0.0, 1 - 1.1 / width, 1.0))
-    ax.set(xlim=(0, most), ylim=(len(images), 0))
+    # One axes for all, and one image for every row: an axes for every image takes matplotlib a hundred times as long.
+    ax = figure.add_axes((left / width, 0.0, 1 - left / width, 1.0))
     ax.set_axis_off()
-    clean, noisy = [], []
-    # One axes for all, since one for every image takes matplotlib a thousand times as long.
+    clean: list[Rectangle] = []
+    noisy: list[Rectangle] = []
     for i, (label, rows) in enumerate(images.items()):
-        ax.text(-0.1, i + 0.5, label, ha="right", va="center", fontsize=8)
-        for j, (picture, is_noisy) in enumerate(zip(rows.pixels, rows.is_noisy, strict=True)):
-            place = (j + GAP, j + 1 - GAP, i + 1 - GAP, i + GAP)
-            ax.imshow(
-                picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=place, aspect="auto"
-            )
-            (noisy if is_noisy else clean).append((j, i))
+        ax.text(-0.15, i + 0.5, label, ha="right", va="center", fontsize=8)
+        ax.imshow(
+            np.concatenate([*rows.pixels], axis=1), cmap="gray", vmin=0, vmax=255, interpolation="nearest",
+            extent=(0, len(rows.pixels), i + 1, i), aspect="auto",
+        )  # fmt: skip
+        for j, is_noisy in enumerate(rows.is_noisy):
+            frame = Rectangle((j + GAP, i + GAP), 1 - 2 * GAP, 1 - 2 * GAP)
+            (noisy if is_noisy else clean).append(frame)
     ax.set(xlim=(0, most), ylim=(len(images), 0))
-    for places, colour, line in ((clean, "#cccccc", 0.5), (noisy, NOISY, 1.6)):
-        frames = [Rectangle((j + GAP, i + GAP), 1 - 2 * GAP, 1 - 2 * GAP) for j, i in places]
+    edges = [Rectangle((round(f.get_x() - GAP), round(f.get_y() - GAP)), 1, 1) for f in (*clean, *noisy)]
+    for frames, colour, line in (
+        (edges, "white", 72 * 0.34 * 2 * GAP),
+        (clean, "#cccccc", 0.5),
+        (noisy, NOISY, 1.6),
+    ):
         ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor=colour, linewidth=line))
     ax.plot(
-        [j + 1 - GAP for j, _ in noisy], [i + GAP for _, i in noisy], linestyle="", marker="x", color=NOISY,
-        markersize=3.5, mew=1.2, clip_on=False,
+        [f.get_x() + f.get_width() for f in noisy], [f.get_y() for f in noisy], linestyle="", marker="x",
+        color=NOISY, markersize=3.5, mew=1.2, clip_on=False,
     )  # fmt: skip
     return figure
 
