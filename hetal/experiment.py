@@ -228,22 +228,21 @@ class Setup:
         """What the pool holds, for readers of the record: all of it is hidden from strategies."""
         oracle, ids = self.oracle, torch.arange(len(self.pool))
         labels, true, region = oracle.label(ids), oracle.true(ids), oracle.region(ids)
+        is_noisy = oracle.is_noisy(ids)
         n_classes = self.task.n_classes
         content: PoolContent = {
             "rows": len(ids),
             "images": len(self.pool.images_M),
             "right": int(is_right(labels, true).sum()),
-            "right_per_class": torch.bincount(true[true >= 0], minlength=n_classes).tolist(),
+            "clean_per_class": torch.bincount(true[~is_noisy & (true >= 0)], minlength=n_classes).tolist(),
             "test_per_class": torch.bincount(self.task.test.labels.cpu(), minlength=n_classes).tolist(),
             "rejected": int((labels == REJECT).sum()),
-            "kinds": per_kind(oracle, ids, oracle.is_noisy(ids)),
+            "kinds": per_kind(oracle, ids, is_noisy),
         }
         if n := oracle.n_regions:
             seen = region >= 0
             content["regions"] = torch.bincount(region[seen], minlength=n).tolist()
-            content["noisy_per_region"] = torch.bincount(
-                region[seen & oracle.is_noisy(ids)], minlength=n
-            ).tolist()
+            content["noisy_per_region"] = torch.bincount(region[seen & is_noisy], minlength=n).tolist()
         return content
 
     @property

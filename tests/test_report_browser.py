@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 
 import pytest
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver import ActionChains, Keys  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.select import Select  # noqa: E402
+pytest.importorskip("selenium.webdriver")
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
 
-from hetal.report.__main__ import main  # noqa: E402
-from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study  # noqa: E402
+from hetal.report.__main__ import main
+from tests.browser import CHROMIUM, DRIVER, resize, start
+from tests.report_study import ALGORITHMS, NOISES, accuracy_of, write_study
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (apt install chromium-driver)"
 )
@@ -37,14 +33,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # which Chromium demands of root
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start()
     yield driver
     driver.quit()
 
@@ -56,11 +45,6 @@ def browser(chromium, page):
     chromium.get_log("performance")
     chromium.get(page.as_uri())
     return chromium
-
-
-def resize(browser, width):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def find(browser, css):

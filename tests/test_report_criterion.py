@@ -152,7 +152,7 @@ def test_the_usual_measures_are_those_that_tell_runs_apart():
     ("pool", "where"),
     [
         ({"test_per_class": [100, 2]}, "the test set of d n m has 50"),
-        ({"right_per_class": [100, 0]}, "the pool of d n m has 100"),
+        ({"clean_per_class": [100, 0]}, "the pool of d n m has 100"),
     ],
 )
 def test_imbalanced_classes_lead_with_balanced_accuracy_and_say_why(pool, where):
@@ -164,7 +164,7 @@ def test_imbalanced_classes_lead_with_balanced_accuracy_and_say_why(pool, where)
 
 
 def test_a_little_imbalance_is_none():
-    assert measures_of([varied(0, test_per_class=[40, 10], right_per_class=[100, 21])])[1] == ""
+    assert measures_of([varied(0, test_per_class=[40, 10], clean_per_class=[100, 21])])[1] == ""
 
 
 # Budgets

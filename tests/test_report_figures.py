@@ -350,10 +350,15 @@ def test_a_bad_style_is_one_line(tmp_path, capsys, text, said):
 def test_bought_images_are_marked_where_noisy():
     pictures = np.stack([np.full((8, 8), 20 * i, np.uint8) for i in range(2)])
     figure = draw_images({"badge": Images(pictures, np.array([3, 4]), np.array([True, False]))})
-    noisy, clean = figure.axes
-    assert len(noisy.get_lines()) == 1
-    assert not clean.get_lines()
-    assert noisy.spines["top"].get_edgecolor() != clean.spines["top"].get_edgecolor()
+    (ax,) = figure.axes
+    _, clean, noisy = ax.collections
+    assert [len(frames.get_paths()) for frames in (clean, noisy)] == [1, 1]
+    assert clean.get_edgecolor().tolist() != noisy.get_edgecolor().tolist()
+    (crosses,) = ax.get_lines()
+    assert crosses.get_xdata() == pytest.approx([1], abs=0.1)  # of the first image
+    (row,) = ax.get_images()
+    assert row.get_extent() == [0, 2, 1, 0]
+    assert row.get_array()[0].tolist() == [0] * 8 + [20] * 8
 
 
 def test_the_plane_shows_all_that_was_bought_and_the_regions():

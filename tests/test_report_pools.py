@@ -244,7 +244,7 @@ def test_a_study_of_clean_pools_says_nothing_of_noise(tmp_path):
         "right": 100,
         "rejected": 0,
         "kinds": {"clean": 100},
-        "right_per_class": [50, 50],
+        "clean_per_class": [50, 50],
     }
     bought = {
         "clean_share": 1.0,

@@ -168,7 +168,7 @@ class PoolContent(TypedDict, total=False):
         rows: of the pool.
         images: distinct ones that they show.
         right: rows that sell the right label.
-        right_per_class: rows of each right class, those that sell a wrong label included, and without those of none.
+        clean_per_class: clean rows of each class.
         test_per_class: rows of each class in the test set.
         rejected: rows that sell none.
         kinds: rows that are "clean", and of each noise by name.
@@ -181,7 +181,7 @@ class PoolContent(TypedDict, total=False):
     rows: Count
     images: Count
     right: Count
-    right_per_class: PerClass
+    clean_per_class: PerClass
     test_per_class: PerClass
     rejected: Count
     kinds: PerKind

@@ -127,7 +127,9 @@ def report(
         write_tables(analyses, out)
         pictures = None
         if with_pictures:
-            pictures = [shown(p, save_pictures(p, out)) for p in pictures_of(first.settings, first.looks)]
+            pictures = [
+                shown(p, save_pictures(p, out, add)) for p in pictures_of(first.settings, first.looks)
+            ]
         pages = {study.criterion.name: f"{_stem(study)}.html" for study in studies}
         pages[first.criterion.name] = "index.html"
         html = {

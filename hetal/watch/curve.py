@@ -20,7 +20,7 @@ def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) ->
     # Imported here, since only a run that ends in this process draws a curve.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     with_purchase = [row for row in rounds if row.clean_share is not None]
     has_clean = bool(with_purchase) and base_rate < 1
@@ -47,13 +47,14 @@ def draw_curve(rounds: list[Round], base_rate: float, title: str, path: Path) ->
             (0.99, base_rate),
             xycoords=("axes fraction", "data"),
             ha="right",
-            va="bottom" if base_rate < 0.9 else "top",
+            va="top" if base_rate > 0.12 else "bottom",
             color="0.4",
         )
         clean.set_ylabel("clean share of each query")
         clean.set_ylim(-0.03, 1.03)
     for axes in (accuracy, *others):
         axes.set_xlabel("labels")
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

@@ -109,7 +109,7 @@ def imbalance(runs: Sequence[Run]) -> str:
     """Return a sentence on the most imbalanced classes, in the pool or the test set; empty where all are balanced."""
     most, where = 0.0, ""
     for run in runs:
-        for field, what in (("test_per_class", "test set"), ("right_per_class", "pool")):
+        for field, what in (("test_per_class", "test set"), ("clean_per_class", "pool")):
             counts = run.pool.get(field) or [1]
             if (ratio := max(counts) / max(min(counts), 1)) > most:
                 most, where = ratio, f"the {what} of {run.setting}"

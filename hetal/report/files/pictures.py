@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,22 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from hetal.report.analyse.pictures import Images, Pictures, Points
 from hetal.report.files.figures import PLAIN_TEXT, save
+from hetal.report.files.parallel import Task
 
 CLEAN, NOISY = "#111111", "#d55e00"
 # Pale, so that points stand out; the borders between regions are drawn too.
 REGIONS = ("#cfe3f1", "#fbe6c2", "#cdeadf", "#f2d9e6", "#e3e3e3", "#f7f4c0", "#d9d2ea", "#e8d6c3")
+
+# Between an image and the edge of its place.
+GAP = 0.06
 
 # Characters of a setting in the name of a file.
 LONGEST_NAME = 100
@@ -30,36 +37,63 @@ Array = npt.NDArray[Any]
 
 
 @rc_context(PLAIN_TEXT)
-def save_pictures(pictures: Pictures, out: Path) -> Path | None:
+def save_pictures(pictures: Pictures, out: Path, add: Callable[[Task], None]) -> Path | None:
     """Write the figure of one setting to the folder `out`.
+
+    Args:
+        pictures: of the setting.
+        out: of the files.
+        add: does a task later, that of images, which the page does not need.
 
     Returns:
         The PNG of the plane; None where there are no points of the plane.
     """
     path = out / f"bought-{_file_name(pictures.setting)}"
     if pictures.images:
-        save(draw_images(pictures.images), path)
+        add(partial(_save_images, pictures.images, path))
     if not pictures.points:
         return None
     save(draw_plane(pictures.points), path)
     return path.with_name(path.name + ".png")
 
 
+def _save_images(images: Mapping[str, Images], path: Path) -> None:
+    save(draw_images(images), path)
+
+
 @rc_context(PLAIN_TEXT)
 def draw_images(images: Mapping[str, Images]) -> Figure:
     """Draw a row of images for every strategy, noisy ones framed and crossed."""
     most = max(1, *(len(rows.is_noisy) for rows in images.values()))
-    width, height = 0.32 * most + 1.1, 0.34 * len(images) + 0.08
+    left = 0.25 + 0.075 * max(map(len, images))
+    width, height = 0.34 * most + left, 0.34 * len(images)
     figure = Figure(figsize=(width, height))
-    axes = figure.subplots(len(images), most, squeeze=False)
-    figure.subplots_adjust(left=1.1 / width, right=0.995, top=0.98, bottom=0.02, wspace=0.14, hspace=0.14)
-    for row, (label, rows) in zip(axes, images.items(), strict=True):
-        row[0].text(-0.3, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=8)
-        for ax, picture, noisy in zip(row, rows.pixels, rows.is_noisy, strict=False):
-            ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            _frame(ax, bool(noisy))
-        for ax in row[len(rows.is_noisy) :]:
-            ax.set_axis_off()
+    # One axes for all, and one image for every row: an axes for every image takes matplotlib a hundred times as long.
+    ax = figure.add_axes((left / width, 0.0, 1 - left / width, 1.0))
+    ax.set_axis_off()
+    clean: list[Rectangle] = []
+    noisy: list[Rectangle] = []
+    for i, (label, rows) in enumerate(images.items()):
+        ax.text(-0.15, i + 0.5, label, ha="right", va="center", fontsize=8)
+        ax.imshow(
+            np.concatenate([*rows.pixels], axis=1), cmap="gray", vmin=0, vmax=255, interpolation="nearest",
+            extent=(0, len(rows.pixels), i + 1, i), aspect="auto",
+        )  # fmt: skip
+        for j, is_noisy in enumerate(rows.is_noisy):
+            frame = Rectangle((j + GAP, i + GAP), 1 - 2 * GAP, 1 - 2 * GAP)
+            (noisy if is_noisy else clean).append(frame)
+    ax.set(xlim=(0, most), ylim=(len(images), 0))
+    edges = [Rectangle((round(f.get_x() - GAP), round(f.get_y() - GAP)), 1, 1) for f in (*clean, *noisy)]
+    for frames, colour, line in (
+        (edges, "white", 72 * 0.34 * 2 * GAP),
+        (clean, "#cccccc", 0.5),
+        (noisy, NOISY, 1.6),
+    ):
+        ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor=colour, linewidth=line))
+    ax.plot(
+        [f.get_x() + f.get_width() for f in noisy], [f.get_y() for f in noisy], linestyle="", marker="x",
+        color=NOISY, markersize=3.5, mew=1.2, clip_on=False,
+    )  # fmt: skip
     return figure
 
 
@@ -102,16 +136,6 @@ def _regions(ax: Axes, x: Array, y: Array, classes: Array) -> None:
     )
     for klass in np.unique(classes):
         ax.contour(x, y, classes == klass, [0.5], colors="#666666", linewidths=0.5)
-
-
-def _frame(ax: Axes, noisy: bool) -> None:
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(color=NOISY if noisy else "#cccccc", linewidth=1.6 if noisy else 0.5)
-    if noisy:
-        ax.plot(
-            [1], [1], marker="x", color=NOISY, markersize=3.5, mew=1.2, transform=ax.transAxes, clip_on=False
-        )
 
 
 def _file_name(setting: str) -> str:

@@ -42,7 +42,7 @@ class Pool(TypedDict):
     rows: NotRequired[Count]
     images: NotRequired[Count]
     right: NotRequired[Count]
-    right_per_class: NotRequired[PerClass]
+    clean_per_class: NotRequired[PerClass]
     test_per_class: NotRequired[PerClass]
     rejected: NotRequired[Count]
     kinds: NotRequired[PerKind]
