@@ -72,11 +72,12 @@ def draw_heatmap(heat: Heat, path: Path, sheet: Sheet | None = None) -> None:
         ax.set(xlim=(0, width), ylim=(0, height))
         x: Any = margin + cells.wide * np.arange(len(columns) + 1)
         y: Any = height - above - top - np.concatenate([[0.0], np.cumsum(high)])
+        shade = np.ma.masked_invalid(measure.scale * np.where(np.isnan(area), np.nan, lead))
+        colours, norm = COLOURS.with_extremes(bad=ABSENT), _norm(heat)
         mesh = ax.pcolormesh(
-            x, y, np.ma.masked_invalid(measure.scale * np.where(np.isnan(area), np.nan, lead)),
-            cmap=COLOURS.with_extremes(bad=ABSENT), norm=_norm(heat), edgecolors=rcParams["figure.facecolor"], lw=0.5,
+            x, y, shade, cmap=colours, norm=norm, edgecolors=rcParams["figure.facecolor"], lw=0.5,
         )  # fmt: skip
-        inks = _inks(mesh.to_rgba(np.ma.asarray(mesh.get_array())))
+        inks = _inks(np.asarray(colours(norm(shade))))
         middle_x, middle_y = x[:-1] + cells.wide / 2, y[:-1] - high / 2
         _write_values(ax, middle_x, middle_y, texts, inks, best, cells)
         for i, name in enumerate(names):
