@@ -312,23 +312,27 @@ def check_report(arguments: list[str], out: Path) -> str:
     return errors.getvalue()
 
 
-def check_files(out: Path) -> None:
-    """Check the page, the tables and the figures of a report."""
-    html = (out / "index.html").read_text()
-    page = Seen(html)
+def check_page(page: Seen, pages: list[str]) -> None:
+    """Check that a page asks for nothing but itself, and links to nothing but `pages`."""
     assert page.tags["script"] == 2
     assert not page.tags.keys() & {"u", "iframe", "object", "form", "base"}, page.tags
     for tag, name, value in page.attributes:
         assert not name.startswith("on"), (tag, name, value)
-        assert name not in ("src", "href", "xlink:href") or value.startswith(("data:", "#")), (
-            tag,
-            name,
-            value[:80],
-        )
+        is_link = name in ("src", "href", "xlink:href")
+        is_inside = value.startswith(("data:", "#")) or (tag == "a" and value in pages)
+        assert not is_link or is_inside, (tag, name, value[:80])
+
+
+def check_files(out: Path) -> None:
+    """Check the page, the tables and the figures of a report."""
+    pages = [path.name for path in out.glob("*.html")]
+    assert "index.html" in pages
+    for name in pages:
+        check_page(Seen((out / name).read_text()), pages)
     for path in out.iterdir():
         content = path.read_bytes()
         assert CANARY.encode() not in content, path
-        assert path.suffix == ".png" or not re.search(rb"[\0-\x08\x0b\x0c\x0e-\x1f]", content), path
+        assert path.suffix in (".png", ".pdf") or not re.search(rb"[\0-\x08\x0b\x0c\x0e-\x1f]", content), path
         if path.suffix == ".csv":
             with path.open(newline="") as file:
                 for row in csv.reader(file):

@@ -130,15 +130,15 @@ def test_a_run_without_the_measure_is_not_compared():
 # Which measures
 
 
-def varied(seed, **pool):
+def varied(seed, **changes):
     run = make_run("random", seed, [0.5, 0.6, 0.7])
     balanced = {"balanced_accuracy": [0.3, 0.4, 0.5], "macro_f1": [0.4, 0.5, 0.6]}
     run = with_fields(run, nll=[1.5, 1.2, 1.0], ece=[0.2, 0.1, 0.15], **balanced)
-    return dataclasses.replace(run, pool=pool)
+    return dataclasses.replace(run, **changes)
 
 
 def test_the_usual_measures_are_those_that_tell_runs_apart():
-    measures, why = measures_of([varied(0), varied(1)])
+    measures, why = measures_of([varied(0), varied(1, label="a")])
     assert ([m.key for m in measures], why) == (
         ["accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"],
         "",
@@ -156,7 +156,7 @@ def test_the_usual_measures_are_those_that_tell_runs_apart():
     ],
 )
 def test_imbalanced_classes_lead_with_balanced_accuracy_and_say_why(pool, where):
-    measures, why = measures_of([varied(0), varied(1, **pool)])
+    measures, why = measures_of([varied(0), varied(1, label="a", pool=pool)])
     assert [m.key for m in measures][:2] == ["balanced_accuracy", "accuracy"]
     assert where in why
     html = render(analyse(study_of(Reading((varied(0),)), Criterion(measures[0], why=why))), "t")
@@ -164,7 +164,7 @@ def test_imbalanced_classes_lead_with_balanced_accuracy_and_say_why(pool, where)
 
 
 def test_a_little_imbalance_is_none():
-    assert measures_of([varied(0, test_per_class=[40, 10], clean_per_class=[100, 21])])[1] == ""
+    assert measures_of([varied(0, pool={"test_per_class": [40, 10], "clean_per_class": [100, 21]})])[1] == ""
 
 
 # Budgets

@@ -97,6 +97,8 @@ def report(
     why = ""
     if not measures:
         measures, why = measures_of(reading.runs)
+        is_compared = len({run.label for run in reading.runs}) > 1
+        measures = measures if is_compared else measures[:1]
     baseline = names.strategy(names.baseline or RANDOM)
     criteria = [
         Criterion(measures[0], target, baseline, why),

@@ -76,7 +76,7 @@ def measures_named(text: str) -> list[Measure]:
     known = [m.key for m in (*OF_A_ROUND, *DERIVED) if m.better is not None and is_known(m.key)]
     for key in keys:
         if key not in known:
-            raise BadInput(f"--measure {key or text!r}: must be of {', '.join(known)}")
+            raise BadInput(f"--measure {key or repr(text)}: must be of {', '.join(known)}")
     return [MEASURES[key] for key in keys]
 
 
@@ -84,7 +84,7 @@ def measures_of(runs: Sequence[Run]) -> tuple[list[Measure], str]:
     """Return the usual measures that tell runs apart, the one that leads first; and why that is not accuracy.
 
     A measure that says what an earlier one says, such as balanced accuracy on balanced test sets, is left out, and so
-    is one that is the same in all rounds.
+    is one that is the same in all rounds. Of more than `MOST_RUNS` runs the first is all.
     """
     why = imbalance(runs)
     order = (

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from hetal.record.measures import MEASURES, OF_A_ROUND
+from hetal.record.schema import LARGEST
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Floats
 
 
 def column(run: Run, name: str) -> Floats:
-    """Return one field of every round; NaN where it is null or missing."""
-    return np.array([np.nan if row.get(name) is None else row[name] for row in run.rounds], float)
+    """Return one field of every round; NaN where it is null, missing, or no number that a record can hold."""
+    return np.array([_number(row.get(name)) for row in run.rounds], float)
+
+
+def _number(value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and abs(value) <= LARGEST else np.nan
 
 
 def seconds_so_far(run: Run) -> Floats:
