@@ -307,7 +307,7 @@ def test_wins_and_the_heat_map_over_settings():
     by_label = {r.label: (r.wins, r.ties, r.losses) for r in records_of(analysis)}
     assert by_label == {"a": (2, 0, 2), "b": (1, 2, 1), "random": (1, 2, 1)}
     heat = heat_map(analysis)
-    assert heat.has_baseline
+    assert heat.against == "random"
     a = heat.rows["one"]["a"], heat.rows["two"]["a"]
     assert [(cell.is_better, cell.is_apart) for cell in a] == [(True, True), (False, True)]
     assert a[0].is_best

@@ -24,7 +24,7 @@ from hetal.report.page.glyphs import MARKERS
 from hetal.report.page.matrices import Cell, matrices_of
 from hetal.report.page.pictures import REJECTED, Shown
 from hetal.report.page.provenance import provenance_of
-from hetal.report.page.settings import MOST_WITH_DECIMALS, heat_map, records_of
+from hetal.report.page.settings import heat_map, records_of
 from hetal.report.page.summary import summary_of
 from hetal.report.stats.intervals import ENOUGH_SEEDS
 
@@ -135,7 +135,6 @@ def render(
             matrices=matrices,
             records=records_of(analysis),
             heat=heat_map(analysis),
-            most_with_decimals=MOST_WITH_DECIMALS,
             no_cell=Cell(),
             pairs=[c for comparisons in analysis.comparisons.values() for c in comparisons],
             ranks_svg=ranks_svg,

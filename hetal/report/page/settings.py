@@ -6,8 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hetal.report.analyse.analysis import Analysis
-from hetal.report.analyse.results import turned
+from hetal.report.analyse.heat import heat_of
+from hetal.report.analyse.results import Comparison, turned
 from hetal.report.page import text
 from hetal.report.stats.significance import ALPHA
 
@@ -59,14 +62,16 @@ class HeatMap:
     """Areas of strategies in settings.
 
     Attributes:
-        labels: strategies, by mean rank over the settings that each is in.
-        rows: by setting.
-        has_baseline: whether colours are against the baseline; else against the mean of the setting.
+        labels: strategies, as in `hetal.report.analyse.heat.Heat`.
+        rows: by setting, those of the strategies that finished in it.
+        against: what colours are against, in words.
+        is_dense: whether cells are small.
     """
 
     labels: Sequence[str]
     rows: Mapping[str, Mapping[str, HeatCell]]
-    has_baseline: bool
+    against: str
+    is_dense: bool
 
 
 def records_of(analysis: Analysis) -> list[Record]:
@@ -86,52 +91,43 @@ def records_of(analysis: Analysis) -> list[Record]:
     return sorted(records, key=lambda r: (r.losses - r.wins, -r.best, r.label))
 
 
-def heat_map(analysis: Analysis) -> HeatMap:
-    """Return the heat map of an analysis."""
+def heat_map(analysis: Analysis) -> HeatMap | None:
+    """Return the heat map of an analysis; None of fewer than three strategies or two settings."""
     criterion = analysis.study.criterion
     measure = criterion.measure
-    numbers = {name: {label: n for label, n in of.items() if n.n} for name, of in analysis.numbers.items()}
-    numbers = {name: of for name, of in numbers.items() if of}
-    has_baseline = all(criterion.baseline in of for of in numbers.values())
-    labels = _by_mean_rank(analysis, numbers)
-    digits = (
-        measure.decimals
-        if max(len(labels), len(numbers)) <= MOST_WITH_DECIMALS
-        else max(measure.decimals - 1, 0)
-    )
-    distance: dict[tuple[str, str], float] = {}
-    for name, of in numbers.items():
-        middle = (
-            of[criterion.baseline].area.mean
-            if has_baseline
-            else sum(n.area.mean for n in of.values()) / len(of)
-        )
-        distance |= {(name, label): measure.sign * (n.area.mean - middle) for label, n in of.items()}
-    most = max((abs(d) for d in distance.values()), default=0.0) or 1.0
-    rows = {}
-    for name, of in numbers.items():
-        apart = {
-            c.second
-            for pair in analysis.comparisons[name]
-            if criterion.baseline in (pair.first, pair.second)
-            for c in [turned(pair, criterion.baseline)]
-            if c.t_holm < ALPHA
-        }
-        best = _best(analysis, name)
-        rows[name] = {
-            label: HeatCell(
-                text=text.number(measure.scale * of[label].area.mean, digits),
-                title=f"{label}, {name}: {text.interval(text.scaled(of[label].area, measure), measure.decimals)}, "
-                f"{text.many(of[label].n, 'seed')}",
-                depth=abs(distance[name, label]) / most,
-                is_better=distance[name, label] > 0,
-                is_best=label == best,
-                is_apart=label in apart or not has_baseline,
+    heat = heat_of(analysis.study)
+    if heat is None:
+        return None
+    is_dense = max(len(heat.strategies), len(heat.settings)) > MOST_WITH_DECIMALS
+    digits = max(measure.decimals - is_dense, 0)
+    most = float(np.nanmax(np.abs(heat.lead_LP), initial=0.0)) or 1.0
+    rows: dict[str, dict[str, HeatCell]] = {name: {} for name in heat.settings}
+    for j, name in enumerate(heat.settings):
+        apart = _apart_from(criterion.baseline, analysis.comparisons[name])
+        for i, label in enumerate(heat.strategies):
+            n = analysis.numbers[name].get(label)
+            if n is None or not n.n:
+                continue
+            lead = float(np.nan_to_num(heat.lead_LP[i, j]))
+            written = text.interval(text.scaled(n.area, measure), measure.decimals)
+            rows[name][label] = HeatCell(
+                text=text.number(measure.scale * n.area.mean, digits),
+                title=f"{label}, {name}: {written}, {text.many(n.n, 'seed')}",
+                depth=abs(lead) / most,
+                is_better=lead > 0,
+                is_best=bool(heat.is_best_LP[i, j]),
+                is_apart=label in apart or heat.against != criterion.baseline,
             )
-            for label in labels
-            if label in of
-        }
-    return HeatMap(labels, rows, has_baseline)
+    return HeatMap(heat.strategies, rows, heat.against, is_dense)
+
+
+def _apart_from(baseline: str, comparisons: Sequence[Comparison]) -> set[str]:
+    """Return the strategies of a setting that differ significantly from the baseline."""
+    return {
+        turned(pair, baseline).second
+        for pair in comparisons
+        if baseline in (pair.first, pair.second) and pair.t_holm < ALPHA
+    }
 
 
 def _best(analysis: Analysis, setting: str) -> str | None:
@@ -141,15 +137,3 @@ def _best(analysis: Analysis, setting: str) -> str | None:
         label: sign * n.area.mean for label, n in analysis.numbers[setting].items() if n.n and n.competes
     }
     return max(known, key=lambda label: known[label], default=None)
-
-
-def _by_mean_rank(analysis: Analysis, numbers: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Return strategies by their mean rank over the settings they are in, each a share of its strategies."""
-    sign = analysis.study.criterion.measure.sign
-    shares: dict[str, list[float]] = defaultdict(list)
-    for name in numbers:
-        of = {label: n for label, n in analysis.numbers[name].items() if n.n}
-        order = sorted(of, key=lambda label: -sign * of[label].area.mean)
-        for place, label in enumerate(order):
-            shares[label].append(place / max(len(order) - 1, 1))
-    return sorted(shares, key=lambda label: (sum(shares[label]) / len(shares[label]), label))
