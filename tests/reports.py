@@ -32,17 +32,19 @@ STRATEGIES = (
 STUDIES: dict[str, tuple[str, ...]] = {
     "imbalanced": (
         "-m", "alg=random,margin,badge,coreset,class_balanced", "data=synthetic", "data.n_rows=2000",
-        "data.imbalance=50", "noise=clean", "mult=0", "model=mlp", "model.widths=[32]", "train.max_epochs=60",
-        "n_start=40", "n_query=40",
+        "data.imbalance=50", "noise=clean", "mult=0", "model=mlp", "model.widths=[32]", "optimizer.lr=0.01",
+        "train.max_epochs=60", "n_start=40", "n_query=40",
         "n_end=200", "seed=range(5)",
     ),
     "rates": (
         "-m", f"alg={','.join(STRATEGIES)}", "data=digits", "data.n_train=400", "noise=symmetric",
-        "noise.rate=0,0.1,0.2,0.3,0.4,0.5,0.6,0.7", "model=linear", "train.max_epochs=100", "n_start=30", "n_query=30",
+        "noise.rate=0,0.1,0.2,0.3,0.4,0.5,0.6,0.7", "model=linear", "optimizer.lr=0.02",
+        "train.max_epochs=100", "n_start=30", "n_query=30",
         "n_end=90", "seed=range(3)",
     ),
     "single": (
-        "alg=badge", "data=digits", "data.n_train=300", "n_start=50", "n_query=50", "n_end=150", "train.max_epochs=60",
+        "alg=badge", "data=digits", "data.n_train=300", "n_start=50", "n_query=50", "n_end=150", "optimizer.lr=0.01",
+        "train.max_epochs=60",
     ),
 }  # fmt: skip
 WIDE, NARROW = 1400, 390

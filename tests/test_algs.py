@@ -51,7 +51,7 @@ def fitted_on(pool, seed=0):
     return Fitted(pair, pool.images_M, prepare, batch_size=7, snapshot=pair)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", options("alg"))
 def test_returns_distinct_unlabelled_ids(name, data):

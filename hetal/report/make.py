@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
-from hetal.record.measures import Measure
+from hetal.record.measures import MEASURES, Measure
 from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
 from hetal.report.analyse.criterion import RANDOM, Criterion, measures_of
 from hetal.report.analyse.heat import heat_of
@@ -142,6 +142,8 @@ def report(
             )
             for analysis in analyses
         }  # fmt: skip
+    for gone in {f"{_file_of(measure)}.html" for measure in MEASURES.values()} - {*html}:
+        (out / gone).unlink(missing_ok=True)  # of a report by other measures that was made here before
     for name, text in reversed(html.items()):
         write_text(out / name, text)
     return Made(out / "index.html", len(first.settings), reading, tuple(unused))
@@ -158,7 +160,11 @@ def _title(folders: Sequence[Path]) -> str:
 
 def _stem(study: Study) -> str:
     """Return how the names of files by the measure of a study begin."""
-    return re.sub(r"[^a-z0-9]+", "-", study.criterion.measure.key)
+    return _file_of(study.criterion.measure)
+
+
+def _file_of(measure: Measure) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", measure.key)
 
 
 def _path(out: Path, name: str, study: Study, first: Study) -> Path:

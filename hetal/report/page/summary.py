@@ -86,7 +86,7 @@ def summary_of(analysis: Analysis) -> Summary:
     contested = [v for v in verdicts if v.second]
     lead = Counter(v.leader for v in contested).most_common()
     significant = Counter(v.leader for v in contested if _state(v) == "sure")
-    few = [v.n for v in verdicts if not v.has_enough_seeds]
+    few = [v.n for v in contested if not v.has_enough_seeds]
     ranks = list(analysis.ranking.ranks.items()) if analysis.ranking else []
     looks, criterion = analysis.study.looks, analysis.study.criterion
     return Summary(
