@@ -79,12 +79,12 @@ def measures_named(text: str, own: Sequence[Measure] = ()) -> list[Measure]:
     """
     keys = list(dict.fromkeys(key.strip() for key in text.split(",")))
     known = {m.key: m for m in (*OF_A_ROUND, *DERIVED) if m.better is not None and is_known(m.key)}
-    known = {**{m.key.removeprefix(OWN): m for m in own}, **known}
+    known |= {name: m for m in own if (name := m.key.removeprefix(OWN)) not in known}
+    of_key = {**known, **{m.key: m for m in own}}
     for key in keys:
-        if key.removeprefix(OWN) not in known:
-            names = [m.key.removeprefix(OWN) for m in known.values()]
-            raise BadInput(f"--measure {key or repr(text)}: must be of {', '.join(names)}")
-    return list(dict.fromkeys(known[key.removeprefix(OWN)] for key in keys))
+        if key not in of_key:
+            raise BadInput(f"--measure {key or repr(text)}: must be of {', '.join(known)}")
+    return list(dict.fromkeys(of_key[key] for key in keys))
 
 
 def measures_of(runs: Sequence[Run], own: Sequence[Measure] = ()) -> tuple[list[Measure], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hetal.errors import BadInput
-from hetal.record.measures import DERIVED, OF_A_ROUND, Measure
+from hetal.record.measures import DERIVED, OF_A_ROUND, Measure, Unit
 from hetal.report.load.names import Called, Names
 from hetal.report.load.own import OWN, own_ranges
 from hetal.report.load.records import Run
@@ -36,11 +36,11 @@ def own_measures(runs: Sequence[Run], names: Names | None = None) -> list[Measur
             raise BadInput(f"measures: {other} and {key} would both be {name}; each needs a name of its own")
         name = OWN + key if other else name
         taken[shown(name)] = key
+        unit: Unit = called.unit or ("share" if may_be_share else "number")
         found.append(
             Measure(
-                OWN + key, name, called.unit or ("share" if may_be_share else "number"), called.better,
-                ("chart", "tracker", "dashboard"), digits=1 if may_be_share else 3,
-                title=name[0].upper() + name[1:],
+                OWN + key, name, unit, called.better, ("chart", "tracker", "dashboard"),
+                digits=1 if unit == "share" else 3, title=name[0].upper() + name[1:],
             )
         )  # fmt: skip
     return found
