@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hetal.experiment import Setup
+from hetal.guard.measures import own_values
 from hetal.machine.memory import peak_mb
 from hetal.oracle import Oracle, asked_again, is_right, per_kind
 from hetal.record.schema import REJECT, Purchase, Round
@@ -30,19 +31,21 @@ def buy(setup: Setup, ids: Tensor, t: int) -> Purchase:
     return Purchase(ids, labels, source, is_noisy)
 
 
-def test(t: int, setup: Setup, fit: Fit) -> dict[str, float]:
-    """Return the test metrics of round `t`'s network, see `classification_metrics`.
+def test(t: int, setup: Setup, fit: Fit) -> dict[str, Any]:
+    """Return the test metrics of round `t`'s network, see `classification_metrics`, and `measures` of the user's own.
 
     Called before the query, since a user's own strategy could change the network.
 
     Raises:
         Diverged: an output on the test set is not finite.
+        BadInput: a measure of the user's own fails, see `hetal.guard.measures`.
     """
     with seeded(stream(setup.seed, "test", t), setup.pool.device):
         probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
     fit.fitted.seconds = 0.0  # from here on, the forward passes of the query
-    # On the CPU, since MPS has no float64.
-    return classification_metrics(probs.cpu(), setup.task.test.labels)
+    probs, labels = probs.cpu(), setup.task.test.labels  # on the CPU, since MPS has no float64
+    own = own_values(setup.measures, probs, labels, setup.seed, t, setup.pool.device)
+    return {**classification_metrics(probs, labels), "measures": own}
 
 
 def measure(

@@ -15,6 +15,7 @@ from hetal.algs.wrapper import is_bound
 from hetal.budget import Budget
 from hetal.errors import BadInput, make_part
 from hetal.guard.changes import Checksums
+from hetal.guard.measures import OwnMeasures, check_measures
 from hetal.guard.network import check_network
 from hetal.guard.query import acquire
 from hetal.guard.state import keeps_state
@@ -52,6 +53,7 @@ class Experiment:
         schedule: makes the schedule of an optimizer; None keeps the learning rate constant.
         finetune: settings of fine-tuning, or None.
         start: chooses the start set, before any training; at random unless given.
+        measures: of the test predictions, the user's own, by name.
         name: of the strategy, for messages; the name of its class unless given.
     """
 
@@ -69,6 +71,7 @@ class Experiment:
     finetune: PseudoLabel | None = None
     start: QueryStrategy = field(default_factory=Random)
     oracle: Answers = PERSISTENT
+    measures: OwnMeasures = field(default_factory=dict)
     name: str = ""
 
     def prepare(self, device: torch.device) -> Setup:
@@ -127,7 +130,10 @@ class Experiment:
                 f"n_start={self.n_start}: {len(start_ids) - n_labels} of the first rows are of no class of the task; a "
                 "larger n_start, or another seed, finds more that are"
             )
-        return Setup(task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start)
+        check_measures(self.measures, task.n_classes, task.test.labels, seed, device)
+        return Setup(
+            task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start, self.measures
+        )
 
     def learner(self, task: Task, device: torch.device) -> Learner:
         """Return the learner of this experiment for a task.
@@ -192,6 +198,7 @@ class Setup:
         start_ids: (n_start,) int64, the start set.
         name: of the strategy, as the user chose it.
         start: chose the start set.
+        measures: of the test predictions, the user's own, by name.
     """
 
     task: Task
@@ -204,6 +211,7 @@ class Setup:
     start_ids: Tensor
     name: str
     start: QueryStrategy
+    measures: OwnMeasures = field(default_factory=dict)
 
     @property
     def start_is_random(self) -> bool:

@@ -44,7 +44,8 @@ def test_readme_or_its_page_of_settings_names_every_setting_and_option():
 OTHERS = {
     "mult": {"factor": 3}, "tracker": {"_target_": "hetal.watch.NullTracker"}, "n_end": 10**6, "device": "cuda",
     "jobs_per_gpu": 7, "name": "other", "root": "elsewhere", "force": True, "dry_run": True, "keep_network": True,
-    "profile": True, "fail_fast": True, "data.root": "x", "data.name": "mine", "data.download": False,
+    "profile": True, "fail_fast": True,
+    "measures": {"mine": {"_target_": "my.measure"}}, "data.root": "x", "data.name": "mine", "data.download": False,
     "noise.name": "mine", "alg.name": "mine", "train.checkpoint_minutes": 3,
 }  # fmt: skip
 

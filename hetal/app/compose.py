@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
@@ -31,6 +34,8 @@ from hetal.experiment import Experiment
 from hetal.machine.process import unchanged
 from hetal.models.ensemble import MOST_MEMBERS, ensemble_of
 from hetal.oracle import Answers
+from hetal.record.measures import MEASURES
+from hetal.record.schema import MOST_MEASURES, NAME_OF_MEASURE, Round
 from hetal.record.settings import PLAIN
 from hetal.rng import seeded, stream
 from hetal.train.finetune import PseudoLabel
@@ -78,6 +83,10 @@ OWN: dict[str, dict[str, Any]] = {
     "alg": {"name": str | int | None},
 }
 
+# How a measure of the user's own is called, and the names that are taken.
+MEASURE = Group(called=Call(positions=2))
+TAKEN = {*MEASURES, *(field.name for field in dataclasses.fields(Round))}
+
 # Plain settings that an experiment takes.
 NUMBERS = ("n_start", "n_query", "n_end", "seed")
 
@@ -93,7 +102,11 @@ def build_experiment(config: Mapping[str, Any], name: str) -> Experiment:
         BadInput: a constructor refused its arguments, or a part has the wrong type.
     """
     parts = {key: build_part(config, key) for key in config if key in GROUPS and key != "tracker"}
-    return Experiment(name=name, **parts, **{key: config[key] for key in NUMBERS})
+    measures = {
+        key: _built(node, f"measures.{key}", MEASURE, config.get("seed", 0))
+        for key, node in config["measures"].items()
+    }
+    return Experiment(name=name, measures=measures, **parts, **{key: config[key] for key in NUMBERS})
 
 
 def build_part(config: Mapping[str, Any], group: str) -> Any:
@@ -102,27 +115,43 @@ def build_part(config: Mapping[str, Any], group: str) -> Any:
     Raises:
         BadInput: as `build_experiment`.
     """
-    value, own = _without_own(group, config[group])
+    node, own = _without_own(group, config[group])
+    part = _built(node, group, GROUPS[group], config.get("seed", 0))
+    members = own.get("members", 1)
+    return ensemble_of(part, members) if part is not None and members > 1 else part
+
+
+def _built(value: Any, place: str, group: Group, seed: int) -> Any:
+    """Instantiate a node of a config.
+
+    Args:
+        value: the node, or null.
+        place: of the node, for messages.
+        group: how the target is used.
+        seed: of the run.
+
+    Raises:
+        BadInput: as `build_experiment`.
+    """
     try:
-        rng = stream(config.get("seed", 0), f"build {group}")
-        with unchanged(f"{group}: its constructor"), seeded(rng, torch.device("cpu")):
+        rng = stream(seed, f"build {place}")
+        with unchanged(f"{place}: its constructor"), seeded(rng, torch.device("cpu")):
             part = instantiate(OmegaConf.create({"_": value}), _convert_="all")["_"]
     except InstantiationException as error:
         cause: BaseException = error
         while cause.__cause__ is not None and not isinstance(cause, BadInput):
             cause = cause.__cause__
         if isinstance(cause, BadInput):
-            message = _with_place(str(cause), group, value, str(error))
+            message = _with_place(str(cause), place, value, str(error))
             raise cause if message == str(cause) else BadInput(message) from None
-        raise BadInput(f"{group}: {_name(value)} fails: {describe_error(cause)}") from error
-    wanted: Any = GROUPS[group].makes or Callable
+        raise BadInput(f"{place}: {_name(value)} fails: {describe_error(cause)}") from error
+    wanted: Any = group.makes or Callable
     if part is not None and not isinstance(part, wanted):
         raise BadInput(
-            f"{group}: {_name(value)} gives a {type(part).__name__}; "
-            f"it must give a {getattr(GROUPS[group].makes, '__name__', 'function')}"
+            f"{place}: {_name(value)} gives a {type(part).__name__}; "
+            f"it must give a {getattr(group.makes, '__name__', 'function')}"
         )
-    members = own.get("members", 1)
-    return ensemble_of(part, members) if part is not None and members > 1 else part
+    return part
 
 
 def _with_place(message: str, group: str, node: Any, failure: str) -> str:
@@ -130,17 +159,18 @@ def _with_place(message: str, group: str, node: Any, failure: str) -> str:
 
     Args:
         message: of the constructor, which knows its own settings, and at most the group that it is for.
-        group: of the part.
+        group: of the part, or the place of a measure.
         node: of the config.
         failure: Hydra's message, which says at which node it failed.
     """
     inner = re.search(r"full_key: _((?:\.\w+)*)$", failure)
-    place = group + (inner[1] if inner else "")
-    for key in place.split(".")[1:]:
+    below = inner[1] if inner else ""
+    place = group + below
+    for key in below.split(".")[1:]:
         node = node[key] if isinstance(node, Mapping) and key in node else {}
     if message.startswith(f"{place}."):
         return message
-    if setting := re.match(rf"{group}\.(\w+)\b", message):
+    if setting := re.match(rf"{re.escape(group)}\.(\w+)\b", message):
         return f"{place}.{message[setting.start(1) :]}"
     word = message.partition("=")[0]
     return f"{place}.{message}" if isinstance(node, Mapping) and word in node else message
@@ -185,6 +215,7 @@ def check_config(config: Mapping[str, Any], choices: Mapping[str, Any] | None = 
     check_value(float, config["mult"]["factor"], "mult")
     for key, group in GROUPS.items():
         _check_group(key, group, config.get(key))
+    _check_measures(config["measures"])
 
 
 def _check_group(key: str, group: Group, node: Any) -> None:
@@ -201,6 +232,31 @@ def _check_group(key: str, group: Group, node: Any) -> None:
         check_value(OWN[key][name], value, f"{key}.{name}")
     hint = group.makes or Callable[..., Any]
     _check_node(node, key, hint, group.called)
+
+
+def _check_measures(nodes: Mapping[Any, Any]) -> None:
+    """Check the names of a user's own measures, and that each is a function of probabilities and labels."""
+    for name, node in nodes.items():
+        where = f"measures.{name}"
+        if not isinstance(name, str) or not re.fullmatch(NAME_OF_MEASURE, name):
+            raise BadInput(
+                f"{where}: the name of a measure is of a-z, 0-9 and _, up to 40 of them, a letter first"
+            )
+        if name in TAKEN:
+            raise BadInput(f"{where}: a round holds something of that name already; it needs another")
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise BadInput(f"{where}={shown(node)}: must be {in_words(Callable[..., Any])}")
+        if node.get("_partial_", False) is False and _is_function(node["_target_"]):
+            raise BadInput(f"{where}._partial_=false: must be true, since {node['_target_']} is a function")
+        _check_node(node, where, Callable[..., Any], MEASURE.called)
+    if len(nodes) > MOST_MEASURES:
+        raise BadInput(f"measures: {len(nodes)} of them; there may be {MOST_MEASURES}")
+
+
+def _is_function(name: Any) -> bool:
+    with suppress(BadInput):
+        return isinstance(name, str) and not inspect.isclass(target(name).obj)
+    return False
 
 
 def _check_node(node: Mapping[Any, Any], path: str, hint: Any, called: Call | None) -> None:

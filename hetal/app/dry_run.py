@@ -19,7 +19,9 @@ from hetal.rng import stream
 
 # Settings that decide whether `Experiment.prepare` succeeds. The seed is left out: it only changes which rows are
 # drawn.
-PREPARED = (*(group for group in GROUPS if group != "tracker"), "n_start", "n_query", "n_end", "device")
+PREPARED = (
+    *(group for group in GROUPS if group != "tracker"), "n_start", "n_query", "n_end", "measures", "device"
+)  # fmt: skip
 
 # By the settings checked in this process: the error message of a run, or None if it would start.
 _refusals: dict[str, str | None] = {}

@@ -150,7 +150,10 @@ def _composition(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         if deleted and match[1] in known:
             return f"~{match[1]}: is null, which cannot be deleted"
         key = str(getattr(error.__cause__, "full_key", None))  # longer where what is typed is a dict
-        return no_such(key if key.startswith(f"{match[1]}.") else match[1], known)
+        key = key if key.startswith(f"{match[1]}.") else match[1]
+        if key.split(".")[0] == "measures" and not deleted:
+            return f"{key}: there is none; +{key}=... adds it"
+        return no_such(key, known)
     if match := re.match(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: there is a setting of that name; set it without +"
     if match := re.match(r"Multiple values for ([^.]+)\.", text):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Unit = Literal["share", "count", "seconds", "MiB", "nats", "cost"]
+Unit = Literal["share", "count", "seconds", "MiB", "nats", "cost", "number"]
 Direction = Literal["higher", "lower"]
 # The report's charts and tables, the tracker's history and summary, the dashboard, and the table in a terminal.
 Place = Literal["chart", "table", "tracker", "dashboard", "display"]
@@ -18,7 +18,7 @@ class Measure:
 
     Attributes:
         key: in rounds.jsonl, summary.json and trackers; "seconds/train" is the phase "train" of `seconds`, and
-            "seconds/score+select" the sum of two phases.
+            "seconds/score+select" the sum of two phases; "measures/recall" is a measure of the user's own.
         name: in words, for axes and captions.
         unit: of its values; a share is in [0, 1] and written in percent.
         better: which direction is better; None where neither is.
@@ -61,12 +61,12 @@ class Measure:
     @property
     def step(self) -> str:
         """The unit of differences: points of percent of a share."""
-        return {"share": "points", "count": ""}.get(self.unit, self.unit)
+        return {"share": "points", "count": "", "number": ""}.get(self.unit, self.unit)
 
     @property
     def decimals(self) -> int:
         """Decimals of means over runs."""
-        return {"share": 1, "nats": 3, "seconds": 2, "count": 1, "MiB": 0, "cost": 2}[self.unit]
+        return {"share": 1, "nats": 3, "seconds": 2, "count": 1, "MiB": 0, "cost": 2, "number": 3}[self.unit]
 
     @property
     def column(self) -> str:

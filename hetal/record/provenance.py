@@ -94,17 +94,19 @@ def made_by(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the versions of all that computes the run of `config`; if they differ, the result may.
 
     Args:
-        config: the resolved config; the packages that its targets come from are included.
+        config: the resolved config; the packages that its targets come from are included, but for those of measures,
+            on which nothing else depends.
 
     Returns:
         hetal's version and code digest, the versions of numerical packages, and `hetal.record.code.code_versions`.
     """
-    used = [BY_TARGET[name] for name in targets(config) if name in BY_TARGET]
+    named = [*targets({key: value for key, value in config.items() if key != "measures"})]
+    used = [BY_TARGET[name] for name in named if name in BY_TARGET]
     versions = {name: _version(name) or "unknown" for name in (*ARITHMETIC, *used)}
     return {
         "hetal": f"{hetal.__version__} ({own_code_digest(COMPUTES)})",
         **versions,
-        **code_versions(name for name in targets(config) if not name.startswith(ARITHMETIC_MODULES)),
+        **code_versions(name for name in named if not name.startswith(ARITHMETIC_MODULES)),
     }
 
 

@@ -52,6 +52,16 @@ Amount = Annotated[float, Field(ge=0, le=1e12)]
 Phase = Annotated[str, Field(pattern=r"^[\w./ -]{1,40}$")]
 Seconds = Annotated[dict[Phase, Amount], Field(max_length=20)]
 PerClass = Annotated[list[Count], Field(max_length=100_000)]
+# The name of a measure of the user's own, see `hetal.guard.measures`; it becomes part of names of files and columns.
+NAME_OF_MEASURE = r"[a-z][a-z0-9_]{0,39}"
+MOST_MEASURES = 20
+OwnMeasures = Annotated[
+    dict[
+        Annotated[str, Field(pattern=rf"^{NAME_OF_MEASURE}$")],
+        Annotated[float, Field(ge=-LARGEST, le=LARGEST)],
+    ],
+    Field(max_length=MOST_MEASURES),
+]
 # By the name of a noise setting, or "clean".
 PerKind = Annotated[dict[Annotated[str, Field(max_length=200)], Count], Field(max_length=256)]
 
@@ -86,6 +96,7 @@ class Round:
         cost: what the rows bought cost together, where the data say what a label costs.
         seconds: wall time by phase.
         peak_memory_mb: peak memory of the round in MiB, see `hetal.machine.memory`; null if not known.
+        measures: of the user's own on the clean test set, by name; null without any.
         queries_digest: of all rows bought up to and including this round, see `hetal.record.seal.queries_digests`.
         digest: of this line and those before it, see `hetal.record.seal`. Both digests are filled in by the record.
     """
@@ -121,6 +132,7 @@ class Round:
     bought_per_kind: PerKind | None = None
     bought_per_region: PerClass | None = None
     cost: Amount | None = None
+    measures: OwnMeasures | None = None
     queries_digest: str = ""
     digest: str = ""
 

@@ -49,6 +49,7 @@ SETTINGS = (
     # A run with a larger n_end is the same run up to the smaller one.
     Setting("n_end", int | None, "labels to end with", False),
     Setting("seed", Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)], "of every random stream", True),
+    Setting("measures", dict[Any, Any], "of the test predictions, functions of your own by name", False),
     Setting("device", str, "auto, cpu, cuda or mps", False),
     Setting("jobs_per_gpu", int, "how many runs may share one GPU; each takes the emptiest, or waits", False),
     Setting("threads", int, "of the CPU; their number changes the order of sums, and so the result", True),

@@ -131,17 +131,15 @@ def _check(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace, memory: Memory | None = None) -> None:
     # Imported here, since --help, a mistyped option and --diff need not wait for matplotlib.
-    from hetal.report.analyse.criterion import measures_named
     from hetal.report.load.names import names_in
     from hetal.report.make import report
     from hetal.report.page.text import many
 
     began = time.monotonic()
     folders = options.folders
-    measures = measures_named(options.measure) if options.measure is not None else []
     made = report(
         folders, options.out or _default_out(folders[0]), options.title or "", not options.no_pictures,
-        options.watch, options.target, measures, names_in(options.names) if options.names else None, memory,
+        options.watch, options.target, options.measure, names_in(options.names) if options.names else None, memory,
     )  # fmt: skip
     n = len(made.reading.runs)
     _say(

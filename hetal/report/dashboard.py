@@ -23,6 +23,7 @@ from hetal.machine.installation import how_to_install
 from hetal.record.measures import MEASURES, Measure
 from hetal.record.redact import redacted
 from hetal.report.analyse.criterion import MOST_RUNS, measures_of
+from hetal.report.analyse.own import own_measures
 from hetal.report.analyse.series import series
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
@@ -96,7 +97,8 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     runs = read([folder]).runs
     if not runs:
         raise BadInput(f"{folder}: no run has finished a round yet")
-    measures, why = measures_of(runs[:: len(runs) // MOST_RUNS + 1])
+    few = runs[:: len(runs) // MOST_RUNS + 1]
+    measures, why = measures_of(few, own_measures(few))
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
     try:

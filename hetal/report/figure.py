@@ -9,12 +9,12 @@ from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder
-from hetal.record.measures import Measure
 from hetal.report.analyse.analysis import Study, study_of
 from hetal.report.analyse.ceiling import key, set_apart
-from hetal.report.analyse.criterion import RANDOM, Criterion, measures_of
+from hetal.report.analyse.criterion import RANDOM, Criterion, measures_named, measures_of
 from hetal.report.analyse.curves import OF_NOISE, charts_of
 from hetal.report.analyse.heat import heat_of
+from hetal.report.analyse.own import own_measures
 from hetal.report.analyse.ranking import ranking_of
 from hetal.report.analyse.styles import REFERENCE, Look, Looks, looks_of
 from hetal.report.files.charts import chart_figures, draw
@@ -34,14 +34,14 @@ class Wanted:
     Attributes:
         kind: "curves", "ranks" or "heatmap".
         selection: of strategies and settings.
-        measure: that strategies are compared by; the one that leads the report unless given.
+        measure: key of that which strategies are compared by; the one that leads the report unless given.
         target: value that curves show as a line; none unless given.
         sheet: how it is drawn.
     """
 
     kind: str
     selection: Selection = field(default_factory=Selection)
-    measure: Measure | None = None
+    measure: str | None = None
     target: float | None = None
     sheet: Sheet = field(default_factory=Sheet)
 
@@ -74,7 +74,12 @@ def figure(folders: Sequence[Path], path: Path, wanted: Wanted, names: Names | N
     reading = read(folders)
     unused = unknown(reading, names)
     reading = renamed(reading, names)
-    measure = wanted.measure or measures_of(reading.runs)[0][0]
+    if wanted.measure is None:
+        measure = measures_of(reading.runs)[0][0]
+    else:
+        measure, *more = measures_named(wanted.measure, own_measures(reading.runs, names))
+        if more:
+            raise BadInput(f"--measure {wanted.measure}: a figure is of one measure")
     if wanted.target is not None and measure.unit == "share" and wanted.target > 1:
         raise BadInput(f"--target {wanted.target}: must be in [0, 1], since {measure.key} is a share")
     criterion = Criterion(measure, wanted.target, names.strategy(names.baseline or RANDOM))

@@ -66,7 +66,6 @@ def make(options: argparse.Namespace, default_out: Callable[[Path], Path]) -> tu
         options: of the command.
         default_out: returns the folder of the report of a folder.
     """
-    from hetal.report.analyse.criterion import measures_named
     from hetal.report.figure import Wanted, figure
     from hetal.report.files.figures import COLUMN, PAGE, Sheet
     from hetal.report.load.names import names_in
@@ -74,16 +73,13 @@ def make(options: argparse.Namespace, default_out: Callable[[Path], Path]) -> tu
     from hetal.report.page.text import many
 
     began = time.monotonic()
-    measures = measures_named(options.measure) if options.measure is not None else []
-    if len(measures) > 1:
-        raise BadInput(f"--measure {options.measure}: a figure is of one measure")
     width = {"column": COLUMN, "page": PAGE, None: None}[options.width]
     path, formats = _files(options, default_out)
     sheet = Sheet(width, formats, tuple(options.style or ()), options.title or "", DPI)
     selection = Selection(
         *(tuple(getattr(options, name) or ()) for name in ("alg", "data", "noise", "model"))
     )
-    wanted = Wanted(options.figure, selection, next(iter(measures), None), options.target, sheet)
+    wanted = Wanted(options.figure, selection, options.measure, options.target, sheet)
     drawn = figure(options.folders, path, wanted, names_in(options.names) if options.names else None)
     of = f"{many(drawn.n_runs, 'run')} in {many(drawn.n_settings, 'setting')}, {time.monotonic() - began:.1f} s"
     return (

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
-from hetal.record.measures import MEASURES, Measure
+from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
-from hetal.report.analyse.criterion import RANDOM, Criterion, measures_of
+from hetal.report.analyse.criterion import RANDOM, Criterion, measures_named, measures_of
+from hetal.report.analyse.curves import charts_of
 from hetal.report.analyse.heat import heat_of
+from hetal.report.analyse.own import own_measures
 from hetal.report.analyse.pictures import pictures_of
 from hetal.report.files.charts import chart_figures, draw
 from hetal.report.files.figures import Sheet
@@ -68,7 +70,7 @@ def report(
     with_pictures: bool = True,
     refresh: float | None = None,
     target: float | None = None,
-    measures: Sequence[Measure] = (),
+    measures: str | None = None,
     names: Names | None = None,
     memory: Memory | None = None,
 ) -> Made:
@@ -81,12 +83,13 @@ def report(
         with_pictures: show what was acquired first.
         refresh: the page reloads itself every so many seconds.
         target: value of the first measure that labels are counted to; that of random at its end where None.
-        measures: that strategies are compared by, a page each, the first on index.html; the usual ones unless given.
+        measures: keys of those that strategies are compared by, a page each, the first on index.html, such as
+            "accuracy,nll"; the usual ones and those of the user's own unless given.
         names: of strategies and settings; those of a `report.yaml` in a folder unless given.
         memory: of the report that was made before to the same folder.
 
     Raises:
-        BadInput: there is nothing to report on, or `out` cannot be written.
+        BadInput: there is nothing to report on, there is no such measure, or `out` cannot be written.
     """
     names = names_of(folders) if names is None else names
     memory = memory or Memory()
@@ -94,19 +97,21 @@ def report(
     unused = unknown(reading, names)
     reading = renamed(reading, names)
     title = title or names.title or _title(folders)
-    why = ""
-    if not measures:
-        measures, why = measures_of(reading.runs)
+    own = own_measures(reading.runs, names)
+    if measures is not None:
+        chosen, why = measures_named(measures, own), ""
+    else:
+        chosen, why = measures_of(reading.runs, own)
         is_compared = len({run.label for run in reading.runs}) > 1
-        measures = measures if is_compared else measures[:1]
+        chosen = chosen if is_compared else chosen[:1]
     baseline = names.strategy(names.baseline or RANDOM)
     criteria = [
-        Criterion(measures[0], target, baseline, why),
-        *(Criterion(measure, baseline=baseline) for measure in measures[1:]),
+        Criterion(chosen[0], target, baseline, why),
+        *(Criterion(measure, baseline=baseline) for measure in chosen[1:]),
     ]
-    if target is not None and measures[0].unit == "share" and target > 1:
-        raise BadInput(f"--target {target}: must be in [0, 1], since {measures[0].key} is a share")
-    studies = [study_of(reading, criterion, names) for criterion in criteria]
+    if target is not None and chosen[0].unit == "share" and target > 1:
+        raise BadInput(f"--target {target}: must be in [0, 1], since {chosen[0].key} is a share")
+    studies = [study_of(reading, c, names, charts_of(c.measure, own)) for c in criteria]
     first = studies[0]
     if not first.settings:
         raise BadInput(_nothing(folders[0], reading))
@@ -142,7 +147,11 @@ def report(
             )
             for analysis in analyses
         }  # fmt: skip
-    for gone in {f"{_file_of(measure)}.html" for measure in MEASURES.values()} - {*html}:
+    before = {
+        *(f"{_file_of(key)}.html" for key in MEASURES),
+        *(path.name for path in out.glob("measures-*.html")),
+    }
+    for gone in before - {*html}:
         (out / gone).unlink(missing_ok=True)  # of a report by other measures that was made here before
     for name, text in reversed(html.items()):
         write_text(out / name, text)
@@ -160,11 +169,11 @@ def _title(folders: Sequence[Path]) -> str:
 
 def _stem(study: Study) -> str:
     """Return how the names of files by the measure of a study begin."""
-    return _file_of(study.criterion.measure)
+    return _file_of(study.criterion.measure.key)
 
 
-def _file_of(measure: Measure) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", measure.key)
+def _file_of(key: str) -> str:
+    return re.sub(r"[^a-z0-9]", "-", key)
 
 
 def _path(out: Path, name: str, study: Study, first: Study) -> Path:

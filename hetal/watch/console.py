@@ -184,6 +184,9 @@ def show_skipped(
         line += f"\nnote: it {changed}"
     if record.config["keep_network"] and not (record.dir / "network.pt").exists():
         line += "\nnote: it kept no network"
+    held = set.intersection(*({*(row.measures or {})} for row in rounds)) if rounds else set()
+    if absent := [name for name in record.config["measures"] if name not in held]:
+        line += f"\nnote: not all of its rounds hold measures.{absent[0]}"
     console.print(line, soft_wrap=True)
     if not brief:
         show_finished(console, record, rounds, summary, None)

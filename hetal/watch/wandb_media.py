@@ -62,7 +62,8 @@ def history(
         pool: what the pool holds, see `hetal.record.schema.PoolContent`.
 
     Returns:
-        The numbers of `row` by field name, `seconds/train` and so on for `seconds`; `clean_share_so_far` and
+        The numbers of `row` by field name, `seconds/train` and so on for `seconds`, `measures/NAME` for measures of the
+        user's own; `clean_share_so_far` and
         `n_distinct_so_far` of all rows that queries bought (without the start set); `base_rate`. Where all rows of the
         pool are clean, there is no share of clean ones; where it is known of the pool that they say nothing else than
         these, no `right_share` and no `n_rejected`; and only where its noise is of several kinds, there are
@@ -81,6 +82,7 @@ def history(
         for measure in shown_in("tracker", OF_A_ROUND)
         if measure.key not in silent and (value := measure.value(vars(row))) is not None
     }
+    values |= {f"measures/{name}": value for name, value in (row.measures or {}).items()}
     if len(kinds) > 2 and row.bought_per_kind is not None:
         values |= {f"bought_per_kind/{kind}": row.bought_per_kind.get(kind, 0) for kind in kinds}
     if row.n_bought:

@@ -14,6 +14,7 @@ from hetal.report.analyse.criterion import BY_ACCURACY, Criterion
 from hetal.report.analyse.curves import Chart, Curves, charts_of, curves_of
 from hetal.report.analyse.kinds import Kinds, kinds_by
 from hetal.report.analyse.numbers import numbers_of
+from hetal.report.analyse.own import own_measures
 from hetal.report.analyse.penalties import checkpoints_of, penalties_of
 from hetal.report.analyse.ranking import ranking_of
 from hetal.report.analyse.regions import Regions, regions_by
@@ -118,7 +119,8 @@ def study_of(
     settings = settings_of(with_queries, criterion)
     by_name = {setting.name: setting for setting in settings}
     settings = [by_name[name] for name in names.settings_in_order(by_name)]
-    charts = charts_of(criterion.measure) if charts is None else charts
+    if charts is None:
+        charts = charts_of(criterion.measure, own_measures(reading.runs, names))
     labels = names.in_order(sorted({run.label for run in with_queries}))
     bounds = {run.label for run in with_queries if run.is_bound}
     colours = {names.strategy(label): colour for label, colour in names.colours.items()}

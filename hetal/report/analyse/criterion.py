@@ -10,6 +10,7 @@ import numpy as np
 from hetal.errors import BadInput
 from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND, Measure
 from hetal.report.analyse.series import is_known, series
+from hetal.report.load.own import OWN
 from hetal.report.load.records import Run
 
 # The strategy that all others are measured against, unless another is named.
@@ -66,22 +67,30 @@ class Criterion:
 BY_ACCURACY = Criterion()
 
 
-def measures_named(text: str) -> list[Measure]:
+def measures_named(text: str, own: Sequence[Measure] = ()) -> list[Measure]:
     """Return the measures that a list of their keys names, such as "accuracy,nll".
+
+    Args:
+        text: the list.
+        own: measures of the user's own, which are named with or without "measures/".
 
     Raises:
         BadInput: there is no such measure of rounds, or no direction of it is better.
     """
     keys = list(dict.fromkeys(key.strip() for key in text.split(",")))
-    known = [m.key for m in (*OF_A_ROUND, *DERIVED) if m.better is not None and is_known(m.key)]
+    known = {m.key: m for m in (*OF_A_ROUND, *DERIVED) if m.better is not None and is_known(m.key)}
+    known |= {name: m for m in own if (name := m.key.removeprefix(OWN)) not in known}
+    of_key = {**known, **{m.key: m for m in own}}
     for key in keys:
-        if key not in known:
+        if key not in of_key:
             raise BadInput(f"--measure {key or repr(text)}: must be of {', '.join(known)}")
-    return [MEASURES[key] for key in keys]
+    return list(dict.fromkeys(of_key[key] for key in keys))
 
 
-def measures_of(runs: Sequence[Run]) -> tuple[list[Measure], str]:
-    """Return the usual measures that tell runs apart, the one that leads first; and why that is not accuracy.
+def measures_of(runs: Sequence[Run], own: Sequence[Measure] = ()) -> tuple[list[Measure], str]:
+    """Return the measures that tell runs apart, the one that leads first; and why that is not accuracy.
+
+    They are the usual ones, and those of the user's own.
 
     A measure that says what an earlier one says, such as balanced accuracy on balanced test sets, is left out, and so
     is one that is the same in all rounds. Of more than `MOST_RUNS` runs the first is all.
@@ -92,6 +101,8 @@ def measures_of(runs: Sequence[Run]) -> tuple[list[Measure], str]:
     )
     if not any((~np.isnan(series(run, order[0]))).any() for run in runs):
         order, why = [*USUAL], ""
+    known_as = {**MEASURES, **{measure.key: measure for measure in own}}
+    order += [measure.key for measure in own]
     few = runs[:: max(len(runs) // MOST_RUNS, 1)]
     found: dict[str, np.ndarray] = {}
     for key in order:
@@ -102,7 +113,7 @@ def measures_of(runs: Sequence[Run]) -> tuple[list[Measure], str]:
             is_constant or any(np.allclose(values, v, equal_nan=True) for v in found.values())
         ):
             found[key] = values
-    return [MEASURES[key] for key in (order[:1] if len(runs) > MOST_RUNS else found)], why
+    return [known_as[key] for key in (order[:1] if len(runs) > MOST_RUNS else found)], why
 
 
 def imbalance(runs: Sequence[Run]) -> str:

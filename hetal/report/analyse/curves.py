@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Chart:
         key: of the chart, in curves.csv and on the page.
         title: of the chart.
         x, y: keys of the measures, see `hetal.record.measures`.
+        own: the measure of y, where that is the user's own.
         is_choice: whether the learning curves can show it.
         of_noise: whether it is one of the charts of noise in the acquired labels.
         is_file: whether it is a figure too.
@@ -41,6 +42,12 @@ class Chart:
     base: str = ""
     ceiling: bool = False
     whole: bool = False
+    own: Measure | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """The measure of y."""
+        return self.own or MEASURES[self.y]
 
     @property
     def x_axis(self) -> str:
@@ -50,14 +57,21 @@ class Chart:
     @property
     def y_axis(self) -> str:
         """Text of the y axis."""
-        return MEASURES[self.y].axis
+        return self.measure.axis
 
 
-def charts_of(measure: Measure) -> tuple[Chart, ...]:
-    """Return the charts of a report that compares by a measure, in the order in which they are shown."""
-    key, name = measure.key, measure.name.removeprefix("test ").capitalize()
-    others = (MEASURES[other] for other in USUAL if not MEASURES[other].key.endswith("_share"))
-    return (
+def charts_of(measure: Measure, own: Sequence[Measure] = ()) -> tuple[Chart, ...]:
+    """Return the charts of a report that compares by a measure, in the order in which they are shown.
+
+    Args:
+        measure: that strategies are compared by.
+        own: measures of the user's own.
+    """
+    key, name = measure.key, measure.name.removeprefix("test ")
+    name = name[0].upper() + name[1:]
+    others = (*(MEASURES[key] for key in USUAL if not key.endswith("_share")), *own)
+    of_all = {one.key: one for one in (measure, *own) if one.key not in MEASURES}
+    charts = (
         Chart(key, f"{name} against labels", "n_labelled", key, is_choice=True, ceiling=True),
         Chart("time", f"{name} against wall time", "seconds_so_far", key, is_choice=True, ceiling=True),
         Chart("cost", f"{name} against cost", "cost_so_far", key, is_choice=True, ceiling=True),
@@ -80,6 +94,7 @@ def charts_of(measure: Measure) -> tuple[Chart, ...]:
         *(chart for chart in OF_NOISE[3:] if chart.key != key),
         *OF_PSEUDO_LABELS,
     )
+    return tuple(replace(chart, own=of_all.get(chart.y)) for chart in charts)
 
 
 # The charts of noise in the acquired labels, and of pseudo-labels.

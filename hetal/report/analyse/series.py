@@ -9,6 +9,7 @@ import numpy as np
 
 from hetal.record.measures import MEASURES, OF_A_ROUND
 from hetal.record.schema import LARGEST
+from hetal.report.load.own import OWN, own_value
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Floats
 
@@ -79,12 +80,18 @@ _DERIVED: Mapping[str, Callable[[Run], Floats]] = {
 
 
 def series(run: Run, key: str) -> Floats:
-    """Return a measure of every round, by its key in `hetal.record.measures`; NaN where a round has none."""
+    """Return a measure of every round, by its key in `hetal.record.measures`; NaN where a round has none.
+
+    A measure of the user's own has the key "measures/NAME".
+    """
     if key in _DERIVED:
         return _DERIVED[key](run)
     if "/" not in key:
         return column(run, key)
-    values = [MEASURES[key].value(row) for row in run.rounds]
+    if key.startswith(OWN):
+        values: list[float | None] = [own_value(row, key.removeprefix(OWN)) for row in run.rounds]
+    else:
+        values = [MEASURES[key].value(row) for row in run.rounds]
     return np.array([np.nan if value is None else value for value in values], float)
 
 

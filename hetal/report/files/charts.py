@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.ceiling import Ceiling
 from hetal.report.analyse.curves import Chart, base_rates, says_something
@@ -94,8 +94,8 @@ def chart_figures(study: Study, out: Path, only: Sequence[Chart] | None = None) 
         shown = [s for s in study.settings if says_something(chart, s, study.curves)]
         facets = [_facet(study, setting, chart) for setting in shown]
         if facets:
-            path = out / chart.key.replace("_", "-")
-            is_share = MEASURES[chart.y].unit == "share"
+            path = out / re.sub(r"[^a-z0-9]", "-", chart.key)
+            is_share = chart.measure.unit == "share"
             figures.append(ChartFigure(facets, chart.x_axis, chart.y_axis, path, chart.whole, is_share))
     return figures
 
@@ -225,7 +225,8 @@ def _scale(chart: ChartFigure, data: str) -> tuple[float, float]:
     low, high = (min(heights), max(heights)) if heights else (0.0, 1.0)
     room = 0.04 * (high - low) or 0.05
     high = min(1.03, high + room) if chart.is_share else high + room
-    return chart.scale * max(0.0, low - room), chart.scale * high
+    low = low - room if low < 0 else max(0.0, low - room)
+    return chart.scale * low, chart.scale * high
 
 
 def _times(scale: int, values: Sequence[float]) -> list[float]:

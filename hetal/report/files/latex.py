@@ -88,7 +88,8 @@ def _tabular(numbers: Sequence[Numbers], settings: Sequence[str], name: str, mea
 
 
 def _cell(interval: Interval, is_best: bool, measure: Measure) -> str:
-    mean, low, high = (f"{measure.scale * value:.{measure.decimals}f}" for value in interval)
+    numbers = (f"{measure.scale * value:.{measure.decimals}f}" for value in interval)
+    mean, low, high = (number.replace("-", "$-$") for number in numbers)
     text = rf"\textbf{{{mean}}}" if is_best else mean
     if not math.isnan(interval.low):
         # In braces, since a bracket after \\ would be its argument.

@@ -17,6 +17,7 @@ from hetal.report.analyse.regions import Regions
 from hetal.report.analyse.results import Comparison, Curve, Numbers
 from hetal.report.files.latex import latex
 from hetal.report.load.frames import round_rows
+from hetal.report.load.own import own_ranges
 from hetal.report.load.printable import plain
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Interval
@@ -90,7 +91,8 @@ def write_tables(analyses: Sequence[Analysis], out: Path) -> None:
     write_csv(out / "kinds.csv", (row for kinds in common.kinds for row in _kind_rows(kinds)))
     write_csv(out / "regions.csv", (row for regions in common.regions for row in _region_rows(regions)))
     write_csv(out / "runs.csv", map(_run_row, study.reading.runs))
-    write_csv(out / "rounds.csv", (row for run in study.reading.runs for row in round_rows(run)))
+    own = [*own_ranges(study.reading.runs)]
+    write_csv(out / "rounds.csv", (row for run in study.reading.runs for row in round_rows(run, own)))
     write_csv(out / "missing.csv", (vars(m) for m in common.missing))
     tables = [latex([*_numbers(a)], a.study.criterion) for a in analyses]
     write_text(out / "numbers.tex", "\n".join(tables))

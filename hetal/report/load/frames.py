@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hetal.errors import BadInput
 from hetal.machine.installation import how_to_install
 from hetal.record.schema import LARGEST, Round
+from hetal.report.load.own import own_ranges, own_value
 from hetal.report.load.printable import plain
 from hetal.report.load.reading import read, runs_under
 from hetal.report.load.records import Run
@@ -32,7 +33,7 @@ POOL_ROWS = ("rows", "images", "right", "rejected")
 POOL_PER = ("kinds", "regions", "noisy_per_region")
 # Fields of a round that are no single number.
 COUNTS = ("bought_per_class", "bought_per_kind", "bought_per_region")
-OTHERS = ("seconds", *COUNTS, "queries_digest", "digest")
+OTHERS = ("seconds", "measures", *COUNTS, "queries_digest", "digest")
 MEASURES = tuple(field.name for field in dataclasses.fields(Round) if field.name not in OTHERS)
 
 # The columns, in their order; settings follow.
@@ -59,7 +60,7 @@ class Frames(NamedTuple):
             and a dict `pool.kinds`, see `hetal.record.schema.PoolContent`; and every setting that can change a result
             by its dotted name, as `optimizer.lr`, a list as its text.
         rounds: one row a round. The same columns but for the outcome of the run; in its place the fields of
-            `hetal.record.schema.Round`.
+            `hetal.record.schema.Round`, seconds by phase, and measures of the user's own, as `measures.NAME`.
     """
 
     runs: pd.DataFrame
@@ -95,16 +96,19 @@ def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frame
     _warn(problems)
     runs.sort(key=lambda run: (run.folder.parent, run.setting, run.label, run.seed))
 
+    own = [*own_ranges(runs)]
+    of_own = [f"measures.{name}" for name in own]
+
     def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
         frame = pd.DataFrame(list(rows), columns=list(columns))
-        numeric = [name for name in columns if name in (*OF_RUNS, *MEASURES)]
+        numeric = [name for name in columns if name in (*OF_RUNS, *MEASURES, *of_own)]
         frame[numeric] = frame[numeric].apply(pd.to_numeric)
         return frame
 
     about = table(map(_about, runs), OF_BOTH)
     settings = pd.DataFrame([{"n_end": run.n_end, **run.config} for run in runs], index=about.index)
-    settings = settings[[key for key in settings if not _is_taken(key)]]
-    rounds = table((_round(row) for run in runs for row in run.rounds), OF_ROUNDS)
+    settings = settings[[key for key in settings if not _is_taken(key) and key not in of_own]]
+    rounds = table((_round(row, own) for run in runs for row in run.rounds), (*OF_ROUNDS, *of_own))
     owner = [i for i, run in enumerate(runs) for _ in run.rounds]
     about_rounds, settings_rounds = (frame.take(owner).set_axis(rounds.index) for frame in (about, settings))
     return Frames(
@@ -113,16 +117,20 @@ def load(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Frame
     )
 
 
-def round_rows(run: Run) -> Iterator[dict[str, Any]]:
+def round_rows(run: Run, own: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """Yield every round of a run as a row of plain values: its setting, strategy and seed, and the fields of the round.
 
     They are those of `Frames.rounds`, with lists and dicts as JSON text, and without the settings.
+
+    Args:
+        run: a run.
+        own: names of the measures of the user's own.
     """
     about = {"setting": run.setting, "strategy": run.label, **_about(run)}
     del about["label"]
     about["folder"] = plain(f"{run.folder.parent.name}/{run.folder.name}")
     for row in run.rounds:
-        fields = _round(row)
+        fields = _round(row, own)
         texts = {key: json.dumps(fields[key]) for key in COUNTS if fields[key] is not None}
         yield {**about, **fields, **texts}
 
@@ -185,13 +193,14 @@ def _outcome(run: Run) -> dict[str, Any]:
     }
 
 
-def _round(row: Mapping[str, Any]) -> dict[str, Any]:
+def _round(row: Mapping[str, Any], own: Sequence[str]) -> dict[str, Any]:
     """Return the fields of a round, those that are no numbers left out."""
     seconds = row.get("seconds", {})
     return {
         **{key: _number(row.get(key)) for key in MEASURES},
         **{f"seconds.{phase}": seconds.get(phase) for phase in PHASES},
         **{name: row.get(name) for name in COUNTS},
+        **{f"measures.{name}": own_value(row, name) for name in own},
     }
 
 

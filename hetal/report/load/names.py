@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hetal.errors import BadInput
+from hetal.record.measures import Direction
+from hetal.record.schema import NAME_OF_MEASURE
+from hetal.report.load.own import own_ranges
 from hetal.report.load.printable import plain
 from hetal.report.load.reading import Reading
 from hetal.report.load.untrusted import parse_yaml, read_bytes
@@ -16,9 +19,28 @@ from hetal.report.load.untrusted import parse_yaml, read_bytes
 # The file that is read where a study has one and no other is named.
 FILE = "report.yaml"
 
-KEYS = ("title", "strategies", "settings", "baseline", "colours")
+KEYS = ("title", "strategies", "settings", "baseline", "colours", "measures")
+# What may be said of a measure, and the words that are allowed.
+OF_MEASURES: Mapping[str, tuple[str, ...]] = {
+    "name": (), "better": ("higher", "lower"), "unit": ("share", "number"),
+}  # fmt: skip
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 BOUND = " (bound)"
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a user says of a measure of their own.
+
+    Attributes:
+        name: in words; from its key unless given.
+        better: the direction that is better.
+        unit: of its values; from these unless given.
+    """
+
+    name: str = ""
+    better: Direction = "higher"
+    unit: Literal["share", "number", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,7 @@ class Names:
         settings: likewise.
         baseline: the strategy that all others are measured against, by either name; empty unless given.
         colours: of strategies, by either name, such as "#0072b2".
+        measures: of the user's own, by their names in records.
     """
 
     title: str = ""
@@ -38,6 +61,7 @@ class Names:
     settings: Mapping[str, str] = field(default_factory=dict)
     baseline: str = ""
     colours: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, Called] = field(default_factory=dict)
 
     def strategy(self, label: str) -> str:
         """Return what a strategy is called: a bound keeps its mark."""
@@ -76,6 +100,7 @@ def names_in(path: Path) -> Names:
         settings=_texts(loaded.get("settings"), path, "settings"),
         baseline=_text(loaded.get("baseline"), path, "baseline"),
         colours=_colours(_texts(loaded.get("colours"), path, "colours"), path),
+        measures=_measures(loaded.get("measures"), path),
     )
 
 
@@ -129,7 +154,10 @@ def unknown(reading: Reading, names: Names) -> list[str]:
         *(("colours", key) for key in names.colours if key not in called),
         *([("baseline", names.baseline)] if names.baseline and names.baseline not in called else []),
     ]
-    return [f"{where}: {key}: no run is of it" for where, key in given]
+    held = own_ranges(reading.runs) if names.measures else {}
+    return [f"{where}: {key}: no run is of it" for where, key in given] + [
+        f"measures: {name}: no run has it" for name in names.measures if name not in held
+    ]
 
 
 def _in_order(names: Iterable[str], first: Sequence[str]) -> list[str]:
@@ -154,6 +182,31 @@ def _texts(value: Any, path: Path, key: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise BadInput(f"{path.name}: {key}: must be names, such as {{badge: BADGE}}, not {plain(value, 80)}")
     return {plain(old): _text(new, path, f"{key}.{plain(old)}") or plain(old) for old, new in value.items()}
+
+
+def _measures(value: Any, path: Path) -> dict[str, Called]:
+    """Return what is said of measures, each a name or a mapping."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadInput(f"{path.name}: measures: must be settings of measures by name, not {plain(value, 80)}")
+    said: dict[str, Called] = {}
+    for key, of in value.items():
+        where = f"measures.{plain(key)}"
+        if not isinstance(key, str) or not re.fullmatch(NAME_OF_MEASURE, key):
+            raise BadInput(f"{path.name}: {where}: no measure of your own has that name")
+        of = of if isinstance(of, dict) else {"name": of}
+        for setting, one in of.items():
+            if setting not in OF_MEASURES:
+                there = ", ".join(OF_MEASURES)
+                raise BadInput(f"{path.name}: {where}.{plain(setting)}: no such setting; there are {there}")
+            allowed = OF_MEASURES[setting]
+            if allowed and one not in allowed:
+                raise BadInput(
+                    f"{path.name}: {where}.{setting}: must be {' or '.join(allowed)}, not {plain(one, 80)}"
+                )
+        said[key] = Called(**{**of, "name": _text(of.get("name"), path, f"{where}.name")})
+    return said
 
 
 def _colours(colours: dict[str, str], path: Path) -> dict[str, str]:

@@ -87,7 +87,7 @@ ROW = part_of(
     optional=(
         "seconds", "n_asked", "n_bought", "clean_share", "n_distinct", "bought_per_class", "ece", "peak_memory_mb",
         "n_pseudo", "n_pseudo_noisy", "pseudo_accuracy_clean", "pseudo_accuracy_noisy", "right_share", "n_rejected",
-        "bought_per_kind", "bought_per_region", "cost",
+        "bought_per_kind", "bought_per_region", "cost", "measures",
     ),
 )  # fmt: skip
 ROWS: TypeAdapter[Any] = TypeAdapter(list[ROW])  # type: ignore[valid-type]

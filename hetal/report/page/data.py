@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import Study
 from hetal.report.analyse.curves import base_rates
 from hetal.report.analyse.results import Curve
@@ -20,8 +19,8 @@ def page_data(study: Study) -> Mapping[str, Any]:
     measures = {
         chart.key: {
             "title": chart.title, "x": chart.x_axis, "y": chart.y_axis, "base": chart.base,
-            "ceiling": chart.ceiling, "whole": chart.whole, "scale": MEASURES[chart.y].scale,
-            "digits": MEASURES[chart.y].decimals, "unit": "%" if MEASURES[chart.y].scale == 100 else "",
+            "ceiling": chart.ceiling, "whole": chart.whole, "scale": chart.measure.scale,
+            "digits": chart.measure.decimals, "unit": "%" if chart.measure.scale == 100 else "",
         }
         for chart in study.charts
     }  # fmt: skip

@@ -45,7 +45,8 @@ def checkpoints(
         return []
     last = grid[-1]
     if baseline_mean is not None:
-        nearly = sign * (1 - 0.01 * sign) * baseline_mean[-1]
+        final = baseline_mean[-1]
+        nearly = sign * (1 - 0.01 * sign * np.sign(final)) * final  # also of one below 0
         last = next(n for n, value in zip(grid, baseline_mean, strict=True) if sign * value >= nearly)
     start, step = grid[0], grid[1] - grid[0]
     wanted = [start + 2**k * step for k in range(len(grid).bit_length() + 1)]

@@ -53,7 +53,7 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const [x0, x1] = span(shown.flatMap((l) => (withSeeds ? [...series[l].x, ...series[l].seeds.flatMap(widths)] : series[l].x)));
   let [y0, y1] = range || span(heights(setting, measure, shown, withSeeds));
   if (chart.whole) [y0, y1] = [0, 1];
-  else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [Math.max(0, y0 - room), chart.unit === "%" ? Math.min(1, y1 + room) : y1 + room]; }
+  else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [y0 < 0 ? y0 - room : Math.max(0, y0 - room), chart.unit === "%" ? Math.min(1, y1 + room) : y1 + room]; }
   const names = place.classList.contains("main") ? named(shown, series) : [];
   const right = names.length ? 10 + NAME.letter * Math.max(...names.map((n) => n.text.length)) : PAD.right;
   const px = (v) => PAD.left + ((v - x0) / (x1 - x0 || 1)) * (W - PAD.left - right);
