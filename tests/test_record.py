@@ -73,6 +73,7 @@ def row(t, n_labelled, n_bought):
         "bought_per_class": None,
         "bought_per_kind": None,
         "bought_per_region": None,
+        "measures": None,
     }
     return Round(**{**values, **changed})
 

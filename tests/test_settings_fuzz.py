@@ -19,7 +19,7 @@ from tests.command_line import options, records, run_here
 from tests.fuzz import SHORT, Pair, all_pairs, base, no_training, sample, tried  # noqa: F401
 
 N = 1_040
-SHARDS = 8
+SHARDS = 4
 
 # What may be null.
 NULLABLE = (
