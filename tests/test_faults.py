@@ -13,7 +13,7 @@ from tests.command_line import REPOSITORY
 @pytest.mark.parametrize("seed", [1])
 def test_broken_runs_end_in_the_same_bits(seed):
     few = [
-        "--kills", "2", "--operations", "2", "--damages", "2", "--edits", "2", "--others", "1", "--deaths", "1",
+        "--kills", "1", "--operations", "2", "--damages", "2", "--edits", "2", "--others", "1", "--deaths", "1",
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", *few, "--seed", str(seed)],

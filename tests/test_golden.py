@@ -12,7 +12,8 @@ from tests.golden import CASES, FOLDER, differences, kind_of_machine, load, run_
 KEPT_ON = json.loads((FOLDER / "machine.json").read_text())
 
 
-@pytest.mark.parametrize("name", CASES)
+# Half of them here; `python -m tests.golden` is all.
+@pytest.mark.parametrize("name", sorted(CASES)[::2])
 def test_a_case_gives_its_golden_record(name, tmp_path):
     exact = kind_of_machine() == KEPT_ON
     assert differences(load(name), run_case(name, tmp_path), exact=exact) == []

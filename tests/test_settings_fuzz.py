@@ -150,7 +150,7 @@ def test_what_is_accepted_really_runs(shard, own_data, tmp_path):
         and pair.typed not in ("train.max_epochs=9223372036854775807", "mult=9223372036854775807")
     ]
     ended = 0
-    for i, pair in enumerate(sample(wanted, 40, seed=1)[shard::2]):
+    for i, pair in enumerate(sample(wanted, 24, seed=1)[shard::2]):
         beside = [word for word in pair.beside if not word.startswith("data=")]
         # Fast, and fine-tuning from the first round on.
         fast = [
@@ -170,4 +170,4 @@ def test_what_is_accepted_really_runs(shard, own_data, tmp_path):
         (rounds,) = records(root).values()
         assert 0 <= area_under_curve([r["n_labelled"] for r in rounds], [r["accuracy"] for r in rounds]) <= 1
         ended += 1
-    assert ended > 3
+    assert ended > 1
