@@ -11,14 +11,15 @@ from tests.golden import CASES, FOLDER, differences, kind_of_machine, load, run_
 
 
 def main() -> int:
-    """Return 1 where a record differs and is not written."""
+    """Return 1 where a record differs and is not written; elsewhere than where they were made, to a tolerance."""
     write = "--write" in sys.argv[1:]
+    exact = write or kind_of_machine() == json.loads((FOLDER / "machine.json").read_text())
     changed = 0
     for name in CASES:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             now = run_case(name, Path(folder))
         path = FOLDER / f"{name}.jsonl"
-        lines = differences(load(name), now, exact=True) if path.exists() else ["new"]
+        lines = differences(load(name), now, exact=exact) if path.exists() else ["new"]
         changed += bool(lines)
         for line in lines:
             print(f"{name}: {line[:200]}")
