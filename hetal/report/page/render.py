@@ -28,6 +28,9 @@ from hetal.report.page.settings import heat_map, records_of
 from hetal.report.page.summary import summary_of
 from hetal.report.stats.intervals import ENOUGH_SEEDS
 
+# More pairs than this are in comparisons.csv only: their table would be most of the page.
+MOST_PAIRS = 3000
+
 # More missing runs, records whose rows cannot be counted, and phases of a round than these are not listed.
 MOST_MISSING, MOST_UNCOUNTED, MOST_PHASES = 500, 5, 12
 
@@ -137,6 +140,7 @@ def render(
             heat=heat_map(analysis),
             no_cell=Cell(),
             pairs=[c for comparisons in analysis.comparisons.values() for c in comparisons],
+            most_pairs=MOST_PAIRS,
             ranks_svg=ranks_svg,
             pictures=pictures,
             phases=phases,
