@@ -154,7 +154,7 @@ class Verdict:
     @property
     def is_significant(self) -> bool:
         """Whether the lead over the second is significant."""
-        return self.comparison is not None and self.comparison.t_holm < ALPHA
+        return self.comparison is not None and self.comparison.t_holm < ALPHA and self.comparison.is_ahead
 
 
 def turned(c: Comparison, first: str) -> Comparison:

@@ -92,7 +92,7 @@ def setting_of(name: str, members: Sequence[Run], criterion: Criterion = BY_ACCU
         for label, seeds in runs.items()
         if (kept := _reaching_the_end(name, label, seeds, left_out))
     }
-    ends = {label: _end(next(iter(seeds.values()))) for label, seeds in done.items()}
+    ends = {label: min(map(_end, seeds.values())) for label, seeds in done.items()}
     end = min(ends.values(), default=0)
     curves, grids, finished = {}, {}, {}
     for label, seeds in done.items():
