@@ -373,6 +373,18 @@ def test_records_with_nonsense_are_none(tmp_path):
     assert "common" in own_ranges(many)
 
 
+def test_the_dashboard_calls_them_as_the_report_does(tmp_path, monkeypatch):
+    study = write_run(tmp_path, "alg=random", measures={"loss": 1.0}).parent
+    (study / "report.yaml").write_text("measures: {loss: {name: my loss, better: lower}}")
+
+    def measures_of(runs, own):
+        raise BadInput(f"{own[0].name}, {own[0].better} is better")
+
+    monkeypatch.setattr(dashboard, "measures_of", measures_of)
+    with pytest.raises(BadInput, match=r"^my loss, lower is better$"):
+        dashboard.make(study, "hetal", None)
+
+
 def test_trackers_and_the_dashboard_have_them(runs):
     row = SimpleNamespace(**{**dict.fromkeys(MEASURES), **runs[0].rounds[2]})
     shown = history(row, [], 0.2)

@@ -25,6 +25,7 @@ from hetal.record.redact import redacted
 from hetal.report.analyse.criterion import MOST_RUNS, measures_of
 from hetal.report.analyse.own import own_measures
 from hetal.report.analyse.series import series
+from hetal.report.load.names import names_of
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
 from hetal.report.stats.intervals import Floats
@@ -98,7 +99,7 @@ def make(folder: Path, project: str, entity: str | None) -> str:
     if not runs:
         raise BadInput(f"{folder}: no run has finished a round yet")
     few = runs[:: len(runs) // MOST_RUNS + 1]
-    measures, why = measures_of(few, own_measures(few))
+    measures, why = measures_of(few, own_measures(few, names_of([folder])))
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
     try:

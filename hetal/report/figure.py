@@ -11,7 +11,7 @@ from hetal.errors import BadInput
 from hetal.machine.files import make_folder
 from hetal.report.analyse.analysis import Study, study_of
 from hetal.report.analyse.ceiling import key, set_apart
-from hetal.report.analyse.criterion import RANDOM, Criterion, measures_named, measures_of
+from hetal.report.analyse.criterion import RANDOM, Criterion, check_target, measures_named, measures_of
 from hetal.report.analyse.curves import OF_NOISE, charts_of
 from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.own import own_measures
@@ -80,9 +80,9 @@ def figure(folders: Sequence[Path], path: Path, wanted: Wanted, names: Names | N
         measure, *more = measures_named(wanted.measure, own_measures(reading.runs, names))
         if more:
             raise BadInput(f"--measure {wanted.measure}: a figure is of one measure")
-    if wanted.target is not None and measure.unit == "share" and wanted.target > 1:
-        raise BadInput(f"--target {wanted.target}: must be in [0, 1], since {measure.key} is a share")
-    criterion = Criterion(measure, wanted.target, names.strategy(names.baseline or RANDOM))
+    check_target(wanted.target, measure)
+    baseline = names.among(names.baseline or RANDOM, {run.label for run in reading.runs})
+    criterion = Criterion(measure, wanted.target, baseline)
     comparing, kept, shown = _kept(reading.runs, wanted, criterion, names)
     charts = charts_of(measure)[:1] if wanted.kind == "curves" else ()
     study = study_of(replace(reading, runs=tuple(kept)), criterion, names, charts)
@@ -163,7 +163,7 @@ def _looks(study: Study, comparing: Sequence[Run], names: Names, cycle: Sequence
     """
     labels = names.in_order(sorted({run.label for run in comparing}))
     bounds = {run.label for run in comparing if run.is_bound}
-    colours = {names.strategy(label): colour for label, colour in names.colours.items()}
+    colours = {names.among(label, labels): colour for label, colour in names.colours.items()}
     baseline = study.criterion.baseline
     of_report = looks_of(labels, baseline, bounds, _from(cycle, labels, baseline, bounds) | colours)
     looks: dict[str, Look] = {label: look for label, look in of_report.items() if label in study.looks}

@@ -123,7 +123,7 @@ def study_of(
         charts = charts_of(criterion.measure, own_measures(reading.runs, names))
     labels = names.in_order(sorted({run.label for run in with_queries}))
     bounds = {run.label for run in with_queries if run.is_bound}
-    colours = {names.strategy(label): colour for label, colour in names.colours.items()}
+    colours = {names.among(label, labels): colour for label, colour in names.colours.items()}
     return Study(
         reading=reading,
         criterion=criterion,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -68,9 +68,20 @@ class Names:
         name = self.strategies.get(label) or self.strategies.get(label.removesuffix(BOUND)) or label
         return name + BOUND * (label.endswith(BOUND) and not name.endswith(BOUND))
 
+    def among(self, label: str, labels: Collection[str]) -> str:
+        """Return what a strategy is called among those that there are, a bound also where it is given without its mark.
+
+        Args:
+            label: of the strategy, by either name.
+            labels: as strategies are called.
+        """
+        name = self.strategy(label)
+        return name + BOUND if name not in labels and name + BOUND in labels else name
+
     def in_order(self, labels: Iterable[str]) -> list[str]:
         """Return names of strategies in the order in which they are shown."""
-        return _in_order(labels, [self.strategy(label) for label in self.strategies])
+        labels = [*labels]
+        return _in_order(labels, [self.among(label, labels) for label in self.strategies])
 
     def settings_in_order(self, names: Iterable[str]) -> list[str]:
         """Return names of settings in the order in which they are shown."""
