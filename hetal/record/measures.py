@@ -167,7 +167,7 @@ def _derived_from_rounds() -> Iterator[Measure]:
         "n_distinct_so_far", "distinct images so far", "count", "higher", ("tracker", "dashboard"),
         title="Distinct images bought so far",
     )  # fmt: skip
-    yield Measure("distinct_share", "distinct images of a query", "share", "higher", ("chart",))
+    yield Measure("distinct_share", "distinct images per row of a query", "share", "higher", ("chart",))
     yield Measure("rejected_share", "rejected rows of a query", "share", "lower", ("chart",))
     yield Measure("cost_so_far", "cost of all queries", "cost", "lower", ("chart",))
     yield Measure("pseudo_clean_share", "clean rows among pseudo-labelled", "share", "higher", ("chart",))

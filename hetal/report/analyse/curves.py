@@ -74,7 +74,11 @@ def charts_of(measure: Measure, own: Sequence[Measure] = ()) -> tuple[Chart, ...
     charts = (
         Chart(key, f"{name} against labels", "n_labelled", key, is_choice=True, ceiling=True),
         Chart("time", f"{name} against wall time", "seconds_so_far", key, is_choice=True, ceiling=True),
-        Chart("cost", f"{name} against cost", "cost_so_far", key, is_choice=True, ceiling=True),
+        *(
+            [Chart("cost", f"{name} against cost", "cost_so_far", key, is_choice=True, ceiling=True)]
+            if key not in ("cost", "cost_so_far")
+            else []
+        ),
         *(
             Chart(
                 other.key, other.title or other.name, "n_labelled", other.key, is_choice=True, is_file=False

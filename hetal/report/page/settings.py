@@ -46,7 +46,7 @@ class HeatCell:
         depth: how far it is from the baseline, in [0, 1], of the largest such distance.
         is_better: whether it is the better of the two.
         is_best: whether it is the best of the setting.
-        is_apart: whether it differs significantly from the baseline.
+        is_apart: whether it differs significantly from the baseline, or was not tested against it.
     """
 
     text: str
@@ -103,7 +103,7 @@ def heat_map(analysis: Analysis) -> HeatMap | None:
     most = float(np.nanmax(np.abs(heat.lead_LP), initial=0.0)) or 1.0
     rows: dict[str, dict[str, HeatCell]] = {name: {} for name in heat.settings}
     for j, name in enumerate(heat.settings):
-        apart = _apart_from(criterion.baseline, analysis.comparisons[name])
+        level = _level_with(criterion.baseline, analysis.comparisons[name])
         for i, label in enumerate(heat.strategies):
             n = analysis.numbers[name].get(label)
             if n is None or not n.n:
@@ -116,17 +116,17 @@ def heat_map(analysis: Analysis) -> HeatMap | None:
                 depth=abs(lead) / most,
                 is_better=lead > 0,
                 is_best=bool(heat.is_best_LP[i, j]),
-                is_apart=label in apart or heat.against != criterion.baseline,
+                is_apart=label not in level,
             )
     return HeatMap(heat.strategies, rows, heat.against, is_dense)
 
 
-def _apart_from(baseline: str, comparisons: Sequence[Comparison]) -> set[str]:
-    """Return the strategies of a setting that differ significantly from the baseline."""
+def _level_with(baseline: str, comparisons: Sequence[Comparison]) -> set[str]:
+    """Return the strategies of a setting that were tested against the baseline, and do not differ significantly."""
     return {
         turned(pair, baseline).second
         for pair in comparisons
-        if baseline in (pair.first, pair.second) and pair.t_holm < ALPHA
+        if baseline in (pair.first, pair.second) and pair.t_holm >= ALPHA
     }
 
 
