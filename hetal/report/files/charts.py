@@ -223,7 +223,7 @@ def _scale(chart: ChartFigure, data: str) -> tuple[float, float]:
         ends = zip(curve.low, curve.high, curve.n, strict=True)
         heights += [end for low, high, n in ends if n > 2 for end in (low, high)]
     low, high = (min(heights), max(heights)) if heights else (0.0, 1.0)
-    room = 0.04 * (high - low) or 0.05
+    room = 0.04 * (high - low) or 0.05 * max(abs(high), 1.0)
     high = min(1.03, high + room) if chart.is_share else high + room
     low = low - room if low < 0 else max(0.0, low - room)
     return chart.scale * low, chart.scale * high

@@ -21,6 +21,7 @@ def page_data(study: Study) -> Mapping[str, Any]:
             "title": chart.title, "x": chart.x_axis, "y": chart.y_axis, "base": chart.base,
             "ceiling": chart.ceiling, "whole": chart.whole, "scale": chart.measure.scale,
             "digits": chart.measure.decimals, "unit": "%" if chart.measure.scale == 100 else "",
+            "sign": chart.measure.sign if chart.measure.better else 1,
         }
         for chart in study.charts
     }  # fmt: skip

@@ -53,7 +53,7 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const [x0, x1] = span(shown.flatMap((l) => (withSeeds ? [...series[l].x, ...series[l].seeds.flatMap(widths)] : series[l].x)));
   let [y0, y1] = range || span(heights(setting, measure, shown, withSeeds));
   if (chart.whole) [y0, y1] = [0, 1];
-  else { const room = (y1 - y0) * 0.06 || 0.05; [y0, y1] = [y0 < 0 ? y0 - room : Math.max(0, y0 - room), chart.unit === "%" ? Math.min(1, y1 + room) : y1 + room]; }
+  else { const room = (y1 - y0) * 0.06 || 0.05 * Math.max(1, Math.abs(y1)); [y0, y1] = [y0 < 0 ? y0 - room : Math.max(0, y0 - room), chart.unit === "%" ? Math.min(1, y1 + room) : y1 + room]; }
   const names = place.classList.contains("main") ? named(shown, series) : [];
   const right = names.length ? 10 + NAME.letter * Math.max(...names.map((n) => n.text.length)) : PAD.right;
   const px = (v) => PAD.left + ((v - x0) / (x1 - x0 || 1)) * (W - PAD.left - right);
@@ -83,7 +83,7 @@ function draw(place, setting, measure, labels, withSeeds, range) {
   const top = chart.ceiling && setting.ceiling;
   const all = top && reference(top.value[0], "ceiling", `all ${top.n_labelled.toLocaleString("en")} clean labels: ${written(chart, top.value[0])}`, false, -4);
   lines(svg, shown, series, px, py, withSeeds);
-  for (const n of spread(names, py, PAD.top + 4, H - PAD.bottom)) {
+  for (const n of spread(names, chart.sign, py, PAD.top + 4, H - PAD.bottom)) {
     element(svg, "path", { class: "lead", stroke: data.looks[n.label][0], d: `M${px(n.x).toFixed(1)} ${py(n.value).toFixed(1)}L${W - right + 4} ${n.y.toFixed(1)}` });
     element(svg, "text", { class: "end", x: W - right + 6, y: n.y + 4, style: `fill: ${data.looks[n.label][0]}` }, n.text);
   }
@@ -98,12 +98,12 @@ function named(shown, series) {
   }));
 }
 
-// Places for names between `top` and `bottom`, none over another; where there is no room for all, for those of the highest
+// Places for names between `top` and `bottom`, none over another; where there is no room for all, for those of the best
 // values and of the last strategy, against which the others are measured.
-function spread(names, py, top, bottom) {
+function spread(names, sign, py, top, bottom) {
   const room = Math.floor((bottom - top) / NAME.line), last = names.at(-1);
   let placed = [...names].sort((a, b) => b.value - a.value);
-  if (placed.length > room) placed = [...placed.filter((n) => n !== last).slice(0, room - 1), last].sort((a, b) => b.value - a.value);
+  if (placed.length > room) placed = [...placed.filter((n) => n !== last).sort((a, b) => sign * (b.value - a.value)).slice(0, room - 1), last].sort((a, b) => b.value - a.value);
   placed.forEach((n, i) => { n.y = Math.max(py(n.value), i ? placed[i - 1].y + NAME.line : top); });
   for (let i = placed.length - 1, below = bottom; i >= 0; i--) { placed[i].y = Math.min(placed[i].y, below); below = placed[i].y - NAME.line; }
   return placed;
