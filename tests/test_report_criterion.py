@@ -8,11 +8,12 @@ import pytest
 from scipy import stats
 
 from hetal.errors import BadInput
-from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND
+from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND, Measure
 from hetal.report import make
 from hetal.report.analyse.analysis import analyse, study_of
 from hetal.report.analyse.comparisons import comparisons_of, verdict_of
-from hetal.report.analyse.criterion import Criterion, measures_named, measures_of
+from hetal.report.analyse.criterion import Criterion, check_target, measures_named, measures_of
+from hetal.report.analyse.curves import charts_of
 from hetal.report.analyse.numbers import numbers_of
 from hetal.report.analyse.penalties import checkpoints_of, penalties_of
 from hetal.report.analyse.ranking import ranking_of
@@ -94,7 +95,8 @@ def test_checkpoints_of_a_measure_that_falls():
 
 def test_the_page_says_the_unit_of_its_measure(falling):
     html = render(analyse(study_of(Reading(tuple(falling)), BY_NLL)), "t")
-    assert "nats over <b>random</b>" in html
+    assert "leads by 0.300 [0.300, 0.300] nats over <b>random</b>" in html
+    assert "<p>+0.300 [+0.300, +0.300] nats over <b>random</b>" in html  # for the better, in a card too
     assert "AULC of negative log-likelihood</button>" in html
     assert "the smallest first" in html
     assert " points" not in html.partition("<script")[0]
@@ -111,6 +113,29 @@ def test_every_measure_makes_a_page(measure):
     html = render(analyse(study_of(Reading(tuple(runs)), Criterion(chosen))), "t")
     assert f"<b>{Criterion(chosen).name}</b>" not in html  # there is one page only
     assert len(series(runs[0], measure)) == 3
+
+
+def test_pages_of_other_measures_link_to_what_only_the_first_has(falling):
+    unfinished = dataclasses.replace(falling[0], seed=9, summary=None)
+    analysis = analyse(study_of(Reading((*falling, unfinished)), BY_NLL))
+    assert '<a href="#completeness">2 missing' in render(analysis, "t")
+    assert '<a href="index.html#completeness">2 missing' in render(analysis, "t", is_whole=False)
+
+
+def test_measures_have_names_and_charts_of_their_own():
+    known = measures_named(",".join(m.key for m in (*OF_A_ROUND, *DERIVED) if m.better and is_known(m.key)))
+    assert len({Criterion(m).name for m in known}) == len(known)  # by which pages are linked
+    for measure in known:
+        keys = [chart.key for chart in charts_of(measure)]
+        assert len({*keys}) == len(keys)
+
+
+def test_a_target_is_a_value_that_its_measure_can_have():
+    for target, measure in ((-0.1, "accuracy"), (1.1, "accuracy"), (-0.1, "nll")):
+        with pytest.raises(BadInput, match=rf"^--target {target}: must be "):
+            check_target(target, MEASURES[measure])
+    check_target(1.1, MEASURES["nll"])
+    check_target(-0.1, Measure("measures/mine", "mine", "number", "higher"))
 
 
 def test_a_measure_of_purchases_ends_before_the_last_round():
@@ -198,6 +223,25 @@ def test_a_run_that_ends_before_the_others_of_its_strategy_is_left_out():
     assert found.cut == ""
 
 
+def test_a_strategy_ends_where_most_of_its_runs_do():
+    rising = [0.2, 0.4, 0.6, 0.8]
+    runs = [make_run("a", 0, rising)] + [make_run("a", s, rising[:2]) for s in (1, 2)]
+    runs += [make_run("random", s, rising) for s in range(3)]
+    found = setting_of("d n m", runs)
+    assert found.grids == {"a": (10, 20), "random": (10, 20)}
+    assert ([*found.finished["a"]], found.left_out) == ([0, 1, 2], ())
+    assert found.cut.startswith("d n m: compared up to 20 labels, where a ends")
+
+
+def test_a_leader_that_is_behind_at_the_shared_labels_has_no_significant_lead():
+    runs = [make_run("random", s, [0.5, 0.1, 0.6], grid=(10, 30, 50)) for s in range(5)]
+    runs += [make_run("a", s, [0.4, 0.5, 0.5, 0.5], grid=(10, 20, 40, 50)) for s in range(5)]
+    found = setting_of("d n m", runs)
+    verdict = verdict_of(found, comparisons_of(found))
+    assert (verdict.leader, verdict.comparison.difference.mean) == ("a", pytest.approx(-0.1))
+    assert (verdict.comparison.t_holm, verdict.is_significant) == (0, False)
+
+
 def test_a_budget_of_one_more_run_makes_no_numbers_go_blank():
     runs = [make_run(label, s, [0.2, 0.4, 0.6]) for label in ("random", "a") for s in range(3)]
     runs += [make_run(label, 3, [0.2, 0.4, 0.6, 0.7]) for label in ("random", "a")]
@@ -262,6 +306,17 @@ def test_bounds_keep_their_mark_and_are_drawn_apart():
     assert looks["Clean only (bound)"][1] == ":"
 
 
+def test_a_bound_is_named_with_or_without_its_mark():
+    sees = ("alg=oracle_random sees hidden labels: a bound",)
+    runs = [make_run("oracle_random (bound)", 0, [0.1], sees=sees), make_run("a", 0, [0.2])]
+    for given in ("oracle_random", "oracle_random (bound)", "Clean only"):
+        names = Names(strategies={"oracle_random": "Clean only"}, colours={given: "#123456"})
+        named = renamed(Reading(tuple(runs)), names)
+        assert study_of(named, names=names).looks["Clean only (bound)"][0] == "#123456"
+        assert names.among(given, ["Clean only (bound)", "a"]) == "Clean only (bound)"
+        assert names.in_order(["a", "Clean only (bound)"]) == ["Clean only (bound)", "a"]
+
+
 def test_names_of_nothing_are_told_and_two_of_one_refused():
     runs = Reading((make_run("a", 0, [0.1]), make_run("b", 0, [0.1])))
     names = Names(strategies={"bage": "B"}, settings={"d": "D"}, baseline="c", colours={"e": "#000000"})
@@ -313,6 +368,8 @@ def test_wins_and_the_heat_map_over_settings():
     assert a[0].is_best
     assert a[0].depth == 1 > a[1].depth > 0.3
     assert not heat.rows["one"]["b"].is_apart
+    one_seed = heat_map(analyse(study_of(Reading(tuple(run for run in runs if run.seed == 0)))))
+    assert one_seed.rows["one"]["b"].is_apart  # nothing was tested
     html = render(analysis, "t")
     assert "Over all settings" in html
     assert "Over all settings" not in render(analyse(study_of(Reading(tuple(runs[:18])))), "t")
@@ -338,3 +395,8 @@ def test_a_report_made_again_reads_and_draws_what_has_changed_only(tmp_path, mon
     report([study], out, "", with_pictures=False, memory=memory)
     assert drawn[1] == another
     assert {"accuracy", "time"} <= {*drawn[2:]}
+    (out / "cost.html").write_text("a page of the user's own")
+    for measures in ("accuracy,nll", "accuracy"):
+        report([study], out, "", with_pictures=False, measures=measures, memory=memory)
+        assert (out / "nll.html").exists() == ("nll" in measures)
+    assert (out / "cost.html").exists()

@@ -502,6 +502,7 @@ def test_a_heat_map_and_ranks_are_of_what_is_chosen(records, tmp_path, drawn):
         ("--alg badge", "--alg: goes with --figure curves|ranks|heatmap"),
         ("--style ggplot", "--style: goes with --figure"),
         ("--figure ranks --watch 3", "--figure and --watch: must be one of them"),
+        ("--figure ranks --no-pictures", "--figure and --no-pictures: must be one of them"),
         ("--figure ranks --target 0.5", "--target: goes with --figure curves, not ranks"),
         ("--figure curves --target 50", "--target 50.0: must be in [0, 1]"),
         ("--figure curves --measure accuracy,nll", "--measure accuracy,nll: a figure is of one measure"),

@@ -115,8 +115,8 @@ def _check(options: argparse.Namespace) -> None:
     figure_options.check(options)
     if options.watch is not None and not (math.isfinite(options.watch) and options.watch > 0):
         raise BadInput(f"--watch {options.watch}: must be a positive number of seconds")
-    if options.target is not None and not (math.isfinite(options.target) and options.target >= 0):
-        raise BadInput(f"--target {options.target}: must be a number from 0, of a share at most 1")
+    if options.target is not None and not math.isfinite(options.target):
+        raise BadInput(f"--target {options.target}: must be a number")
     if options.diff and len(options.folders) != 2:
         raise BadInput(f"--diff compares two folders, not {len(options.folders)}")
     given = {

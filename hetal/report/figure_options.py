@@ -52,7 +52,12 @@ def check(options: argparse.Namespace) -> None:
             if value is not None:
                 raise BadInput(f"{option}: goes with --figure {'|'.join(KINDS)}")
         return
-    for option, value in (("--diff", options.diff), ("--watch", options.watch is not None)):
+    others = {
+        "--diff": options.diff,
+        "--watch": options.watch is not None,
+        "--no-pictures": options.no_pictures,
+    }
+    for option, value in others.items():
         if value:
             raise BadInput(f"--figure and {option}: must be one of them")
     if options.target is not None and options.figure != "curves":

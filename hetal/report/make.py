@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
 from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
-from hetal.report.analyse.criterion import RANDOM, Criterion, measures_named, measures_of
+from hetal.report.analyse.criterion import RANDOM, Criterion, check_target, measures_named, measures_of
 from hetal.report.analyse.curves import charts_of
 from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.own import own_measures
@@ -31,6 +32,9 @@ from hetal.report.load.printable import plain
 from hetal.report.load.reading import Before, Reading, read
 from hetal.report.page.pictures import shown
 from hetal.report.page.render import render
+
+# By which a page of a report is known, see header.html.
+MADE_BY = b"by <code>python -m hetal.report</code>"
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,12 @@ def report(
         chosen, why = measures_of(reading.runs, own)
         is_compared = len({run.label for run in reading.runs}) > 1
         chosen = chosen if is_compared else chosen[:1]
-    baseline = names.strategy(names.baseline or RANDOM)
+    baseline = names.among(names.baseline or RANDOM, {run.label for run in reading.runs})
     criteria = [
         Criterion(chosen[0], target, baseline, why),
         *(Criterion(measure, baseline=baseline) for measure in chosen[1:]),
     ]
-    if target is not None and chosen[0].unit == "share" and target > 1:
-        raise BadInput(f"--target {target}: must be in [0, 1], since {chosen[0].key} is a share")
+    check_target(target, chosen[0])
     studies = [study_of(reading, c, names, charts_of(c.measure, own)) for c in criteria]
     first = studies[0]
     if not first.settings:
@@ -152,7 +155,9 @@ def report(
         *(path.name for path in out.glob("measures-*.html")),
     }
     for gone in before - {*html}:
-        (out / gone).unlink(missing_ok=True)  # of a report by other measures that was made here before
+        with suppress(OSError):
+            if MADE_BY in (out / gone).read_bytes():
+                (out / gone).unlink()  # of a report by other measures that was made here before
     for name, text in reversed(html.items()):
         write_text(out / name, text)
     return Made(out / "index.html", len(first.settings), reading, tuple(unused))

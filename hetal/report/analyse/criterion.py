@@ -87,6 +87,20 @@ def measures_named(text: str, own: Sequence[Measure] = ()) -> list[Measure]:
     return list(dict.fromkeys(of_key[key] for key in keys))
 
 
+def check_target(target: float | None, measure: Measure) -> None:
+    """Refuse a target that no value of its measure can be.
+
+    Raises:
+        BadInput: a share is in [0, 1], and of hetal's own measures none is below 0.
+    """
+    if target is None:
+        return
+    if measure.unit == "share" and not 0 <= target <= 1:
+        raise BadInput(f"--target {target}: must be in [0, 1], since {measure.key} is a share")
+    if measure.unit != "number" and target < 0:
+        raise BadInput(f"--target {target}: must be a number from 0")
+
+
 def measures_of(runs: Sequence[Run], own: Sequence[Measure] = ()) -> tuple[list[Measure], str]:
     """Return the measures that tell runs apart, the one that leads first; and why that is not accuracy.
 
