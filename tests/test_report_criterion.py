@@ -223,6 +223,17 @@ def test_a_run_that_ends_before_the_others_of_its_strategy_is_left_out():
     assert found.cut == ""
 
 
+def test_budgets_in_other_steps_are_compared_up_to_the_last_labels_in_common():
+    runs = [make_run("random", s, [0.2, 0.4, 0.6, 0.8, 1.0], grid=(20, 40, 60, 80, 100)) for s in range(2)]
+    runs += [make_run("a", s, [0.2, 0.5, 0.8, 0.9], grid=(20, 50, 80, 110)) for s in range(2)]
+    found = setting_of("d n m", runs)
+    assert found.grids == {"a": (20, 50, 80), "random": (20, 40, 60, 80)}
+    assert found.area["a"] == pytest.approx({0: 0.5, 1: 0.5})
+    assert found.cut == "d n m: compared up to 80 labels, which all have; others go on, to 110 at most"
+    runs += [make_run("b", s, [0.2, 0.5], grid=(20, 95)) for s in range(2)]
+    assert setting_of("d n m", runs).grids["random"] == (20, 40, 60, 80)  # only the start is common to all
+
+
 def test_a_strategy_ends_where_most_of_its_runs_do():
     rising = [0.2, 0.4, 0.6, 0.8]
     runs = [make_run("a", 0, rising)] + [make_run("a", s, rising[:2]) for s in (1, 2)]

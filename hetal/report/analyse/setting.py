@@ -93,7 +93,7 @@ def setting_of(name: str, members: Sequence[Run], criterion: Criterion = BY_ACCU
         if (kept := _reaching_the_end(name, label, seeds, left_out))
     }
     ends = {label: min(map(_end, seeds.values())) for label, seeds in done.items()}
-    end = min(ends.values(), default=0)
+    end = _end_of_all(done, ends)
     curves, grids, finished = {}, {}, {}
     for label, seeds in done.items():
         of_seeds = {seed: _curve(run, criterion, end) for seed, run in seeds.items()}
@@ -126,7 +126,7 @@ def setting_of(name: str, members: Sequence[Run], criterion: Criterion = BY_ACCU
         },
         base_rate=mean(rates.values()) if rates else np.nan,
         left_out=tuple(left_out),
-        cut=_cut(name, done, ends),
+        cut=_cut(name, done, ends, end),
         pool=pool_shares(members),
     )
 
@@ -184,15 +184,27 @@ def _reaching_the_end(name: str, label: str, runs: BySeed, left_out: list[str]) 
     return {seed: run for seed, run in done.items() if seed not in short}
 
 
-def _cut(name: str, done: Mapping[str, BySeed], ends: Mapping[str, int]) -> str:
-    """Say which runs go on beyond the labels that all have; empty where none do."""
-    end = min(ends.values(), default=0)
+def _end_of_all(done: Mapping[str, BySeed], ends: Mapping[str, int]) -> int:
+    """Return the most labels that all strategies were tested with; of those without two in common, the least end."""
+    least = min(ends.values(), default=0)
+    grids = [
+        {*_most_frequent([tuple(row["n_labelled"] for row in run.rounds) for run in seeds.values()])}
+        for seeds in done.values()
+    ]
+    common = sorted(n for n in set.intersection(*grids) if n <= least) if grids else []
+    return common[-1] if len(common) > 1 else least
+
+
+def _cut(name: str, done: Mapping[str, BySeed], ends: Mapping[str, int], end: int) -> str:
+    """Say which runs go on beyond the labels that are compared; empty where none do."""
     last = max((_end(run) for seeds in done.values() for run in seeds.values()), default=0)
     if last == end:
         return ""
     first = [label for label, n in ends.items() if n == end]
     who = first[0] if len(first) == 1 else f"{len(first)} strategies"
-    ends_there = f"where {who} end{'s' * (len(first) == 1)}" if len(first) < len(ends) else "which all have"
+    ends_there = (
+        f"where {who} end{'s' * (len(first) == 1)}" if 0 < len(first) < len(ends) else "which all have"
+    )
     return f"{name}: compared up to {end:,} labels, {ends_there}; others go on, to {last:,} at most"
 
 
