@@ -12,7 +12,7 @@ from hetal.record.measures import DERIVED, MEASURES, OF_A_ROUND, Measure
 from hetal.report import make
 from hetal.report.analyse.analysis import analyse, study_of
 from hetal.report.analyse.comparisons import comparisons_of, verdict_of
-from hetal.report.analyse.criterion import Criterion, check_target, measures_named, measures_of
+from hetal.report.analyse.criterion import Criterion, check_held, check_target, measures_named, measures_of
 from hetal.report.analyse.curves import charts_of
 from hetal.report.analyse.numbers import numbers_of
 from hetal.report.analyse.penalties import checkpoints_of, penalties_of
@@ -128,6 +128,20 @@ def test_measures_have_names_and_charts_of_their_own():
     for measure in known:
         keys = [chart.key for chart in charts_of(measure)]
         assert len({*keys}) == len(keys)
+
+
+def test_a_measure_that_no_run_has_is_refused():
+    runs = [make_run("a", 0, [0.1, 0.2])]
+    check_held([MEASURES["nll"]], runs)
+    with pytest.raises(BadInput, match=r"^--measure cost_so_far: no run has it$"):
+        check_held([MEASURES["nll"], MEASURES["cost_so_far"]], runs)
+
+
+def test_two_strategies_may_have_the_best_mean_rank():
+    level = {"one": {"a": 0.5, "b": 0.6, "c": 0.4}, "two": {"a": 0.6, "b": 0.5, "c": 0.4}}
+    runs = [make_run(a, 0, [v] * 2, setting=at) for at, values in level.items() for a, v in values.items()]
+    html = render(analyse(study_of(Reading(tuple(runs)))), "t")
+    assert "<b>a</b> has the best mean rank, 1.50 of 3, as has b." in html
 
 
 def test_a_target_is_a_value_that_its_measure_can_have():
@@ -284,7 +298,7 @@ def test_equal_strategies_of_unequal_budgets_differ_at_the_rate_of_the_test(crit
 def test_names_rename_order_and_choose_the_baseline(tmp_path):
     path = tmp_path / "report.yaml"
     path.write_text(
-        "title: Noise\nstrategies: {b: Margin, random: Chance}\nsettings: [two, one]\nbaseline: b\n"
+        "title: Noise\nstrategies: {b: Margin , random: Chance, a: ' '}\nsettings: [two, one]\nbaseline: b\n"
         "colours: {Margin: '#123456'}\n"
     )
     names = names_in(path)

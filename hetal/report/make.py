@@ -15,7 +15,14 @@ from hetal.errors import BadInput
 from hetal.machine.files import make_folder, write_text
 from hetal.record.measures import MEASURES
 from hetal.report.analyse.analysis import Analysis, Study, analyse, study_of
-from hetal.report.analyse.criterion import RANDOM, Criterion, check_target, measures_named, measures_of
+from hetal.report.analyse.criterion import (
+    RANDOM,
+    Criterion,
+    check_held,
+    check_target,
+    measures_named,
+    measures_of,
+)
 from hetal.report.analyse.curves import charts_of
 from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.own import own_measures
@@ -93,7 +100,8 @@ def report(
         memory: of the report that was made before to the same folder.
 
     Raises:
-        BadInput: there is nothing to report on, there is no such measure, or `out` cannot be written.
+        BadInput: there is nothing to report on, there is no such measure or no record holds it, or `out` cannot be
+                written.
     """
     names = names_of(folders) if names is None else names
     memory = memory or Memory()
@@ -104,6 +112,7 @@ def report(
     own = own_measures(reading.runs, names)
     if measures is not None:
         chosen, why = measures_named(measures, own), ""
+        check_held(chosen, reading.runs)
     else:
         chosen, why = measures_of(reading.runs, own)
         is_compared = len({run.label for run in reading.runs}) > 1

@@ -87,6 +87,17 @@ def measures_named(text: str, own: Sequence[Measure] = ()) -> list[Measure]:
     return list(dict.fromkeys(of_key[key] for key in keys))
 
 
+def check_held(measures: Sequence[Measure], runs: Sequence[Run]) -> None:
+    """Refuse a measure that no run has.
+
+    Raises:
+        BadInput: it is named.
+    """
+    for measure in measures:
+        if runs and all(np.isnan(series(run, measure.key)).all() for run in runs):
+            raise BadInput(f"--measure {measure.key}: no run has it")
+
+
 def check_target(target: float | None, measure: Measure) -> None:
     """Refuse a target that no value of its measure can be.
 

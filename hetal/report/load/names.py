@@ -181,7 +181,7 @@ def _text(value: Any, path: Path, key: str) -> str:
         return ""
     if isinstance(value, (dict, list)):
         raise BadInput(f"{path.name}: {key}: must be text, not {plain(value, 80)}")
-    return plain(value)
+    return plain(value).strip()
 
 
 def _texts(value: Any, path: Path, key: str) -> dict[str, str]:
