@@ -1,5 +1,6 @@
 import dataclasses
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hetal.report.analyse.ceiling import Ceiling, ceiling_of, set_apart
 from hetal.report.analyse.criterion import Criterion
 from hetal.report.analyse.heat import heat_of
 from hetal.report.analyse.pictures import Images, Points
+from hetal.report.analyse.results import Curve
 from hetal.report.analyse.setting import settings_of
 from hetal.report.analyse.styles import COLOURS, REFERENCE, looks_of
 from hetal.report.figure import _looks
@@ -549,3 +551,15 @@ def test_a_name_with_commas_can_be_chosen_and_a_beginning_too():
     assert labels("lhd") == {"lhd, n=5", "lhd, n=6"}
     with pytest.raises(BadInput, match="--alg lh: no run is of it"):
         labels("lh")
+
+
+@pytest.mark.parametrize(
+    ("most", "is_share", "scale", "axis"),
+    [(0.9, True, 100, "y"), (9e15, False, 1e-15, "y (1e15)"), (-4e-7, False, 1e7, "y (1e-7)"), (0, False, 1, "y"),
+     (99999.0, False, 1, "y"), (1e-9, True, 1e9, "y (1e-7)")],
+)  # fmt: skip
+def test_very_large_and_small_values_say_their_power_of_ten_on_the_axis(most, is_share, scale, axis):
+    curve = Curve([10.0, 20.0], [0.0, most], [0.0, most], [0.0, most], [3, 3], [])
+    chart = charts.ChartFigure([charts.Facet("s", "d", {"a": curve})], "x", "y", Path("c"), is_share=is_share)
+    assert chart.scale == pytest.approx(scale)
+    assert chart.y_axis == axis

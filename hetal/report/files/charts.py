@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,28 @@ class ChartFigure:
     is_share: bool = True
     target: float | None = None
 
+    @cached_property
+    def power(self) -> int:
+        """The power of ten in which values are written: 0, but for very large and very small ones."""
+        heights = [value for facet in self.facets for curve in facet.curves.values() for value in curve.mean]
+        most = self.unit * max(map(abs, heights), default=0.0)
+        power = math.floor(math.log10(most)) if most and not self.whole else 0
+        return 0 if -4 < power < 5 else power
+
     @property
-    def scale(self) -> int:
-        """What values are multiplied by."""
+    def unit(self) -> int:
+        """What values are multiplied by in words."""
         return 100 if self.is_share else 1
+
+    @property
+    def scale(self) -> float:
+        """What values are multiplied by where they are drawn."""
+        return self.unit * 10.0**-self.power
+
+    @property
+    def y_axis(self) -> str:
+        """Text of the y axis, with the power of ten."""
+        return f"{self.y} (1e{self.power})" if self.power else self.y
 
 
 def chart_figures(study: Study, out: Path, only: Sequence[Chart] | None = None) -> list[ChartFigure]:
@@ -148,7 +167,7 @@ def _draw_facet(ax: Axes, facet: Facet, chart: ChartFigure, looks: Looks) -> dic
             height, color=ink, ls="-.", lw=thin
         )
     if chart.target is not None:
-        name = f"target {chart.scale * chart.target:g}{'%' * chart.is_share}"
+        name = f"target {chart.unit * chart.target:g}{'%' * chart.is_share}"
         shown[name] = ax.axhline(chart.scale * chart.target, color=ink, ls=(0, (1, 3)), lw=thin)
     return shown
 
@@ -165,7 +184,7 @@ def _arrange(figure: Figure, axes: Sequence[Axes], chart: ChartFigure, legend: f
     rows = -(-len(axes) // columns)
     high = 1.0
     for _ in range(2):  # the height of a chart decides how its axis is named, and that how wide it is
-        label = ruler.wrap(chart.y, rcParams["axes.labelsize"], high + 0.3)
+        label = ruler.wrap(chart.y_axis, rcParams["axes.labelsize"], high + 0.3)
         left = 0.34 + 1.25 * inches("axes.labelsize") * len(label)
         wide = (width - left - EDGE - (columns - 1) * GAP) / columns
         high = min(max(0.68 * wide, 0.95), 2.0)
@@ -201,7 +220,7 @@ def _columns(n: int, width: float) -> int:
     return min(n, most)
 
 
-def _line(ax: Axes, curve: Curve, look: Look, scale: int, paleness: float) -> Any:
+def _line(ax: Axes, curve: Curve, look: Look, scale: float, paleness: float) -> Any:
     colour, dash, marker = look
     (line,) = ax.plot(
         curve.x, _times(scale, curve.mean), dash, color=colour, marker=marker or None,
@@ -229,5 +248,5 @@ def _scale(chart: ChartFigure, data: str) -> tuple[float, float]:
     return chart.scale * low, chart.scale * high
 
 
-def _times(scale: int, values: Sequence[float]) -> list[float]:
+def _times(scale: float, values: Sequence[float]) -> list[float]:
     return [scale * value for value in values]

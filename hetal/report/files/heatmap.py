@@ -177,6 +177,11 @@ def _caption(heat: Heat) -> str:
     return f"{criterion.area}{criterion.unit.replace(' %', ' (%)')}, coloured by {by} {ahead} {heat.against}"
 
 
+def _tick(value: float, _: int) -> str:
+    """Return a tick of the scale of colours, which has no room for a power of ten beside it."""
+    return written(f"{value:g}".replace("-", "\u2212"))
+
+
 def _inks(rgba: Array) -> list[list[str]]:
     """Return black for text on bright cells, white on dark ones."""
     bright = rgba[..., :3] @ np.array([0.299, 0.587, 0.114])
@@ -189,7 +194,7 @@ def _legend(figure: Figure, mesh: Any, caption: Sequence[str], size: float) -> N
     text = len(caption) * 1.2 * inches("xtick.labelsize")
     wide = min(2.2, 0.6 * width)
     bar: Axes = figure.add_axes((0.5 - wide / 2 / width, (text + 0.2) / height, wide / width, 0.07 / height))
-    scale = figure.colorbar(mesh, cax=bar, orientation="horizontal", extend="both")
+    scale = figure.colorbar(mesh, cax=bar, orientation="horizontal", extend="both", format=_tick)
     bar.grid(False)
     scale.outline.set_linewidth(0.4)
     bar.tick_params(labelsize=size, length=2, pad=1.5, width=0.4)
