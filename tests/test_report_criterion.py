@@ -138,10 +138,11 @@ def test_a_measure_that_no_run_has_is_refused():
 
 
 def test_two_strategies_may_have_the_best_mean_rank():
-    level = {"one": {"a": 0.5, "b": 0.6, "c": 0.4}, "two": {"a": 0.6, "b": 0.5, "c": 0.4}}
+    level = {"one": {"a": 0.5, "b|": 0.6, "c": 0.4}, "two": {"a": 0.6, "b|": 0.5, "c": 0.4}}
     runs = [make_run(a, 0, [v] * 2, setting=at) for at, values in level.items() for a, v in values.items()]
     html = render(analyse(study_of(Reading(tuple(runs)))), "t")
-    assert "<b>a</b> has the best mean rank, 1.50 of 3, as has b." in html
+    assert "<b>a</b> has the best mean rank, 1.50 of 3, as has b|." in html
+    assert "data-labels='a\nb|'" in html  # by which pairs are filtered, whatever names hold
 
 
 def test_a_target_is_a_value_that_its_measure_can_have():

@@ -167,7 +167,7 @@ def test_names_cannot_become_markup():
 
 
 def test_a_table_says_what_it_can_be_filtered_and_sorted_by(html):
-    pair = "<tr data-setting='digits blank x4 mlp' data-labels='badge|coreset'>"
+    pair = "<tr data-setting='digits blank x4 mlp' data-labels='badge\ncoreset'>"
     assert f"{pair}<td class='setting'>digits blank x4 mlp</td><td>badge</td>" in html
     best = "<tr data-setting='digits blank x4 mlp' data-labels='badge' class=best>"
     numbers = html.split("<section id='numbers'")[1].split("</section>")[0]

@@ -10,7 +10,7 @@ function chosen(name) {
 
 function refresh() {
   every("[data-setting], [data-labels]", (item) => {
-    const isOff = (item.dataset.labels || "").split("|").some((l) => off.has(l));
+    const isOff = (item.dataset.labels || "").split("\n").some((l) => off.has(l));
     item.hidden = isOff || (item.dataset.setting !== undefined && !chosen(item.dataset.setting));
   });
   every(".chip[data-label]", (chip) => chip.setAttribute("aria-pressed", String(!off.has(chip.dataset.label))));
