@@ -237,12 +237,16 @@ class Setup:
         oracle, ids = self.oracle, torch.arange(len(self.pool))
         labels, true, region = oracle.label(ids), oracle.true(ids), oracle.region(ids)
         is_noisy = oracle.is_noisy(ids)
+        true_M = torch.full((len(self.pool.images_M),), -1).scatter_reduce_(
+            0, self.pool.source_N.cpu(), true, "amax"
+        )
         n_classes = self.task.n_classes
         content: PoolContent = {
             "rows": len(ids),
             "images": len(self.pool.images_M),
             "right": int(is_right(labels, true).sum()),
             "clean_per_class": torch.bincount(true[~is_noisy & (true >= 0)], minlength=n_classes).tolist(),
+            "images_per_class": torch.bincount(true_M[true_M >= 0], minlength=n_classes).tolist(),
             "test_per_class": torch.bincount(self.task.test.labels.cpu(), minlength=n_classes).tolist(),
             "rejected": int((labels == REJECT).sum()),
             "kinds": per_kind(oracle, ids, is_noisy),

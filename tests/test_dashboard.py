@@ -84,7 +84,7 @@ def panels_of(*runs):
 
 
 def test_the_measures_are_those_of_the_report_and_shares_that_say_nothing_are_left_out():
-    pool = {"rows": 60, "clean_per_class": [50, 10], "test_per_class": [25, 25]}
+    pool = {"rows": 60, "clean_per_class": [50, 10], "images_per_class": [50, 10], "test_per_class": [25, 25]}
     noisy, clean = (
         replace(
             make_run("badge", 0, [0.5, 0.6]), pool=pool, name=name, choices={**CHOICES, "noise": noise},

@@ -192,7 +192,7 @@ def test_the_usual_measures_are_those_that_tell_runs_apart():
     ("pool", "where"),
     [
         ({"test_per_class": [100, 2]}, "the test set of d n m has 50"),
-        ({"clean_per_class": [100, 0]}, "the pool of d n m has 100"),
+        ({"clean_per_class": [100, 0], "images_per_class": [90, 1]}, "the pool of d n m has 90"),
     ],
 )
 def test_imbalanced_classes_lead_with_balanced_accuracy_and_say_why(pool, where):
@@ -205,6 +205,11 @@ def test_imbalanced_classes_lead_with_balanced_accuracy_and_say_why(pool, where)
 
 def test_a_little_imbalance_is_none():
     assert measures_of([varied(0, pool={"test_per_class": [40, 10], "clean_per_class": [100, 21]})])[1] == ""
+    # All noise is of the second class: it has few clean rows, but as many images, or many near copies.
+    for images in ([100, 100], [100, 500]):
+        pool = {"clean_per_class": [100, 2], "images_per_class": images}
+        assert measures_of([varied(0, pool=pool)])[1] == ""
+    assert measures_of([varied(0, pool={"clean_per_class": [100, 2]})])[1] == ""  # not known
 
 
 # Budgets

@@ -181,6 +181,7 @@ class PoolContent(TypedDict, total=False):
         images: distinct ones that they show.
         right: rows that sell the right label.
         clean_per_class: clean rows of each class.
+        images_per_class: distinct images of each right class, those of noisy rows included, without those of none.
         test_per_class: rows of each class in the test set.
         rejected: rows that sell none.
         kinds: rows that are "clean", and of each noise by name.
@@ -194,6 +195,7 @@ class PoolContent(TypedDict, total=False):
     images: Count
     right: Count
     clean_per_class: PerClass
+    images_per_class: PerClass
     test_per_class: PerClass
     rejected: Count
     kinds: PerKind

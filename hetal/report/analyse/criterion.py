@@ -142,12 +142,18 @@ def measures_of(runs: Sequence[Run], own: Sequence[Measure] = ()) -> tuple[list[
 
 
 def imbalance(runs: Sequence[Run]) -> str:
-    """Return a sentence on the most imbalanced classes, in the pool or the test set; empty where all are balanced."""
+    """Return a sentence on the most imbalanced classes, in the pool or the test set; empty where all are balanced.
+
+    A pool is imbalanced where its clean rows are, and its distinct images of the same classes too: a class that all
+    noise is of has few clean rows left, but no fewer images than others.
+    """
     most, where = 0.0, ""
     for run in runs:
-        for field, what in (("test_per_class", "test set"), ("clean_per_class", "pool")):
-            counts = run.pool.get(field) or [1]
-            if (ratio := max(counts) / max(min(counts), 1)) > most:
+        test, clean, images = (
+            run.pool.get(f"{what}_per_class") or [1] for what in ("test", "clean", "images")
+        )
+        for ratio, what in ((_ratio(test, test), "test set"), (_ratio(clean, images), "pool")):
+            if ratio > most:
                 most, where = ratio, f"the {what} of {run.setting}"
     if most < IMBALANCED:
         return ""
@@ -155,3 +161,11 @@ def imbalance(runs: Sequence[Run]) -> str:
         f"Balanced accuracy comes first, since the largest class of {where} has {most:,.0f} times the rows of the "
         "smallest: it counts every class alike, where accuracy may be high for a network that never names a small one."
     )
+
+
+def _ratio(counts: Sequence[int], others: Sequence[int]) -> float:
+    """Return how many times the largest class has the rows of the smallest, by two counts the lower; 1 of none."""
+    if len(counts) != len(others):
+        return 1.0
+    largest, smallest = int(np.argmax(counts)), int(np.argmin(counts))
+    return min(of[largest] / max(of[smallest], 1) for of in (counts, others))

@@ -43,6 +43,7 @@ class Pool(TypedDict):
     images: NotRequired[Count]
     right: NotRequired[Count]
     clean_per_class: NotRequired[PerClass]
+    images_per_class: NotRequired[PerClass]
     test_per_class: NotRequired[PerClass]
     rejected: NotRequired[Count]
     kinds: NotRequired[PerKind]
