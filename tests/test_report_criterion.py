@@ -273,6 +273,18 @@ def test_a_leader_that_is_behind_at_the_shared_labels_has_no_significant_lead():
     assert (verdict.comparison.t_holm, verdict.is_significant) == (0, False)
 
 
+def test_a_bound_does_not_cut_the_budget_of_those_that_are_compared():
+    sees = ("alg=oracle_random sees hidden labels: a bound",)
+    runs = [make_run(label, s, [0.2, 0.4, 0.6]) for label in ("random", "a") for s in range(2)]
+    runs += [make_run("oracle_random (bound)", s, [0.3, 0.5], sees=sees) for s in range(2)]
+    found = setting_of("d n m", runs)
+    assert found.grids == {"random": (10, 20, 30), "a": (10, 20, 30)}
+    assert found.left_out == ("d n m: oracle_random (bound) ends at 20 labels, before 30: left out",)
+    assert found.cut == ""
+    alone = setting_of("d n m", runs[4:])
+    assert alone.grids == {"oracle_random (bound)": (10, 20)}
+
+
 def test_a_budget_of_one_more_run_makes_no_numbers_go_blank():
     runs = [make_run(label, s, [0.2, 0.4, 0.6]) for label in ("random", "a") for s in range(3)]
     runs += [make_run(label, 3, [0.2, 0.4, 0.6, 0.7]) for label in ("random", "a")]

@@ -93,7 +93,12 @@ def setting_of(name: str, members: Sequence[Run], criterion: Criterion = BY_ACCU
         if (kept := _reaching_the_end(name, label, seeds, left_out))
     }
     ends = {label: min(map(_end, seeds.values())) for label, seeds in done.items()}
-    end = _end_of_all(done, ends)
+    bounds = {label for label, seeds in done.items() if any(run.is_bound for run in seeds.values())}
+    taking_part = {label: seeds for label, seeds in done.items() if label not in bounds} or done
+    end = _end_of_all(taking_part, {label: ends[label] for label in taking_part})
+    for label in [label for label in done if ends[label] < end]:
+        left_out.append(f"{name}: {label} ends at {ends[label]:,} labels, before {end:,}: left out")
+        del done[label]
     curves, grids, finished = {}, {}, {}
     for label, seeds in done.items():
         of_seeds = {seed: _curve(run, criterion, end) for seed, run in seeds.items()}
@@ -126,7 +131,7 @@ def setting_of(name: str, members: Sequence[Run], criterion: Criterion = BY_ACCU
         },
         base_rate=mean(rates.values()) if rates else np.nan,
         left_out=tuple(left_out),
-        cut=_cut(name, done, ends, end),
+        cut=_cut(name, done, {label: ends[label] for label in done}, end),
         pool=pool_shares(members),
     )
 
