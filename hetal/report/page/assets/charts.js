@@ -142,7 +142,7 @@ function tooltip(place, svg, { chart, series, shown, px, W, H }) {
   const add = (parent, text, name) => parent.append(Object.assign(document.createElement(name), { textContent: text }));
   const show = (i) => {
     at = Math.max(0, Math.min(longest.length - 1, i));
-    const present = shown.filter((l) => series[l].x.length > at).sort((a, b) => series[b].mean[at] - series[a].mean[at]);
+    const present = shown.filter((l) => series[l].x.length > at).sort((a, b) => chart.sign * (series[b].mean[at] - series[a].mean[at]));
     const sameX = present.every((l) => series[l].x[at] === longest[at]);
     tip.textContent = "";
     add(tip, sameX ? `${longest[at].toLocaleString("en")} ${chart.x}` : `round ${at}`, "b");
