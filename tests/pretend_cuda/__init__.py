@@ -46,9 +46,10 @@ import torch
 from tests.pretend_cuda import graph as graphs
 from tests.pretend_cuda.bindings import Bindings
 from tests.pretend_cuda.device import CUDA, Device, Mixed, activated
+from tests.pretend_cuda.notes import Notes
 from tests.pretend_cuda.tensor import OnCuda
 
-__all__ = ["CUDA", "Device", "Mixed", "OnCuda", "pretend"]
+__all__ = ["CUDA", "Device", "Mixed", "Notes", "OnCuda", "pretend"]
 
 
 @contextlib.contextmanager
@@ -59,7 +60,10 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
         memory: bytes that the device has.
     """
     device = Device(memory)
-    was_deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    was_deterministic = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # Module.to makes new parameters
     with contextlib.ExitStack() as stack:
@@ -68,7 +72,11 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
             stack.enter_context(mock.patch.object(torch.cuda, name, stand_in))
         for name, stand_in in _of_torch_accelerator(device).items():
             # Older versions of torch have no such module, or not all of it.
-            stack.enter_context(mock.patch.object(getattr(torch, "accelerator", SimpleNamespace()), name, stand_in, create=True))
+            stack.enter_context(
+                mock.patch.object(
+                    getattr(torch, "accelerator", SimpleNamespace()), name, stand_in, create=True
+                )
+            )
         stack.enter_context(mock.patch.object(torch, "autocast", _autocast(torch.autocast)))
         # Wrappers cannot be viewed in inference mode: no_grad computes the same.
         stack.enter_context(mock.patch.object(torch.inference_mode, "__enter__", _enter_no_grad))

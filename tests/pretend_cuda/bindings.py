@@ -51,7 +51,11 @@ class Bindings(TorchFunctionMode):
                 return func(first.content)
             if name == "record_stream":
                 return None
-            if name == "dropout" and kwargs.get("training", args[2] if len(args) > 2 else False) and first.numel():
+            if (
+                name == "dropout"
+                and kwargs.get("training", args[2] if len(args) > 2 else False)
+                and first.numel()
+            ):
                 p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
                 if 0 < p < 1:  # one kernel, as on CUDA
                     return torch.native_dropout(first, p, True)[0]
@@ -59,7 +63,9 @@ class Bindings(TorchFunctionMode):
             return create(func, name, args, kwargs)
         if kwargs.pop("pin_memory", False):
             return active().pin(func(*args, **kwargs))
-        if isinstance(first, OnCuda) and kwargs.get("device") is not None:  # like a tensor on the device, on the host
+        if (
+            isinstance(first, OnCuda) and kwargs.get("device") is not None
+        ):  # like a tensor on the device, on the host
             return to_host(first, False) if name in TAKES_HOST else func(first.content, *args[1:], **kwargs)
         return func(*args, **kwargs)
 
@@ -137,5 +143,3 @@ def _inside_is_on_cuda(tensor: Any) -> bool:
     while isinstance(tensor, Tensor) and functorch.is_functorch_wrapped_tensor(tensor):
         tensor = functorch.get_unwrapped(tensor)
     return isinstance(tensor, OnCuda)
-
-

@@ -45,7 +45,9 @@ class Device:
         self._holders: dict[int, int] = {}  # tensors that are alive by the storage that they lie in
         self._pinned: dict[int, Tensor] = {}  # kept alive, so that no address is used again
         self._copies: list[tuple[Tensor, Tensor]] = []  # to the host and not waited for: target, content
-        self._sources: list[tuple[Tensor, Tensor, str]] = []  # from the host likewise: source, as it was, place
+        self._sources: list[
+            tuple[Tensor, Tensor, str]
+        ] = []  # from the host likewise: source, as it was, place
 
     def refuse(self, what: object, why: str) -> None:
         """Raise what CUDA raises where tensors are on different devices."""
@@ -74,7 +76,9 @@ class Device:
             target.copy_(content)
         for source, content, where in self._sources:
             if not same_bytes(source, content):
-                self.notes.races.append(f"{where}: its source was overwritten before the copy can have taken place")
+                self.notes.races.append(
+                    f"{where}: its source was overwritten before the copy can have taken place"
+                )
         self._copies, self._sources = [], []
 
     # Copies between host and device; of plain tensors, the device's being what a pretending tensor holds

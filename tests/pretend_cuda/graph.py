@@ -50,7 +50,9 @@ class Recording:
         self.steps: list[Step] = []
         self.is_valid = True
         self._rng = active().rng
-        self._own: dict[int, Tensor] = {}  # made while capturing, by address; kept alive, as in a graph's pool
+        self._own: dict[
+            int, Tensor
+        ] = {}  # made while capturing, by address; kept alive, as in a graph's pool
         self._before: dict[int, tuple[Tensor, Any]] = {}  # other memory that was used, and what was in it
 
     def look(self, values: Any) -> None:
@@ -95,7 +97,9 @@ class Recording:
         """
         device = active()
         if any(not device.is_held(key) for key in self._before):
-            raise RuntimeError("a CUDA graph uses memory of a tensor that is gone, where there may be others by now")
+            raise RuntimeError(
+                "a CUDA graph uses memory of a tensor that is gone, where there may be others by now"
+            )
         with torch.no_grad(), torch._C.DisableTorchFunction():
             for run, args, kwargs, results, draws in self.steps:
                 with device.drawing(draws):
@@ -194,7 +198,9 @@ def stream(stream: Stream | None) -> Stream:
 class Event:
     """Stands for torch.cuda.Event."""
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ) -> None:
         self._timed = enable_timing
 
     def record(self, stream: Stream | None = None) -> None: ...
@@ -212,7 +218,7 @@ class Event:
         return 1.0
 
 
-class graph:  # noqa: N801 (named as in torch.cuda)
+class graph:
     """Stands for torch.cuda.graph: a context manager that captures what is inside it."""
 
     def __init__(

@@ -78,7 +78,11 @@ def n_waits(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int:
     if name == "multinomial":  # without replacement, it looks at its probabilities on the host
         return 0 if _argument(args, kwargs, 2, "replacement", False) and args[1] > 1 else 2
     if name == "isin":  # sorts both, unless the second is short
-        short = 10 * len(tree_leaves(args[0])) if not isinstance(args[0], Tensor) else 10 * args[0].numel() ** 0.145
+        short = (
+            10 * len(tree_leaves(args[0]))
+            if not isinstance(args[0], Tensor)
+            else 10 * args[0].numel() ** 0.145
+        )
         return 2 if isinstance(args[1], Tensor) and args[1].numel() >= short else 0
     return WAITS.get(name, 0)
 
@@ -117,7 +121,9 @@ def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any
         return "slower" if args[4] in ("sum", "mean") and is_float else None
     if name in REPEATABLE_IF_TOLD:
         is_fill = "put" in name and not any(True for _ in _masks(name, args)) and args[2].numel() == 1
-        sums = "add" in name or "embedding" in name or "backward" in name or (len(args) > 3 and args[3] is True)
+        sums = (
+            "add" in name or "embedding" in name or "backward" in name or (len(args) > 3 and args[3] is True)
+        )
         # What only writes is ambiguous where a place is written twice with different values; sums of integers never.
         if is_fill or (sums and not is_float):
             return None
@@ -132,7 +138,9 @@ def refusal(
     leaves = tree_leaves((args, kwargs))
     if any(isinstance(leaf, torch.Generator) for leaf in leaves):
         return "Expected a 'cuda' device type for generator but found 'cpu'"
-    if name in WALK_MEMORY and not all(_laid_out_alike(args[0], some) for some in args[1:] if isinstance(some, list)):
+    if name in WALK_MEMORY and not all(
+        _laid_out_alike(args[0], some) for some in args[1:] if isinstance(some, list)
+    ):
         return "params, grads and moments must have the same strides"
     if name in ("copy_", "_copy_from"):
         return None
@@ -153,10 +161,14 @@ def refusal(
         rest = (args[2:], kwargs)
         if "put" in name and all(t.numel() == 1 and t.dim() == 0 for t in on_host(rest)):
             return None
-    takes_scalars = torch.Tag.pointwise in func.tags or name in TAKE_CPU_SCALARS or name.startswith("_foreach")
+    takes_scalars = (
+        torch.Tag.pointwise in func.tags or name in TAKE_CPU_SCALARS or name.startswith("_foreach")
+    )
     takes_scalars |= name in WALK_MEMORY
     if any(t.dim() or not takes_scalars for t in on_host(rest)):
-        return "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
+        return (
+            "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
+        )
     return None
 
 

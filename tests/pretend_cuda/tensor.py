@@ -46,7 +46,9 @@ class OnCuda(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> OnCuda:
         if id(self) not in memo:
             if not self.is_leaf:
-                raise RuntimeError("Only Tensors created explicitly by the user support the deepcopy protocol")
+                raise RuntimeError(
+                    "Only Tensors created explicitly by the user support the deepcopy protocol"
+                )
             with torch.no_grad():
                 copied = self.detach().clone(memory_format=torch.preserve_format)
             copied.requires_grad_(self.requires_grad)
@@ -123,7 +125,9 @@ def _note(func: Any, name: str, args: Any, kwargs: Any) -> None:
     if not (_only_views(func) or name in rules.ALLOCATES):
         device.launch(name)
     if kind := rules.repeats(name, func.__name__, args, kwargs):
-        dtype = next((str(t.dtype).removeprefix("torch.") for t in tree_leaves(args) if isinstance(t, Tensor)), "")
+        dtype = next(
+            (str(t.dtype).removeprefix("torch.") for t in tree_leaves(args) if isinstance(t, Tensor)), ""
+        )
         if kind == "slower" and torch.are_deterministic_algorithms_enabled():
             device.notes.slower[place(), f"{name} {dtype}"] += 1
         else:
