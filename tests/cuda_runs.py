@@ -17,6 +17,7 @@ from hetal.experiment import Setup
 from hetal.guard.query import CheckedStrategy
 from hetal.loop import run
 from hetal.machine.device import pick_device
+from hetal.record.checkpoint import packed
 from hetal.record.history import History
 from hetal.rng import seeded, stream
 from hetal.train.fit import Fitting
@@ -27,7 +28,7 @@ TINY = ["tracker=none", "n_start=40", "n_query=20", "n_end=60", "train.max_epoch
 TINY += ["train.batch_size=16"]
 RESNET = ["model=resnet", "model.widths=[4,8]", "model.blocks=[1,1]"]
 VGG = ["model=vgg", "model.widths=[4,8]", "model.convolutions=[1,1]"]
-SLOW = {"noise_stability": ["alg.k=2"], "bald": ["model=mlp_dropout"], "batchbald": ["model=mlp_dropout"]}
+NEEDS = {name: ["model=mlp_dropout"] for name in ("bald", "batchbald", "epig")}
 
 
 def prepared(*overrides: str, device: str = "cuda") -> Setup:
@@ -81,7 +82,7 @@ def main() -> None:
                 training.epoch()
             show(f"{title}: one epoch (3 steps), with the moving average's accuracy", part)
         with notes.only() as part:
-            training.state_dict()
+            packed(training.state_dict())
         show("checkpoint", part)
         for augment in ("strong", "published"):
             setup = prepared(*RESNET, f"train/augment={augment}", "train.batch_size=8", "alg=badge")
@@ -92,7 +93,7 @@ def main() -> None:
             run(prepared("alg=random"), History())
         show("a whole run, alg=random, 2 rounds of 2 epochs", part)
         for name in options("alg"):
-            setup = prepared(f"alg={name}", *SLOW.get(name, []))
+            setup = prepared(f"alg={name}", *NEEDS.get(name, []))
             training = trained(setup)
             with notes.only() as part:
                 queried(setup, training)

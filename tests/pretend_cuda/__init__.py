@@ -24,12 +24,12 @@ Graphs are captured and replayed as on CUDA (see `graph`):
     graph.replay()                        # one launch; weights are updated, `loss` is there
 
 Inside the capture, all that waits for the device raises, and so do copies of memory that is not pinned and seeding.
-Python numbers are frozen as captured. A replay raises where a tensor from before the capture is gone by then. Graphs work
-with autograd inside and with torch.optim.Adam(fused=True, capturable=True). `graph.n_operations` says how many kernels
-one replay stands for.
+Python numbers are frozen as captured. A replay raises where a tensor from before the capture is gone by then. Graphs
+work with autograd inside and with torch.optim.Adam(fused=True, capturable=True). `graph.n_operations` says how many
+kernels one replay stands for.
 
-What it cannot show: missing waits between streams, mistakes inside kernels, other roundings, whether a kernel exists for
-a type, and anything about time.
+What it cannot show: missing waits between streams, mistakes inside kernels, other roundings, whether a kernel exists
+for a type, and anything about time.
 """
 
 from __future__ import annotations
@@ -60,23 +60,17 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
         memory: bytes that the device has.
     """
     device = Device(memory)
-    was_deterministic = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # Module.to makes new parameters
     with contextlib.ExitStack() as stack:
         stack.enter_context(activated(device))
         for name, stand_in in _of_torch_cuda(device).items():
             stack.enter_context(mock.patch.object(torch.cuda, name, stand_in))
-        for name, stand_in in _of_torch_accelerator(device).items():
-            # Older versions of torch have no such module, or not all of it.
-            stack.enter_context(
-                mock.patch.object(
-                    getattr(torch, "accelerator", SimpleNamespace()), name, stand_in, create=True
-                )
-            )
+        if hasattr(torch, "accelerator"):  # not all of it in older versions
+            for name, stand_in in _of_torch_accelerator(device).items():
+                stack.enter_context(mock.patch.object(torch.accelerator, name, stand_in, create=True))
         stack.enter_context(mock.patch.object(torch, "autocast", _autocast(torch.autocast)))
         # Wrappers cannot be viewed in inference mode: no_grad computes the same.
         stack.enter_context(mock.patch.object(torch.inference_mode, "__enter__", _enter_no_grad))
@@ -88,7 +82,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
         finally:
             device.arrive()
             torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
-            torch.use_deterministic_algorithms(was_deterministic[0], warn_only=was_deterministic[1])
+            torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
 
 
 def _of_torch_cuda(device: Device) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from tests.pretend_cuda import rules
 from tests.pretend_cuda.device import CUDA, active, poison
@@ -16,6 +18,9 @@ from tests.pretend_cuda.tensor import OnCuda, transfer
 GETS_DEVICE = Tensor.device.__get__
 SETS_DATA = Tensor.data.__set__
 TAKES_HOST = {"tensor", "as_tensor", "asarray"}
+
+# Made of other operations in C++, which makes numbers for them on the device that it thinks a tensor is on.
+COMPOSITE = {"quantile", "nanquantile", "one_hot"}
 
 
 def on_cuda(device: Any) -> bool:
@@ -34,6 +39,8 @@ class Bindings(TorchFunctionMode):
         if func == SETS_DATA and isinstance(first, OnCuda):
             first.content = args[1].content
         if isinstance(first, Tensor):
+            if name == "dropout" and _inside_is_on_cuda(first):
+                return dropout(func, *args, **kwargs)
             if name in ("to", "cuda", "cpu"):
                 return move(func, name, first, args[1:], kwargs)
             if name == "pin_memory":
@@ -51,14 +58,8 @@ class Bindings(TorchFunctionMode):
                 return func(first.content)
             if name == "record_stream":
                 return None
-            if (
-                name == "dropout"
-                and kwargs.get("training", args[2] if len(args) > 2 else False)
-                and first.numel()
-            ):
-                p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-                if 0 < p < 1:  # one kernel, as on CUDA
-                    return torch.native_dropout(first, p, True)[0]
+            if name in COMPOSITE:
+                return as_one(func, name, args, kwargs)
         if on_cuda(kwargs.get("device")):
             return create(func, name, args, kwargs)
         if kwargs.pop("pin_memory", False):
@@ -135,6 +136,36 @@ def move(func: Any, name: str, tensor: Tensor, rest: Any, kwargs: dict[str, Any]
             tensor = to_host(tensor, non_blocking)
         change.pop("copy", None)
     return func(tensor, *dtypes, **change) if dtypes or change else tensor
+
+
+def as_one(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Run a composite operation, without derivative, on what its arguments hold, as if it were one kernel."""
+    device = active()
+    device.wait(name, int(name == "one_hot" and kwargs.get("num_classes", args[1] if args[1:] else -1) < 0))
+    args, kwargs = tree_map_only(OnCuda, lambda tensor: tensor.content, (args, kwargs))
+    if device.recording is not None:
+        device.recording.look((args, kwargs))
+    result = func(*args, **kwargs)
+    device.launch(name)
+    if device.recording is not None:
+        device.recording.add(func, args, kwargs, result, False, False, False)
+    return OnCuda(result)
+
+
+def dropout(func: Any, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Return what nn.functional.dropout returns, by the one kernel that CUDA has; under vmap, by CUDA's rule."""
+    if inplace or not training or not 0 < p < 1:
+        return func(x, p, training, inplace)
+    if isinstance(x, OnCuda):
+        return torch.native_dropout(x, p, True)[0]
+    interpreter = retrieve_current_functorch_interpreter()
+    differs = interpreter.randomness() == "different"
+    with interpreter.lower():  # C++ would make the mask on the CPU, where it thinks that x is
+        shape = [interpreter.batch_size(), *x.shape] if differs else x.shape
+        mask = OnCuda(torch.empty(shape)).bernoulli_(1 - p)
+    if differs:
+        mask = torch._C._functorch._add_batch_dim(mask, 0, interpreter.level())
+    return x.mul(mask).mul_(1 / (1 - p))
 
 
 def _inside_is_on_cuda(tensor: Any) -> bool:

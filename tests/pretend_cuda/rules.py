@@ -1,7 +1,7 @@
 """What CUDA does otherwise than a CPU: what it refuses, what waits for it, what does not repeat bit for bit.
 
-Sources: torch.use_deterministic_algorithms and torch.cuda.set_sync_debug_mode (documentation of torch 2.6 and 2.14), and
-the code of ATen/native and ATen/native/cuda.
+Sources: torch.use_deterministic_algorithms and torch.cuda.set_sync_debug_mode (documentation of torch 2.6 and 2.14),
+and the code of ATen/native and ATen/native/cuda.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ WAITS = {
 
 # Operations that draw from the device's generator.
 RANDOM = {
-    "native_dropout", "bernoulli", "bernoulli_", "uniform", "uniform_", "normal", "normal_", "normal_functional", "random",
-    "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "rand", "randn", "rand_like", "randn_like",
-    "randint", "randint_like", "randperm", "multinomial", "poisson",
+    "native_dropout", "bernoulli", "bernoulli_", "uniform", "uniform_", "normal", "normal_", "normal_functional",
+    "random", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "rand", "randn", "rand_like",
+    "randn_like", "randint", "randint_like", "randperm", "multinomial", "poisson",
 }  # fmt: skip
 
 # Of these torch has no deterministic kernel: with use_deterministic_algorithms it warns, or raises.
@@ -98,7 +98,7 @@ def _masks(name: str, args: Sequence[Any]) -> Iterator[Tensor]:
 
 
 def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
-    """Return "never" or "old torch" of an operation without deterministic kernel, "slower" of one with another kernel."""
+    """Return "never" or "old torch" for an operation without deterministic kernel, "slower" where there is another."""
     first = args[0] if args else None
     is_float = isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
     if name in UNREPEATABLE or overload in UNREPEATABLE:

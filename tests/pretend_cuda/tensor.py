@@ -1,7 +1,7 @@
 """A tensor that holds one of the CPU and says that it is on cuda:0.
 
-To C++ it is a tensor of the CPU, so that autograd and composite operations take the CPU's branches; to Python its device
-is cuda:0. Every operation with such a tensor among its arguments comes by `__torch_dispatch__`.
+To C++ it is a tensor of the CPU, so that autograd and composite operations take the CPU's branches; to Python its
+device is cuda:0. Every operation with such a tensor among its arguments comes by `__torch_dispatch__`.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _note(func: Any, name: str, args: Any, kwargs: Any) -> None:
                 device.notes.copied[place(), "host to device"] += index.nbytes
                 device.wait("host to device, an index")
     device.wait("boolean mask" if name in rules.INDEXES else name, rules.n_waits(name, args, kwargs))
-    if not (_only_views(func) or name in rules.ALLOCATES):
+    if not (_only_views(func) or name in rules.ALLOCATES or name == "_local_scalar_dense"):
         device.launch(name)
     if kind := rules.repeats(name, func.__name__, args, kwargs):
         dtype = next(
