@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from tests.pretend_cuda import rules
@@ -68,12 +70,25 @@ class Bindings(TorchFunctionMode):
             isinstance(first, OnCuda) and kwargs.get("device") is not None
         ):  # like a tensor on the device, on the host
             return to_host(first, False) if name in TAKES_HOST else func(first.content, *args[1:], **kwargs)
+        if isinstance(func, FunctionType):
+            with Creations():
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+class Creations(TorchDispatchMode):
+    """Takes what functions of torch that are written in Python create on the device: inside them `Bindings` rests."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if on_cuda(kwargs.get("device")):
+            return create(func, func.__name__.split(".")[0], args, kwargs)
         return func(*args, **kwargs)
 
 
 def create(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
     """Create a tensor on the device."""
-    device, kwargs = active(), {**kwargs, "device": "cpu"}
+    device, kwargs = active(), {**kwargs, "device": torch.device("cpu")}
     kwargs.pop("pin_memory", None)
     if kwargs.get("generator") is not None:
         device.refuse(func, "Expected a 'cuda' device type for generator but found 'cpu'")
