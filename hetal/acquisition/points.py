@@ -188,10 +188,9 @@ def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
             distance = _less_products(scaled_norm[some], block, center, out)
             torch.minimum(bound, distance.amin(1), out=bound)
         bound_M[rows] = bound.add_(norm, alpha=1 + slack)
-        # A coinciding pair computes to at most 2 * slack * 2 * norm: whatever is so small is decided in float64.
-        near = (bound <= 8 * slack * norm).nonzero().squeeze(1)
-        if len(near):
-            bound_M[rows.start + near] = nearest(block[near], centers)
+    # A coinciding pair computes to at most 2 * slack * 2 * norm: whatever is so small is decided in float64.
+    for near in (bound_M <= 8 * slack * norm_M).nonzero().squeeze(1).split(size):
+        bound_M[near] = nearest(points[near], centers)
     return bound_M
 
 
