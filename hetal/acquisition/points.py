@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor
+from hetal.machine.arithmetic import float32_products
 
 # Products of one tile, which on a CPU must stay in cache between the matrix product and the minimum over it (so
 # a pass runs at the rate of the bare product), and on a GPU must be enough to fill it; and centres it is wide.
@@ -159,6 +160,7 @@ def nearest(points: Points, centers: Points) -> Tensor:
     return distance
 
 
+@float32_products()
 def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
     """Bound the squared distance of all points to the nearest centre, in one pass of float32 products.
 
@@ -169,8 +171,7 @@ def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
 
     Returns:
         (M,) float64, never under the truth; above it by no more than rounding, and exactly 0 where a point
-        coincides with a centre. Products must be true float32, as they are unless torch is told otherwise
-        (`torch.set_float32_matmul_precision`).
+        coincides with a centre. Products are true float32, whatever torch is told.
     """
     size = _tile_rows(points, len(centers))
     slack = points.rounding()

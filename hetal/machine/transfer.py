@@ -53,7 +53,8 @@ def move(network: nn.Module, device: torch.device) -> nn.Module:
     arrived = iter(to_device(device, *(tensor.detach() for tensor in tensors)))
     moved = {id(tensor): copy.clone() for tensor, copy in zip(tensors, arrived, strict=True)}
     # Only what is not there yet is replaced, by what has arrived: memory of its own, so that it can be saved alone.
-    return network._apply(lambda tensor: moved[id(tensor)] if id(tensor) in moved else tensor.to(device))
+    network._apply(lambda tensor: moved[id(tensor)] if id(tensor) in moved else tensor.to(device))
+    return network
 
 
 def _by_item_size(tensors: Sequence[Tensor]) -> list[int]:
