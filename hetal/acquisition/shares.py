@@ -1,8 +1,8 @@
 """Draws in proportion to masses, by whole numbers, so that every device gives the same cumulative sums.
 
-A cumulative sum of floats is added up in another order on every device, and on some in another order at every call. Sums
-of whole numbers are exact. Masses are rounded up to multiples of one unit, 2^-52 of their sum, so that what has mass has
-a share, and what has none has none.
+A cumulative sum of floats is added up in another order on every device, and on some in another order at every call.
+Sums of whole numbers are exact. Masses are rounded up to multiples of one unit, 2^-52 of their sum, so that what has
+mass has a share, and what has none has none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Precision of float32 products on NVIDIA GPUs: true float32, or TF32, whose factors are rounded to 10 bits.
 
-torch by itself lets convolutions use TF32, and with TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 in the environment matrix products
-too. So both are set by name, whatever a new process has.
+torch by itself lets convolutions use TF32, and with TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 in the environment matrix
+products too. So both are set by name, whatever a new process has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transfers between the host and a GPU: many tensors in one copy, and to the GPU without waiting for it.
 
-A transfer costs the host more in waiting than in bytes: it waits for all that the GPU has still to do. From pinned memory
-a copy to the GPU is queued like any operation. To the host there must be a wait, but one serves many tensors.
+A transfer costs the host more in waiting than in bytes: it waits for all that the GPU has still to do. From pinned
+memory a copy to the GPU is queued like any operation. To the host there must be a wait, but one serves many tensors.
 """
 
 from __future__ import annotations
