@@ -40,7 +40,7 @@ def to_host(*tensors: Tensor) -> list[Tensor]:
         chosen = [tensors[i] for i in away]
         bytes_n = torch.cat([chosen[k].detach().contiguous().view(-1).view(torch.uint8) for k in order]).cpu()
         for i, tensor in zip(away, _parts(bytes_n, chosen), strict=True):
-            fetched[i] = tensor
+            fetched[i] = tensor.clone()  # with memory of its own, so that it can be saved
     return fetched
 
 

@@ -16,6 +16,7 @@ from hetal.errors import BadInput, Diverged
 from hetal.machine.arithmetic import float32_products
 from hetal.machine.clock import Stopwatch
 from hetal.machine.scratch import Stack, gathered
+from hetal.machine.transfer import to_device
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
@@ -73,8 +74,9 @@ class Standardise:
         device: torch.device,
     ) -> None:
         shape = (-1, *[1] * (len(image_shape) - 1))
-        self._mean = torch.tensor(mean, device=device).reshape(shape)
-        self._scale = 1 / torch.tensor(std, device=device).reshape(shape)
+        self._mean, self._scale = to_device(
+            device, torch.tensor(mean).reshape(shape), 1 / torch.tensor(std).reshape(shape)
+        )
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Tensor) -> Tensor:
