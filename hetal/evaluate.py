@@ -42,7 +42,7 @@ def test(t: int, setup: Setup, fit: Fit) -> dict[str, Any]:
     """
     with seeded(stream(setup.seed, "test", t), setup.pool.device):
         probs = fit.fitted.outputs(fit.fitted.networks.online, setup.task.test.images).probs
-    fit.fitted.seconds = 0.0  # from here on, the forward passes of the query
+    fit.fitted.watch.reset()  # from here on, the forward passes of the query
     probs, labels = probs.cpu(), setup.task.test.labels  # on the CPU, since MPS has no float64
     own = own_values(setup.measures, probs, labels, setup.seed, t, setup.pool.device)
     return {**classification_metrics(probs, labels), "measures": own}
@@ -68,7 +68,7 @@ def measure(
         purchase: the rows bought, possibly none.
         seconds: wall time of `train`, `test` and `query`; that of the query includes its forward passes.
     """
-    score_seconds = fit.fitted.seconds
+    score_seconds = fit.fitted.watch.seconds
     n_bought = len(purchase.ids)
     labels = purchase.labels[purchase.labels != REJECT]
     per_class = torch.bincount(labels, minlength=setup.task.n_classes).tolist()

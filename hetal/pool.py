@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hetal.machine.transfer import to_device
 from hetal.record.schema import REJECT
 
 # Of a row in the pool's column of bought labels.
@@ -125,7 +126,7 @@ class Pool:
         Raises:
             ValueError: an id is out of range, repeated, or bought before.
         """
-        ids, labels = ids.to(self.device), labels.to(self.device)
+        ids, labels = to_device(self.device, ids, labels)
         if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < len(self)):
             raise ValueError(f"ids must be in 0..{len(self) - 1}")
         before = self._labels_N[ids]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hetal.acquisition import OuterProduct, kmeans_plusplus
 from hetal.acquisition import seeding as module
+from hetal.acquisition.shares import PARTS, place_in, whole_shares
 
 Law = dict[tuple[int, ...], float]
 
@@ -246,10 +247,25 @@ def test_invariants(grid, copies, share, first, batch, seed) -> None:  # type: i
     assert len({grid[k] for k in picks[:n_distinct].tolist()}) == min(n, n_distinct)
 
 
-def test_mass_of_zero_is_never_located() -> None:
-    mass = torch.tensor([0, 0, 1, 0, 2, 0, 0], dtype=torch.float64).cumsum(0)
-    place = torch.tensor([0, 1 / 3 - 1e-12, 1 / 3 + 1e-12, 1 - 2**-53, 1], dtype=torch.float64)
-    assert module._locate(place, mass).tolist() == [2, 2, 4, 4, 4]
+def test_shares_are_whole_and_what_has_no_mass_has_none() -> None:
+    mass = torch.tensor([0, 0, 1, 0, 2, 0, 1e-30], dtype=torch.float64)
+    shares, unit = whole_shares(mass)
+    assert (shares * unit).tolist() == pytest.approx([0, 0, 1, 0, 2, 0, float(unit)], rel=1e-15)
+    assert shares[-1] == 1
+    assert unit == 3 / PARTS
+    ends = shares.cumsum(0)
+    place = torch.tensor([0, 1 / 3 - 1e-12, 1 / 3 + 1e-12, 1 - 2**-50, 1 - 2**-53, 1], dtype=torch.float64)
+    located = torch.searchsorted(ends, place_in(ends[-1], place), right=True)
+    assert located.tolist() == [2, 2, 4, 4, 6, 6]
+
+
+@pytest.mark.parametrize(("scale", "ratio"), [(1e-320, 1), (1e-300, 3), (1e300, 3)])
+def test_shares_of_masses_of_any_size(scale: float, ratio: int) -> None:
+    mass = torch.tensor([[0, 1, 3], [0, 0, 0]], dtype=torch.float64) * scale
+    shares, unit = whole_shares(mass)
+    assert shares[:, 0].tolist() == [0, 0] == shares[1, 1:].tolist()
+    assert float(shares[0, 2] / shares[0, 1]) == pytest.approx(ratio, rel=1e-3)
+    assert (unit > 0).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("as_outer", [False, True])

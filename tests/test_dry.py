@@ -14,7 +14,7 @@ WRONG = {
     "n_end=2000": "n_end=2000",
     "data.n_train=5": "data.n_train=5",
     "optimizer.lr=-1": "optimizer.lr=-1",
-    "train.compile=true": "train.compile=true",
+    "train.graph=true": "train.graph=true",
     "model=vgg": "model=vgg",
     "model=resnet alg=bald": "",
     "noise.noisy_class=77": "noisy_class=77",

@@ -249,8 +249,9 @@ def test_convolutional_networks_train_on_images_of_any_channels():
         ({"batch_size": 0}, "train.batch_size"),
         ({"max_epochs": 0}, "train.max_epochs"),
         ({"ema_decay": 1.0}, "train.ema_decay"),
-        ({"precision": "fp16"}, "train.precision=fp16: must be fp32 or bf16"),
-        ({"compile": True}, "train.compile=true: only on device=cuda, not on cpu"),
+        ({"precision": "fp16"}, "train.precision=fp16: must be fp32, tf32 or bf16"),
+        ({"precision": "tf32"}, "train.precision=tf32: not on device=cpu; there is fp32 or bf16"),
+        ({"graph": True}, "train.graph=true: only on device=cuda, not on cpu"),
         ({"checkpoint_minutes": -1}, "train.checkpoint_minutes=-1: must be at least 0"),
     ],
 )

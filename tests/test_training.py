@@ -52,7 +52,7 @@ def test_how_much_is_gathered_at_once_changes_nothing_and_leaves_no_row_alone(mo
     task = Task(examples, examples, 3, mean=(128.0,), std=(64.0,))
     weights = []
     for numbers in (2**20, 1):  # all 17 rows, then a batch of 8 and one of 9
-        monkeypatch.setattr("hetal.train.epoch.NUMBERS_PER_GATHER", numbers)
+        monkeypatch.setattr("hetal.train.epoch.NUMBERS_PER_GATHER", {"cpu": numbers})
         learner = make_learner(task, network=lambda shape, n: ResNet(shape, n, [4, 4, 4, 4], [1, 1, 1, 1]))
         fit = learner.fit(labelled_pool(task, 17), stream(0, "fit"))
         weights.append([p.tolist() for p in fit.fitted.networks.online.parameters()])

@@ -32,7 +32,7 @@ PAPER = {
     "falls_over_restarts": False,
     "finetune_at_snapshot": False,
     "precision": "fp32",
-    "compile": False,
+    "graph": False,
     "checkpoint_minutes": None,
 }
 

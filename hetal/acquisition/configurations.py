@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hetal.acquisition.shares import place_in, whole_shares
+from hetal.machine.transfer import to_device
+
 # Probabilities of labels of points under configurations, computed at once: of few, so that they stay in cache.
 TILE = 2**18
 
@@ -68,10 +71,10 @@ class Configurations:
 
     def _choose(self, mass_RC: Tensor) -> Tensor:
         """Draw a column for each row, with probability proportional to its mass."""
-        ends_RC = mass_RC.cumsum(1)
+        ends_RC = whole_shares(mass_RC)[0].cumsum(1)
         place_R = torch.rand(len(mass_RC), dtype=torch.float64, generator=self._rng, device=self._rng.device)
-        place_R1 = place_R.to(mass_RC.device)[:, None] * ends_RC[:, -1:]
-        return (ends_RC <= place_R1).sum(1).clamp(max=mass_RC.shape[1] - 1)
+        place_R = place_in(ends_RC[:, -1], *to_device(mass_RC.device, place_R))
+        return (ends_RC <= place_R[:, None]).sum(1)
 
     def information(self, points: Tensor) -> Tensor:
         """Return the mutual information of each point's label and the weights, given the labels: (n,) float64."""

@@ -33,6 +33,7 @@ from hetal.acquisition.points import (
     pairwise,
     upper_bounds,
 )
+from hetal.machine.transfer import to_device, to_host
 
 # What a pass over all points costs each of them besides its distances to new picks, in distances. It sets when
 # bounds are renewed, and so how fast, never what is picked.
@@ -85,27 +86,32 @@ def _k_center(points: Points, n: int, centers: Points | None, fill: bool, batch:
 
     n_folded = len(picks)
     bound_M = upper_bounds(points, norm_M, given)
-    is_compared_M = torch.zeros_like(bound_M, dtype=torch.bool)
+    is_compared_M = np.zeros(len(points), dtype=bool)
     spent = 0
     while len(picks) < n:
         if spent > len(points) * (len(picks) - n_folded + _PASS_COST):
             torch.minimum(bound_M, upper_bounds(points, norm_M, points[picks[n_folded:]]), out=bound_M)
             n_folded, spent = len(picks), 0
-        leaders, rest = leaders_of(bound_M, min(batch, 2 * (n - len(picks)) + 16))
-        new = leaders[~is_compared_M[leaders]]
-        bound_M[new] = bound_M[new].minimum(cut(nearest(points[new], given)))
-        is_compared_M[new] = True
+        leaders, rest_2 = leaders_of(bound_M, min(batch, 2 * (n - len(picks)) + 16))
+        ids, rest_2 = to_host(leaders, rest_2)
+        ids_B, rest = ids.numpy(), Rest(*rest_2.tolist())
+        new = torch.from_numpy(~is_compared_M[ids_B]).nonzero().squeeze(1)
+        if len(new):
+            new = leaders[to_device(points.device, new)[0]]
+            bound_M[new] = bound_M[new].minimum(cut(nearest(points[new], given)))
+            is_compared_M[ids_B] = True
         leading = points[leaders]
-        distance = bound_M[leaders].minimum(cut(nearest(leading, points[picks]))).cpu().numpy()
-        between = cut(pairwise(leading, leading)).cpu().numpy()
-        chosen = _walk(distance, between, leaders.cpu().numpy(), rest, n - len(picks))
-        bound_M[leaders] = torch.from_numpy(distance).to(points.device)
-        picks = torch.cat([picks, leaders[chosen]])
+        distance = bound_M[leaders].minimum(cut(nearest(leading, points[picks])))
+        distance, between = to_host(distance, cut(pairwise(leading, leading)))
+        chosen = _walk(distance.numpy(), between.numpy(), ids_B, rest, n - len(picks))
+        distance, chosen_at = to_device(points.device, distance, torch.tensor(chosen).long())
+        bound_M[leaders] = distance
+        picks = torch.cat([picks, leaders[chosen_at]])
         spent += len(leaders) * (len(leaders) + len(picks))
         if not chosen and rest.bound == 0:
             break
     if fill:
-        is_left_M = torch.ones_like(is_compared_M).index_fill_(0, picks, False)
+        is_left_M = torch.ones_like(bound_M, dtype=torch.bool).index_fill_(0, picks, False)
         picks = torch.cat([picks, is_left_M.nonzero().squeeze(1)[: n - len(picks)]])
     return picks
 

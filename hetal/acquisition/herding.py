@@ -25,6 +25,7 @@ from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
 from hetal.acquisition.kernel_cover import Cover, cover_of
 from hetal.acquisition.lazy import Rest, leaders_of
 from hetal.acquisition.points import OuterProduct, Points, finite_sq_norms, pairwise
+from hetal.machine.transfer import to_host
 
 # Points whose gains are computed at once in float64, and whose bounds are renewed at once, at least and at most; what a
 # gain costs, in bounds; and when all bounds are renewed, in bounds for each point. All change the speed only.
@@ -131,8 +132,8 @@ def _max_herding(
             spent += len(stale)
             size = min(2 * size, _MOST)
             continue
-        leaders, rest = leaders_of(bound_M, _EXACT)
-        chosen, bound_M[leaders] = _walk(cover, leaders, rest, n - len(picks))
+        leaders, rest_2 = leaders_of(bound_M, _EXACT)
+        chosen, bound_M[leaders] = _walk(cover, leaders, Rest(*rest_2.tolist()), n - len(picks))
         if chosen:
             picks, size = picks + chosen, _FEWEST
             is_fresh_M.fill_(False)
@@ -159,9 +160,10 @@ def _walk(cover: Cover, leaders: Tensor, rest: Rest, n: int) -> tuple[list[int],
     chosen: list[int] = []
     while True:
         gain_B = cover.gains(kernel_BM)
-        best = int(gain_B.argmax())
-        gain, index = float(gain_B[best]), int(leaders[best])
+        best = gain_B.argmax(0, keepdim=True)
+        best, gain_1, index_1 = to_host(best, gain_B[best], leaders[best])
+        gain, index = float(gain_1), int(index_1)
         if len(chosen) == n or gain == 0 or rest.may_exceed(gain, index):
             return chosen, gain_B
         chosen.append(index)
-        cover.add(kernel_BM[best])
+        cover.add(kernel_BM[int(best)])

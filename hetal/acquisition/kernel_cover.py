@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hetal.acquisition.lazy import cut
 from hetal.acquisition.points import OuterProduct, Points, finite_sq_norms, nearest
+from hetal.machine.arithmetic import float32_products
 
 # Points of one side of a tile in a pass: on a CPU the tile stays in cache.
 SIDE = {"cpu": 724, "cuda": 4096}
@@ -58,6 +59,7 @@ class Cover:
         """Cover what a point covers, of which this is the kernel."""
         self.covered_M = self.covered_M.maximum(kernel_M)
 
+    @float32_products()
     def upper_bounds(self) -> Tensor:
         """Return bounds on the gains of all points, (M,) float64, above them by no more than rounding.
 
@@ -76,6 +78,7 @@ class Cover:
                     gain_M[j] += self.weight32_M[i] @ kernel.sub_(covered_M[i, None]).clamp_(min=0)
         return gain_M * (1 + (side + 16) * EPS)
 
+    @float32_products()
     def upper_bounds_of(self, rows: Tensor) -> Tensor:
         """Return the same of some points, (B,) float64."""
         size = min(max(NUMBERS // len(rows), 1), 2048, len(self.x_MD))

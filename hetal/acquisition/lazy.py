@@ -23,20 +23,30 @@ class Rest(NamedTuple):
         return value < self.bound or (value == self.bound and index > self.first)
 
 
-def leaders_of(bound_M: Tensor, size: int) -> tuple[Tensor, Rest]:
+def leaders_of(bound_M: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return the points of largest bounds, ties by lowest index, in order of index; and what is known of the rest.
+
+    Nothing is read back to the host.
 
     Args:
         bound_M: (M,) float64, of which no value is negative.
         size: how many points lead, at most.
+
+    Returns:
+        Indices, and the numbers of `Rest`, (2,) float64.
     """
     if len(bound_M) <= size:
-        return torch.arange(len(bound_M), device=bound_M.device), Rest(0, len(bound_M))
+        rest = torch.full((2,), len(bound_M), dtype=torch.float64, device=bound_M.device)
+        rest[0] = 0
+        return torch.arange(len(bound_M), device=bound_M.device), rest
     bound = bound_M.topk(size + 1).values[-1]
-    above = (bound_M > bound).nonzero().squeeze(1)
-    equal = (bound_M == bound).nonzero().squeeze(1)
-    n_equal = size - len(above)
-    return torch.cat([above, equal[:n_equal]]).sort().values, Rest(float(bound), int(equal[n_equal]))
+    is_above_M, is_equal_M = bound_M > bound, bound_M == bound
+    n_equal = size - is_above_M.sum()
+    rank_M = is_equal_M.cumsum(0)
+    leads_M = is_above_M | (is_equal_M & (rank_M <= n_equal))
+    leaders = torch.searchsorted(leads_M.cumsum(0), torch.arange(1, size + 1, device=bound_M.device))
+    first = torch.searchsorted(rank_M, n_equal + 1)
+    return leaders, torch.stack([bound, first.double()])
 
 
 def cut(value: Tensor) -> Tensor:

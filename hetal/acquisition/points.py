@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor
+from hetal.machine.arithmetic import float32_products
 
 # Products of one tile, which on a CPU must stay in cache between the matrix product and the minimum over it (so
 # a pass runs at the rate of the bare product), and on a GPU must be enough to fill it; and centres it is wide.
@@ -159,6 +160,7 @@ def nearest(points: Points, centers: Points) -> Tensor:
     return distance
 
 
+@float32_products()
 def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
     """Bound the squared distance of all points to the nearest centre, in one pass of float32 products.
 
@@ -169,8 +171,7 @@ def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
 
     Returns:
         (M,) float64, never under the truth; above it by no more than rounding, and exactly 0 where a point
-        coincides with a centre. Products must be true float32, as they are unless torch is told otherwise
-        (`torch.set_float32_matmul_precision`).
+        coincides with a centre. Products are true float32, whatever torch is told.
     """
     size = _tile_rows(points, len(centers))
     slack = points.rounding()
@@ -188,10 +189,9 @@ def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
             distance = _less_products(scaled_norm[some], block, center, out)
             torch.minimum(bound, distance.amin(1), out=bound)
         bound_M[rows] = bound.add_(norm, alpha=1 + slack)
-        # A coinciding pair computes to at most 2 * slack * 2 * norm: whatever is so small is decided in float64.
-        near = (bound <= 8 * slack * norm).nonzero().squeeze(1)
-        if len(near):
-            bound_M[rows.start + near] = nearest(block[near], centers)
+    # A coinciding pair computes to at most 2 * slack * 2 * norm: whatever is so small is decided in float64.
+    for near in (bound_M <= 8 * slack * norm_M).nonzero().squeeze(1).split(size):
+        bound_M[near] = nearest(points[near], centers)
     return bound_M
 
 

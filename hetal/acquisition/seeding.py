@@ -36,6 +36,8 @@ from hetal.acquisition.points import (
     pairwise,
     upper_bounds,
 )
+from hetal.acquisition.shares import place_in, whole_shares
+from hetal.machine.transfer import to_device, to_host
 
 # What a rejected candidate costs besides its distances to the picks, and what a pass costs each point besides its
 # distances to new picks, in distances. They set when bounds are renewed: how fast it goes, never the law.
@@ -105,10 +107,14 @@ def _kmeans_plusplus(
     draws = torch.empty(0, 2, dtype=torch.float64, device=generator.device)
     while len(picks) < n:
         torch.minimum(bound_M, upper_bounds(points, norm_M, points[picks[n_folded:]]), out=bound_M)
-        mass_M = (copies_M * bound_M).cumsum(0)
-        if mass_M[-1] == 0:
+        mass_M = copies_M * bound_M
+        share_M, unit = whole_shares(mass_M)
+        if not bool(unit):
             copies_M -= torch.bincount(picks, minlength=len(points))
             return torch.cat([picks, draw_copies(copies_M, n - len(picks), generator)])
+        # What candidates are drawn by: no less than the bounds, of which the shares are rounded up.
+        drawn_by_M = share_M * unit / copies_M.clamp(min=1)
+        ends_M = share_M.cumsum(0)
         n_folded = len(picks)
         schedule = _Schedule(len(points), n, n_folded)
         while len(picks) < n and not schedule.is_stale:
@@ -116,18 +122,20 @@ def _kmeans_plusplus(
             missing = (max(size - len(draws), 0), 2)
             fresh = torch.rand(missing, dtype=torch.float64, generator=generator, device=generator.device)
             draws = torch.cat([draws, fresh])
-            place, edge = draws[:size].to(points.device).unbind(1)
-            ids = _locate(place, mass_M)
+            place, edge = to_device(points.device, draws[:size])[0].unbind(1)
+            ids = torch.searchsorted(ends_M, place_in(ends_M[-1], place), right=True)
             candidates = points[ids].double()
-            # Reject candidates drawn only through rounding: a parallel cumulative sum may round a share of 0 up.
-            is_void = copies_M[ids] * bound_M[ids] == 0
-            distance = nearest(candidates, points[picks]).masked_fill_(is_void, 0).cpu().numpy()
-            between = pairwise(candidates, candidates).cpu().numpy()
-            accepted, n_walked = _walk((edge * bound_M[ids]).cpu().numpy(), distance, between, schedule)
-            picks = torch.cat([picks, ids[accepted]])
+            computed = to_host(
+                edge * drawn_by_M[ids], nearest(candidates, points[picks]), pairwise(candidates, candidates)
+            )
+            edge_B, distance_B, between_BB = (tensor.numpy() for tensor in computed)
+            accepted, n_walked = _walk(edge_B, distance_B, between_BB, schedule)
             draws = draws[n_walked:]
+            coinciding = torch.from_numpy(distance_B[:n_walked] == 0).nonzero().squeeze(1)
+            accepted_at, coinciding_at = to_device(points.device, torch.tensor(accepted).long(), coinciding)
+            picks = torch.cat([picks, ids[accepted_at]])
             # Keeps a point that float32 sets apart from its centre, and float64 does not, from coming again.
-            bound_M[ids[:n_walked][torch.from_numpy(distance[:n_walked] == 0)]] = 0
+            bound_M.index_fill_(0, ids[coinciding_at], 0)
     return picks
 
 
@@ -184,13 +192,6 @@ def _walk(
         if schedule.is_stale or schedule.n_picks == schedule.n:
             return accepted, k + 1
     return accepted, len(edge_B)
-
-
-def _locate(place: Tensor, mass_M: Tensor) -> Tensor:
-    """Return the index in whose share of the cumulative mass each place, a fraction in [0, 1), falls."""
-    # Rounding can lift a place to the very end of the mass, where no share begins.
-    last = torch.nextafter(mass_M[-1], torch.zeros_like(mass_M[-1]))
-    return torch.searchsorted(mass_M, (place * mass_M[-1]).minimum(last), right=True)
 
 
 def _largest(points: Points, norm_M: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hetal.augment.warps import axes, pick
+from hetal.machine.transfer import to_device
 
 
 def random_crop_flip(images_B: Tensor, draws_3B: Tensor, padding: float, flip: float) -> Tensor:
@@ -28,7 +29,7 @@ def random_crop_flip(images_B: Tensor, draws_3B: Tensor, padding: float, flip: f
         (left_B * (2 * pad_x + 1)).int() - pad_x,
         (flip_B < flip).int(),
     ]
-    return crop_flip(images_B, torch.stack(plan, dim=1).to(images_B.device))
+    return crop_flip(images_B, *to_device(images_B.device, torch.stack(plan, dim=1)))
 
 
 def crop_flip(images_B: Tensor, plan_B3: Tensor) -> Tensor:
@@ -45,8 +46,8 @@ def crop_flip(images_B: Tensor, plan_B3: Tensor) -> Tensor:
 
 def random_flip(images_B: Tensor, draws_B: Tensor, flip: float) -> Tensor:
     """Return images, of which those with a draw (B,) in [0, 1) under `flip` are flipped horizontally."""
-    flipped_B = (draws_B < flip).to(images_B.device).view(-1, 1, 1, 1)
-    return torch.where(flipped_B, images_B.flip(3), images_B)
+    (flipped_B,) = to_device(images_B.device, draws_B < flip)
+    return torch.where(flipped_B.view(-1, 1, 1, 1), images_B.flip(3), images_B)
 
 
 def rectangles(images_B: Tensor, plan_B4: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 from hetal.augment.base import Augmentation
 from hetal.augment.crops import random_flip, rectangles
 from hetal.augment.randaugment import bounds_of, random_operations
+from hetal.machine.transfer import to_device
 
 # Degrees, slopes, shares of the side, factors, bits, a share of 256.
 LHD = bounds_of(
@@ -78,4 +79,4 @@ class Published(Augmentation):
         half_B = ((side_B * max(int(self.cutout * height), 1)).int() + 1) // 2
         top_B, left_B = (row_B * height).int() - half_B, (col_B * width).int() - half_B
         plan_B4 = torch.stack([top_B, left_B, 2 * half_B, 2 * half_B], dim=1)
-        return x_B.mul_(1 - rectangles(x_B, plan_B4.to(x_B.device)))
+        return x_B.mul_(1 - rectangles(x_B, *to_device(x_B.device, plan_B4)))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hetal.augment.pixels import PIXEL_OPS
 from hetal.augment.warps import WARPS, warp, warp_matrices
+from hetal.machine.transfer import to_device
 
 OPERATIONS = (*(op.__name__ for op in PIXEL_OPS), *WARPS)
 
@@ -41,9 +42,9 @@ def random_operations(images_B: Tensor, draws_KB: Tensor, bounds: Tensor) -> Ten
     # Images are reordered directly from the order of one operation to that of the next, and back at the end.
     position_KB = torch.cat([torch.arange(n).expand(1, -1), order_KB.argsort(dim=1)])
     take_KB = torch.cat([position_KB[:-1].gather(1, order_KB), position_KB[-1:]])
-    *takes, back_B = take_KB.to(images_B.device).unbind()
-    parameters = (t.to(images_B.device).unbind() for t in (magnitude_KB.float(), matrix_KB6))
-    for sizes, take_B, magnitude_B, matrix_B6 in zip(sizes_K, takes, *parameters, strict=True):
+    take_KB, magnitude_KB, matrix_KB6 = to_device(images_B.device, take_KB, magnitude_KB.float(), matrix_KB6)
+    *takes, back_B = take_KB.unbind()
+    for sizes, take_B, magnitude_B, matrix_B6 in zip(sizes_K, takes, magnitude_KB, matrix_KB6, strict=True):
         images_B = operate(images_B.index_select(0, take_B), sizes, magnitude_B, matrix_B6)
     return images_B.index_select(0, back_B)
 

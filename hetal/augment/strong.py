@@ -20,6 +20,7 @@ from torch import Tensor
 from hetal.augment.base import Augmentation
 from hetal.augment.crops import random_crop_flip, rectangles
 from hetal.augment.randaugment import bounds_of, random_operations
+from hetal.machine.transfer import to_device
 
 GREY = 127
 
@@ -80,5 +81,5 @@ class Strong(Augmentation):
             (col_B * width).int() - hole[1] // 2,
             *(torch.full((n,), side, dtype=torch.int32) for side in hole),
         ]
-        hole_B = rectangles(images_B, torch.stack(plan, dim=1).to(images_B.device))
+        hole_B = rectangles(images_B, *to_device(images_B.device, torch.stack(plan, dim=1)))
         return images_B.mul_(1 - hole_B).add_(hole_B * GREY)

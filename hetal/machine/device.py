@@ -7,6 +7,7 @@ import os
 import torch
 
 from hetal.errors import BadInput
+from hetal.machine.arithmetic import use_float32
 
 # More threads than cores only serve to repeat the sums of a larger machine, and a process crashes with thousands.
 MAX_THREADS = max(os.cpu_count() or 1, 64)
@@ -45,4 +46,5 @@ def pick_device(name: str, threads: int) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
+        use_float32()
     return torch.device(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import time
@@ -10,24 +11,48 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hetal.machine.files import write_atomically
+from hetal.machine.transfer import to_host
 
 State = dict[str, Any]
 
 
 def weights_of(network: nn.Module) -> State:
     """Return copies of all parameters and buffers of a network by name, on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()}
+    state = network.state_dict()
+    values = to_host(*(value.detach() for value in state.values()))
+    return {name: value.clone() for name, value in zip(state, values, strict=True)}
 
 
 def packed(state: State) -> bytes:
     """Serialise `state`, tensors and plain values, to bytes that begin with their SHA-256."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    tensors: list[Tensor] = []
+
+    def collect(tensor: Tensor) -> Tensor:
+        tensors.append(tensor)
+        return tensor
+
+    _with_tensors(state, collect)
+    fetched = iter(to_host(*tensors))
+    torch.save(_with_tensors(state, lambda tensor: next(fetched)), buffer)
     content = buffer.getvalue()
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def _with_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a value of nested dicts, lists and tuples with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        changed = copy.copy(value)  # a state_dict has attributes
+        changed.update((key, _with_tensors(part, change)) for key, part in value.items())
+        return changed
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_tensors(part, change) for part in value)
+    return value
 
 
 def unpacked(data: bytes) -> State:

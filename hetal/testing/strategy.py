@@ -304,7 +304,7 @@ def _learner(small: SmallPool, network: Network) -> Learner:
         falls_over_restarts=False,
         finetune_at_snapshot=False,
         precision="fp32",
-        compile=False,
+        graph=False,
         checkpoint_minutes=None,
     )
 

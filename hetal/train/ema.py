@@ -46,6 +46,8 @@ class EMA:
         self._k = past_steps
         self._on_batches = on_batches
         self._seen: list[Tensor] = []
+        self._share = 1.0  # 1 - a of the next update
+        self._share_1: Tensor | None = None  # the same on a GPU
         self._of = _floats(network, buffers=not on_batches)
         self._averaged = _floats(self.network, buffers=not on_batches)
 
@@ -59,22 +61,40 @@ class EMA:
         self._k = state["k"]
 
     @torch.no_grad()
-    def see(self, x_B: Tensor, y_B: Tensor) -> None:
-        """Run the average on a batch in train mode, where `on_batches` asks for it; to be called before `update`."""
-        if self._on_batches:
-            self._seen.append((self.network.train()(x_B)[0].argmax(1) == y_B).sum())
+    def see(self, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Run the average on a batch in train mode, where `on_batches` asks for it; to be called before `update`.
 
-    def seen_accuracy(self, n: int) -> float | None:
-        """Return the accuracy on the n rows seen since the last call; None if the average does not run on batches."""
-        seen, self._seen = self._seen, []
-        return int(torch.stack(seen).sum()) / n if seen else None
+        Returns:
+            The number of rows that it is right on, a scalar in a list; an empty list if it does not run on batches.
+        """
+        return [(self.network.train()(x_B)[0].argmax(1) == y_B).sum()] if self._on_batches else []
+
+    def in_graph(self) -> None:
+        """Read what changes from step to step from memory of the GPU from now on, for a CUDA graph."""
+        if self._share_1 is None:
+            self._share_1 = torch.zeros((), device=self._averaged[0].device)
+
+    def count(self) -> None:
+        """Count an update, which is to follow: k becomes k + 1."""
+        self._k += 1
+        self._share = 1 - min(1 - 1 / (self._k + 1), self._decay)
+        if self._share_1 is not None:
+            self._share_1.fill_(self._share)
 
     @torch.no_grad()
+    def average(self) -> None:
+        """Average in the current weights of the network, as the k-th update."""
+        if self._share_1 is None:
+            torch._foreach_lerp_(self._averaged, self._of, self._share)
+        else:
+            ahead = torch._foreach_sub(self._of, self._averaged)
+            torch._foreach_mul_(ahead, self._share_1)
+            torch._foreach_add_(self._averaged, ahead)
+
     def update(self) -> None:
-        """Average in the current weights of the network."""
-        self._k += 1
-        a = min(1 - 1 / (self._k + 1), self._decay)
-        torch._foreach_lerp_(self._averaged, self._of, 1 - a)
+        """Count and average in the current weights of the network."""
+        self.count()
+        self.average()
 
 
 def _floats(network: nn.Module, buffers: bool) -> list[Tensor]:

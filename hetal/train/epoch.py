@@ -10,17 +10,20 @@ from torch.nn.functional import cross_entropy
 
 from hetal.augment import Augmentation
 from hetal.errors import Diverged
+from hetal.machine.arithmetic import float32_products
+from hetal.machine.transfer import to_device
 from hetal.record.checkpoint import State
 from hetal.train.ema import EMA
 from hetal.train.fitted import Pair, split
+from hetal.train.graph import GraphedStep, Step
 from hetal.train.members import clip_members_by_norm, ensemble_in, joined, logits_of_members, loss_of
 from hetal.train.optim import make_optimizer
 from hetal.train.recipe import Recipe
 from hetal.train.schedule import MakeSchedule, Schedule
 
 # Numbers gathered, augmented and standardised at once: several small batches together, since every operation has a
-# fixed cost, but no more than fits into caches.
-NUMBERS_PER_GATHER = 2**20
+# fixed cost, but no more than fits into the caches of a CPU.
+NUMBERS_PER_GATHER = {"cpu": 2**20, "cuda": 2**26}
 
 # Training sets of up to this many numbers (256 MiB) are standardised once, not in every epoch.
 NUMBERS_KEPT = 2**26
@@ -72,6 +75,7 @@ class Training:
         self._rng = rng
         self._augment = augment
         self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._device = images_M.device
         self._optimizer = make_optimizer(recipe.optimizer, self._parameters)
         for group in self._optimizer.param_groups:
             group["lr"] *= lr_factor
@@ -82,8 +86,15 @@ class Training:
         )
         if augment is None and len(source_L) * images_M[0].numel() <= NUMBERS_KEPT:
             self._ready_L = prepare(images_M.index_select(0, source_L))
-        batches = NUMBERS_PER_GATHER // (batch_size * images_M[0].numel())
-        self._rows_per_gather = batch_size * min(max(batches, 1), 64)
+        # An augmentation draws for all images of a gather together, and must draw the same on every device.
+        kind = "cpu" if augment is not None else self._device.type
+        numbers = NUMBERS_PER_GATHER.get(kind, NUMBERS_PER_GATHER["cpu"])
+        self._rows_per_gather = batch_size * min(max(numbers // (batch_size * images_M[0].numel()), 1), 64)
+        self._take_step: Step = self._step
+        if recipe.graph:
+            self._optimizer.in_graph()
+            ema.in_graph()
+            self._take_step = GraphedStep(self._step)
 
     @property
     def pair(self) -> Pair:
@@ -122,38 +133,39 @@ class Training:
         Raises:
             Diverged: the epoch's loss is not finite.
         """
+        with float32_products(self._recipe.precision == "tf32"):
+            return self._epoch()
+
+    def _epoch(self) -> float:
         if self.losses:  # only now, so that a schedule is never asked for more epochs than there are
             self._schedule.step(self.losses[-1])
+        self._optimizer.write_lr()
         self.network.train()
         if begin_epoch := getattr(self._loss, "begin_epoch", None):
             begin_epoch(len(self.losses) + 1)
         n = len(self._labels_L)
-        order = torch.randperm(n, generator=self._rng).to(self._labels_L.device)
+        (order,) = to_device(self._device, torch.randperm(n, generator=self._rng))
         n_right = torch.zeros((), dtype=torch.long, device=order.device)
         loss_sum = torch.zeros((), device=order.device)
+        n_seen = []  # of the average, if it runs on batches
         for rows in split(order, self._rows_per_gather):
             x, y = self._gather(rows), self._labels_L[rows]
             outputs = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
-                logits = self._logits(x_B)
-                loss = loss_of(self._loss, logits, y_B)
-                gradients = list(
-                    torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
-                )
-                self._clip(gradients)
-                self._optimizer.step(gradients)
-                self.ema.see(x_B, y_B)
-                self.ema.update()
+                self.ema.count()
+                logits, *seen = self._take_step(x_B, y_B)
                 self.steps += 1
-                outputs.append(logits.detach())
+                outputs.append(logits)
+                n_seen += seen
             logits_R = joined(outputs)
             n_right += (logits_R.argmax(1) == y).sum()
             loss_sum += cross_entropy(logits_R, y, reduction="sum")
-        sums: list[float] = torch.stack([n_right.float(), loss_sum]).tolist()
+        # The only time in an epoch that the host waits for a GPU.
+        sums: list[float] = torch.stack([n_right.float(), loss_sum, *(s.float() for s in n_seen)]).tolist()
         accuracy, loss_mean = sums[0] / n, sums[1] / n
         self.accuracies.append(accuracy)
         self.losses.append(loss_mean)
-        self._ema_accuracy = self.ema.seen_accuracy(n)
+        self._ema_accuracy = sum(sums[2:]) / n if n_seen else None
         if not math.isfinite(loss_mean):
             raise Diverged(f"epoch {len(self.losses)}: the loss is {loss_mean} at learning rate {self.lr:g}")
         return accuracy
@@ -161,8 +173,22 @@ class Training:
     def ema_accuracy(self) -> float:
         """Return the accuracy of the moving average on the training rows; over the epoch, if it runs on batches."""
         if self._ema_accuracy is None:
-            self._ema_accuracy = self._measure(self.ema.network)
+            with float32_products(self._recipe.precision == "tf32"):
+                self._ema_accuracy = self._measure(self.ema.network)
         return self._ema_accuracy
+
+    def _step(self, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Take a step, and return the logits before it, and what the average is right on, see `EMA.see`."""
+        logits = self._logits(x_B)
+        loss = loss_of(self._loss, logits, y_B)
+        gradients = list(
+            torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+        )
+        self._clip(gradients)
+        self._optimizer.step(gradients)
+        seen = self.ema.see(x_B, y_B)
+        self.ema.average()
+        return [logits.detach(), *seen]
 
     @torch.inference_mode()
     def _measure(self, network: nn.Module) -> float:

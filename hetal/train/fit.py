@@ -153,7 +153,7 @@ class Fitting:
     def result(self) -> Fit:
         """Return the result, once `epoch` has returned False."""
         assert self._fitted is not None
-        self._fitted.seconds = 0.0  # forward passes so far were part of training
+        self._fitted.watch.reset()  # forward passes so far were part of training
         return Fit(
             fitted=self._fitted,
             epochs=self.epochs,
@@ -289,8 +289,6 @@ class Fitting:
             past_steps=steps if recipe.own_ema else 0,
             on_batches=recipe.ema_on_batches,
         )
-        if recipe.compile:
-            network.compile()
         ids = self._pool.labelled_ids()
         self._training = Training(
             recipe,
@@ -339,4 +337,5 @@ class Fitting:
             attempt=self._restarts + 1,
             given_M=self._pool.given_M,
             n_classes=self._recipe.task.n_classes,
+            tf32=self._recipe.precision == "tf32",
         )

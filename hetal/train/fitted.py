@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from hetal.errors import BadInput, Diverged
+from hetal.machine.arithmetic import float32_products
+from hetal.machine.clock import Stopwatch
 from hetal.machine.scratch import Stack, gathered
+from hetal.machine.transfer import to_device
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
 from hetal.train.given import given_features
 from hetal.train.head import EnsembleHead, Head, find_head
 from hetal.train.masks import dropouts_in, share_masks
 from hetal.train.members import ensemble_in, logits_of_members
+
+T = TypeVar("T")
 
 
 class Outputs(NamedTuple):
@@ -69,8 +74,9 @@ class Standardise:
         device: torch.device,
     ) -> None:
         shape = (-1, *[1] * (len(image_shape) - 1))
-        self._mean = torch.tensor(mean, device=device).reshape(shape)
-        self._scale = 1 / torch.tensor(std, device=device).reshape(shape)
+        self._mean, self._scale = to_device(
+            device, torch.tensor(mean).reshape(shape), 1 / torch.tensor(std).reshape(shape)
+        )
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -96,6 +102,10 @@ class Fitted:
         attempt: 1 for the first network of a round, one more after each restart of its training.
         given_M: (M, ...) features that the data bring along beside the images; None where they bring none.
         n_classes: C of the task; None reads it off the network.
+        tf32: whether forward passes may use TF32, see `hetal.machine.arithmetic`.
+
+    Attributes:
+        watch: the time of forward passes.
     """
 
     def __init__(
@@ -110,10 +120,11 @@ class Fitted:
         attempt: int = 1,
         given_M: Tensor | None = None,
         n_classes: int | None = None,
+        tf32: bool = False,
     ) -> None:
         self.tuned = tuned
         self.attempt = attempt
-        self.seconds = 0.0
+        self.watch = Stopwatch(images_M.device)
         self._networks = networks
         self._snapshot = snapshot
         self._targets = targets
@@ -122,6 +133,7 @@ class Fitted:
         self._n_classes = n_classes
         self._prepare = prepare
         self._batch_size = batch_size
+        self._tf32 = tf32
 
     @property
     def networks(self) -> Pair:
@@ -176,7 +188,7 @@ class Fitted:
             f"fitted.{key}": id(value)
             for key, value in vars(self).items()
             # What changes when outputs are computed is left out.
-            if key != "seconds" and not isinstance(getattr(type(self), key, None), cached_property)
+            if key != "_batch_size" and not isinstance(getattr(type(self), key, None), cached_property)
         }
         for name, network in self._all_networks().items():
             for path, module in network.named_modules():
@@ -256,16 +268,17 @@ class Fitted:
             Diverged: an output is not finite.
         """
         network = copy.deepcopy(self.networks.online).eval()
-        for batch in images.split(self._batch_size):
-            began = time.perf_counter()
-            with torch.inference_mode():
-                probs_KbC = logits_of_members(network, self._prepare(batch)).softmax(-1)
-            if not bool(probs_KbC.isfinite().all()):
-                raise Diverged(
-                    "a member of the ensemble gives NaN or infinity; a smaller optimizer.lr may help"
-                )
-            self.seconds += time.perf_counter() - began
+
+        @torch.inference_mode()
+        def probs_of(batch: Tensor) -> Tensor:
+            return logits_of_members(network, self._prepare(batch)).softmax(-1)
+
+        are_finite = []
+        for probs_KbC in self._of_batches(images, probs_of):
+            are_finite.append(probs_KbC.isfinite().all())
             yield probs_KbC
+        if are_finite and not bool(torch.stack(are_finite).all()):
+            raise Diverged("a member of the ensemble gives NaN or infinity; a smaller optimizer.lr may help")
 
     def images(self, numbers: Tensor) -> Tensor:
         """Return the stored images of these image numbers."""
@@ -325,37 +338,85 @@ class Fitted:
             if self.n_members > 1:
                 raise ValueError("same_masks is for a single network; an ensemble has members(images)")
             share_masks(network)
+
+        @torch.inference_mode()
+        def probs_of(batch: Tensor) -> Tensor:
+            passes = []
+            for seed in seeds:
+                if seed is not None:
+                    torch.manual_seed(seed)
+                passes.append(network(self._prepare(batch))[0].softmax(1))
+            return torch.stack(passes)
+
+        are_finite = []
         with seeded(rng, images.device):
             seeds = torch.randint(2**62, (k,)).tolist() if same_masks else [None] * k
-            for batch in images.split(self._batch_size):
-                yield torch.stack([self._pass(network, batch, seed) for seed in seeds])
+            for probs_kbC in self._of_batches(images, probs_of):
+                are_finite.append(probs_kbC.isfinite().all(2).all(0))
+                yield probs_kbC
+        _check_finite(are_finite)
 
-    def _pass(self, network: nn.Module, batch: Tensor, seed: int | None) -> Tensor:
-        if seed is not None:
-            torch.manual_seed(seed)
-        return self._run(network, batch).probs
-
-    @torch.inference_mode()
     def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
-        began = time.perf_counter()
+        """Run a network as it is, in batches of a size that the result depends on, or of any."""
+
+        @torch.inference_mode()
+        def outputs_of(batch: Tensor) -> tuple[Tensor, Tensor]:
+            logits, features = network(self._prepare(batch))
+            return logits, features
+
         logits, features, are_finite = Stack(len(images)), Stack(len(images)), []
-        for batch in split(images, batch_size or self._batch_size):
-            f, h = network(self._prepare(batch))
-            logits.append(f)
-            features.append(h)
-            are_finite.append(h.isfinite().all(1))
-        logits_nC = logits.tensor()
-        result = Outputs(logits_nC, logits_nC.softmax(1), features.tensor())
-        bad = ~(result.probs.isfinite().all(1) & torch.cat(are_finite))
-        if bool(bad.any()):
-            raise Diverged(
-                f"the network gives NaN or infinity for {int(bad.sum())} of {len(images)} images; "
-                "a smaller optimizer.lr or data.std as large as the data vary may help"
-            )
-        if images.is_cuda:
-            torch.cuda.synchronize(images.device)
-        self.seconds += time.perf_counter() - began
+        with torch.inference_mode():
+            for f, h in self._of_batches(images, outputs_of, batch_size):
+                logits.append(f)
+                features.append(h)
+                are_finite.append(h.isfinite().all(1))
+            logits_nC = logits.tensor()
+            result = Outputs(logits_nC, logits_nC.softmax(1), features.tensor())
+            _check_finite([result.probs.isfinite().all(1) & torch.cat(are_finite)])
         return result
+
+    def _of_batches(
+        self, images: Tensor, compute: Callable[[Tensor], T], batch_size: int | None = None
+    ) -> Iterator[T]:
+        """Yield what is computed of each batch of images in turn, at the size of `split`.
+
+        Where a GPU has too little memory, batches are halved from there on, unless their size is given.
+        """
+        start = 0
+        while start < len(images):
+            size = batch_size or self._batch_size
+            end = start + size + (start + size + 1 == len(images))
+            try:
+                with self.watch, float32_products(self._tf32):
+                    result = compute(images[start:end])
+            except torch.OutOfMemoryError:
+                if batch_size is not None or size == 1:
+                    raise
+            else:
+                yield result
+                start = end
+                continue
+            # Here, where the traceback holds no tensors any more.
+            self._batch_size = size // 2
+            torch.cuda.empty_cache()
+            print(
+                f"train.score_batch_size={size}: too large for the memory of the GPU, going on with {size // 2}",
+                file=sys.stderr,
+            )
+
+
+def _check_finite(are_finite: Sequence[Tensor]) -> None:
+    """Check flags of images, in parts, which say whether their outputs are finite.
+
+    Raises:
+        Diverged: some are not.
+    """
+    if n_bad := int(sum((~part).sum() for part in are_finite)):
+        n = sum(len(part) for part in are_finite)
+        raise Diverged(
+            f"the network gives NaN or infinity for {n_bad} of {n} images; "
+            "a smaller optimizer.lr or data.std as large as the data vary may help"
+        )
 
 
 def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:

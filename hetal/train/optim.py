@@ -63,6 +63,16 @@ class Adam:
         self._mean = [torch.zeros_like(p) for p in self._parameters]
         self._square = [torch.zeros_like(p) for p in self._parameters]
         self._steps = [torch.zeros((), device=p.device) for p in self._parameters]
+        self._lr_1: Tensor | None = None  # the learning rate in memory of a GPU
+
+    def in_graph(self) -> None:
+        """Read the learning rate from memory of the GPU from now on, for a CUDA graph; `write_lr` writes it."""
+        self._lr_1 = torch.zeros((), device=self._parameters[0].device)
+
+    def write_lr(self) -> None:
+        """Write the learning rate to where a CUDA graph reads it."""
+        if self._lr_1 is not None:
+            self._lr_1.fill_(self.param_groups[0]["lr"])
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor]) -> None:
@@ -80,7 +90,7 @@ class Adam:
             amsgrad=False,
             beta1=beta1,
             beta2=beta2,
-            lr=group["lr"],
+            lr=group["lr"] if self._lr_1 is None else self._lr_1,
             weight_decay=group["weight_decay"],
             eps=group["eps"],
             maximize=False,
@@ -141,6 +151,18 @@ class TorchOptimizer:
         self._optimizer.step()
         for parameter in self._parameters:
             parameter.grad = None  # so that a copy of the network has none
+
+    def in_graph(self) -> None:
+        """Refuse to be in a CUDA graph, which would keep numbers that such an optimizer may change at every step.
+
+        Raises:
+            BadInput: always.
+        """
+        name = type(self._optimizer).__name__
+        raise BadInput(f"train.graph=true: not with {name}; with optimizer=adam or optimizer=adamw")
+
+    def write_lr(self) -> None:
+        """Do nothing, since the learning rate is read where it is set."""
 
     def scheduled(self) -> torch.optim.Optimizer:
         """Return the optimizer for a schedule to change."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hetal.augment import Augmentation
 from hetal.errors import BadInput, make_part
-from hetal.models.ensemble import Ensemble
+from hetal.machine.transfer import move
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fitted import Standardise
@@ -28,6 +28,9 @@ from hetal.train.warm_start import WarmStart
 
 Network = Callable[[Sequence[int], int], nn.Module]
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+# On which kinds of device there is what precision.
+PRECISIONS = {"fp32": ("cpu", "cuda", "mps"), "tf32": ("cuda",), "bf16": ("cpu", "cuda")}
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,11 @@ class Recipe:
             the moving average's fell; else after the last epoch.
         falls_over_restarts: count them from the first epoch on and over restarts; see `hetal.train.snapshot`.
         finetune_at_snapshot: where a snapshot pair is taken, fine-tune at once, then train on; see `hetal.train.fit`.
-        precision: "fp32"; or "bf16", where matrix products and convolutions are computed in bfloat16 and all that is
-            stored is float32.
-        compile: train with torch.compile; on CUDA only.
+        precision: "fp32"; "tf32", where an NVIDIA GPU rounds the factors of matrix products and convolutions to 10
+            bits; or "bf16", where these are computed in bfloat16. All that is stored is float32, and strategies
+            select in float32 and float64 always.
+        graph: take training steps as CUDA graphs, see `hetal.train.graph`; on CUDA only. What is computed differs from
+            plain steps by rounding.
         checkpoint_minutes: save the state of a round to disk every so many minutes and when stopped; 0 saves after
             every epoch, None never. Changes no result.
     """
@@ -96,7 +101,7 @@ class Recipe:
     falls_over_restarts: bool
     finetune_at_snapshot: bool
     precision: str
-    compile: bool
+    graph: bool
     checkpoint_minutes: float | None
 
     def __post_init__(self) -> None:
@@ -122,12 +127,20 @@ class Recipe:
                 raise BadInput(f"train.{name}={getattr(self, name)}: must be at least 1")
         if not 0 <= self.ema_decay < 1:
             raise BadInput(f"train.ema_decay={self.ema_decay}: must be in [0, 1)")
-        if self.precision not in ("fp32", "bf16"):
-            raise BadInput(f"train.precision={self.precision}: must be fp32 or bf16")
-        if self.precision == "bf16" and self.device.type == "mps":
-            raise BadInput("train.precision=bf16: not on device=mps; there is fp32")
-        if self.compile and self.device.type != "cuda":
-            raise BadInput(f"train.compile=true: only on device=cuda, not on {self.device.type}")
+        if self.precision not in PRECISIONS:
+            raise BadInput(f"train.precision={self.precision}: must be fp32, tf32 or bf16")
+        if self.device.type not in PRECISIONS[self.precision]:
+            allowed = " or ".join(name for name, kinds in PRECISIONS.items() if self.device.type in kinds)
+            raise BadInput(
+                f"train.precision={self.precision}: not on device={self.device.type}; there is {allowed}"
+            )
+        if self.graph and self.device.type != "cuda":
+            raise BadInput(f"train.graph=true: only on device=cuda, not on {self.device.type}")
+        if self.graph and hasattr(self.loss, "begin_epoch"):
+            raise BadInput(
+                f"train.graph=true: not with the loss {type(self.loss).__name__}, which changes from epoch to epoch, "
+                "as a graph cannot"
+            )
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
             raise BadInput(f"train.checkpoint_minutes={self.checkpoint_minutes}: must be at least 0, or null")
         image_shape, dtype = self.task.image_shape, self.task.train.images.dtype
@@ -139,11 +152,9 @@ class Recipe:
     def new_network(self) -> nn.Module:
         """Build a network with fresh random weights, drawn on the CPU so that they are the same on every device."""
         network = make_part("model", self.network, nn.Module, self.task.image_shape, self.task.n_classes)
-        if self.compile and isinstance(network, Ensemble):
-            raise BadInput("train.compile=true: not with an ensemble; model.members must be 1")
         if self.precision == "bf16":
             network = InBfloat16(network)
-        return arrange(network.to(self.device))
+        return arrange(move(network, self.device))
 
     def prepare(self, network: nn.Module) -> Standardise:
         """Return the map from stored images to inputs of `network`."""

@@ -1,0 +1,83 @@
+"""A training step as a CUDA graph: recorded once for each shape of batch, then started as one operation.
+
+A small network's step is hundreds of short operations, which take a GPU less time than Python takes to start them. A
+graph starts all at once, on the same memory every time. What Python computes in a step, such as a learning rate, is
+recorded as the number that it was: what changes from step to step must be in tensors, which are filled before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hetal.errors import BadInput, describe_error
+
+Step = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    graph: torch.cuda.CUDAGraph
+    x_B: Tensor
+    y_B: Tensor
+    outputs: Sequence[Tensor]
+
+
+class GraphedStep:
+    """A step that is taken by Python at the first batch of a shape, and from a graph at all that follow.
+
+    Args:
+        step: maps inputs (B, *image_shape) and labels (B,) to tensors, and changes others in place; all on one GPU, and
+            nothing in it may wait for the GPU.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._recorded: dict[torch.Size, _Recorded | None] = {}  # None: of a shape that came once
+        self._pool: Any = None
+
+    def __call__(self, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Take one step.
+
+        Raises:
+            BadInput: something in it waits for the GPU, or cannot be in a graph.
+        """
+        shape = x_B.shape
+        if shape not in self._recorded:
+            self._recorded[shape] = None
+            return self._first(x_B, y_B)
+        recorded = self._recorded[shape]
+        if recorded is None:
+            recorded = self._recorded[shape] = self._record(x_B, y_B)
+        else:
+            recorded.x_B.copy_(x_B)
+            recorded.y_B.copy_(y_B)
+        recorded.graph.replay()
+        return [output.clone() for output in recorded.outputs]  # the next step writes over them
+
+    def _first(self, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Take a step on a stream of its own, as one that is recorded, so that libraries load what they need."""
+        stream = torch.cuda.Stream(x_B.device)
+        stream.wait_stream(torch.cuda.current_stream(x_B.device))
+        with torch.cuda.stream(stream):
+            outputs = self._step(x_B, y_B)
+        torch.cuda.current_stream(x_B.device).wait_stream(stream)
+        return [output.clone() for output in outputs]
+
+    def _record(self, x_B: Tensor, y_B: Tensor) -> _Recorded:
+        x_B, y_B = x_B.clone(), y_B.clone()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool):
+                outputs = self._step(x_B, y_B)
+        except RuntimeError as error:
+            raise BadInput(
+                f"train.graph=true: a training step cannot be recorded as a CUDA graph ({describe_error(error)}); "
+                "graph=false"
+            ) from error
+        self._pool = graph.pool()
+        return _Recorded(graph, x_B, y_B, outputs)
