@@ -65,9 +65,9 @@ class Footprint:
         about = torch.cuda.get_device_properties(device)
         if self.least > about.total_memory:
             raise BadInput(
-                f"device=cuda: the run needs at least {_size(self.least)} (images {_size(self.images)}, "
-                f"networks {_size(self.networks)}, training with train.batch_size={batch_size} {_size(self.training)}), and "
-                f"{about.name} has {_size(about.total_memory)}"
+                f"device=cuda: the run needs at least {_size(self.least)} (images {_size(self.images)}, networks "
+                f"{_size(self.networks)}, training with train.batch_size={batch_size} {_size(self.training)}), "
+                f"and {about.name} has {_size(about.total_memory)}"
             )
 
 
