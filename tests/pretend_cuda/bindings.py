@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 from tests.pretend_cuda import rules
 from tests.pretend_cuda.device import CUDA, active, poison
+from tests.pretend_cuda.graph import tensors_in
 from tests.pretend_cuda.notes import place
 from tests.pretend_cuda.tensor import OnCuda, transfer
 
@@ -71,17 +72,27 @@ class Bindings(TorchFunctionMode):
         ):  # like a tensor on the device, on the host
             return to_host(first, False) if name in TAKES_HOST else func(first.content, *args[1:], **kwargs)
         if isinstance(func, FunctionType):
-            with Creations():
+            with Creations(is_mapped=not isinstance(first, OnCuda) and _inside_is_on_cuda(first)):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 
 
 class Creations(TorchDispatchMode):
-    """Takes what functions of torch that are written in Python create on the device: inside them `Bindings` rests."""
+    """Takes what functions of torch that are written in Python create on the device: inside them `Bindings` rests.
+
+    Args:
+        is_mapped: whether the function is called under torch.func.vmap with a tensor of the device, whose rules, in C++,
+            create what they need where C++ thinks that the tensor is: on the CPU.
+    """
+
+    def __init__(self, is_mapped: bool) -> None:
+        super().__init__()
+        self._is_mapped = is_mapped
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if on_cuda(kwargs.get("device")):
+        is_rule = self._is_mapped and "device" in kwargs and not tensors_in((args, kwargs))
+        if is_rule or on_cuda(kwargs.get("device")):
             return create(func, func.__name__.split(".")[0], args, kwargs)
         return func(*args, **kwargs)
 
