@@ -125,7 +125,7 @@ UNREPEATABLE = {
     "median": lambda g: g.x.median(0),
     "kthvalue": lambda g: g.x.kthvalue(1),
     "put_": lambda g: g.x.put_(g.rows, g.x[0, :2] * 1),
-    "grid_sample": lambda g: F.grid_sample(g.images, torch.zeros(2, 2, 2, 2, device="cuda")).sum().backward(),
+    "grid_sample": lambda g: F.grid_sample(g.images, torch.zeros(2, 2, 2, 2, device="cuda"), align_corners=False).sum().backward(),
     "adaptive pooling": lambda g: F.adaptive_avg_pool2d(g.images, 3).sum().backward(),
     "overlapping pooling": lambda g: F.max_pool2d(g.images, 3, 1).sum().backward(),
     "reflection": lambda g: F.pad(g.images, (1, 1, 1, 1), mode="reflect").sum().backward(),
@@ -208,7 +208,7 @@ def test_counts_every_wait_with_its_line(device, name):
 
 @pytest.mark.parametrize("name", UNREPEATABLE)
 def test_notes_what_does_not_repeat(device, name):
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     UNREPEATABLE[name](Given())
     assert [place for place, _ in device.notes.unrepeatable] == [
         f"tests/test_pretend_cuda.py:{line_of(UNREPEATABLE[name])}"
@@ -218,14 +218,14 @@ def test_notes_what_does_not_repeat(device, name):
 @pytest.mark.parametrize("name", IF_TOLD)
 @pytest.mark.parametrize("told", [False, True])
 def test_notes_what_repeats_only_where_torch_is_told_to(device, name, told):
-    torch.use_deterministic_algorithms(told, warn_only=True)
+    torch.set_deterministic_debug_mode("warn" if told else "default")
     IF_TOLD[name](Given())
     assert (len(device.notes.unrepeatable), len(device.notes.slower)) == (not told, told)
 
 
 @pytest.mark.parametrize("name", FINE)
 def test_says_nothing_of_what_is_fine(device, name):
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     given = Given()
     with device.notes.only() as part:
         FINE[name](given)
@@ -303,7 +303,7 @@ def test_launches_are_counted_and_views_are_none(device):
 def test_is_over_at_its_end():
     was = torch.cuda.is_available(), torch.cuda.CUDAGraph, torch.inference_mode.__enter__
     with pretend():
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
         assert torch.cuda.is_available()
     assert was == (torch.cuda.is_available(), torch.cuda.CUDAGraph, torch.inference_mode.__enter__)
     assert not torch.are_deterministic_algorithms_enabled()

@@ -60,7 +60,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
         memory: bytes that the device has.
     """
     device = Device(memory)
-    was_deterministic = _deterministic()
+    was_deterministic = torch.get_deterministic_debug_mode()
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # Module.to makes new parameters
     with contextlib.ExitStack() as stack:
@@ -81,12 +81,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
         finally:
             device.arrive()
             torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
-            if _deterministic() != was_deterministic:
-                torch.use_deterministic_algorithms(was_deterministic[0], warn_only=was_deterministic[1])
-
-
-def _deterministic() -> tuple[bool, bool]:
-    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+            torch.set_deterministic_debug_mode(was_deterministic)
 
 
 def _of_torch_cuda(device: Device) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Creations(TorchDispatchMode):
     """Takes what functions of torch that are written in Python create on the device: inside them `Bindings` rests.
 
     Args:
-        is_mapped: whether the function is called under torch.func.vmap with a tensor of the device, whose rules, in C++,
-            create what they need where C++ thinks that the tensor is: on the CPU.
+        is_mapped: whether the function is called under torch.func.vmap with a tensor of the device, whose rules, in
+            C++, create what they need where C++ thinks that the tensor is: on the CPU.
     """
 
     def __init__(self, is_mapped: bool) -> None:
