@@ -1,0 +1,108 @@
+"""Training steps as CUDA graphs, TF32, and memory that runs out, on a CPU that pretends to be a CUDA device."""
+
+import pytest
+import torch
+from torch import nn
+
+from hetal.errors import BadInput
+from hetal.machine.arithmetic import float32_products
+from hetal.models import MLP
+from hetal.train.fitted import Fitted
+from tests.cuda_runs import RESNET, fitting, prepared, queried, trained
+from tests.pretend_cuda import Notes, pretend
+
+EPOCHS = 4
+
+
+def after_training(*overrides: str) -> tuple[list[torch.Tensor], list[float], Notes]:
+    """Return all weights and losses after some epochs, and what was noted of the last."""
+    with pretend() as device:
+        with fitting(prepared("alg=badge", f"train.max_epochs={EPOCHS}", *overrides)) as training:
+            for _ in range(EPOCHS - 1):
+                training.epoch()
+            with device.notes.only() as last:
+                training.epoch()
+        pair = training._training.pair
+        weights = [t.cpu() for net in (pair.online, pair.ema) for t in net.state_dict().values()]
+        return weights, training._training.losses, last
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # A learning rate and a share of the average that change, and masks that are drawn, at every step.
+        ["model=mlp_dropout", "schedule=cosine", "optimizer.lr=0.01"],
+        [*RESNET, "train.ema_on_batches=true", "train.clip=null", "train.clip_norm=1"],
+        ["model.members=2", "optimizer=adamw", "train.precision=bf16", "train.augment=weak"],
+    ],
+)
+def test_steps_from_a_graph_are_plain_steps_but_for_rounding(overrides):
+    plain, plain_losses, eager = after_training(*overrides)
+    graphed, losses, last = after_training(*overrides, "train.graph=true")
+    assert losses == pytest.approx(plain_losses, rel=1e-6)
+    for one, other in zip(plain, graphed, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert last.launches.total() < eager.launches.total() / 2
+    assert last.syncs.total() == eager.syncs.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "names"),
+    [
+        ("optimizer=sgd", "train.graph=true: not with SGD; with optimizer=adam or optimizer=adamw"),
+        ("train.loss=small_loss", "train.graph=true: not with the loss SmallLoss"),
+        ("model=mlp", "train.graph=true: a training step cannot be recorded as a CUDA graph .*graph=false"),
+    ],
+)
+def test_what_a_graph_cannot_hold_is_refused_in_one_line(override, names, monkeypatch):
+    forward = MLP.forward
+    monkeypatch.setattr(
+        MLP, "forward", lambda self, x: forward(self, x * (1 if x.mean().item() < 1e9 else 2))
+    )
+    with pretend(), pytest.raises(BadInput, match=names) as error:
+        trained(prepared("alg=badge", "train.graph=true", override))
+    assert "\n" not in str(error.value)
+
+
+def test_products_are_true_float32_unless_tf32_is_chosen_and_selection_always(monkeypatch):
+    monkeypatch.setenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
+    seen = {}
+
+    class Looks(nn.Linear):
+        def forward(self, x):
+            seen[self.training] = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+            return super().forward(x)
+
+    def look(fitted):
+        seen["query"] = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    monkeypatch.setattr("hetal.models.mlp.nn.Linear", Looks)
+    true, tf32 = ("highest", False), ("high", True)
+    for precision, products in (("fp32", true), ("tf32", tf32), ("bf16", true)):
+        with float32_products(True), pretend():  # as torch may begin
+            setup = prepared("alg=random", f"train.precision={precision}")
+            monkeypatch.setattr(
+                type(setup.strategy), "query", lambda s, f, p, n, rng: look(f) or p.unlabelled_ids()[:n]
+            )
+            training = trained(setup)
+            _ = training.result().fitted.probs_MC
+            queried(setup, training)
+        assert seen == {True: products, False: products, "query": true}
+
+
+def test_scoring_goes_on_with_half_a_batch_where_memory_runs_out(capsys):
+    with pretend() as device:
+        setup = prepared("alg=badge", "data.n_train=1000", *RESNET)
+        training = trained(setup)
+        whole = training.result().fitted.probs_MC.cpu()
+        needed = device.peak - device.live
+    assert needed > 0
+    with pretend() as device:
+        setup = prepared("alg=badge", "data.n_train=1000", *RESNET)
+        fitted: Fitted = trained(setup).result().fitted
+        device.memory = device.live + needed // 2
+        torch.testing.assert_close(fitted.probs_MC.cpu(), whole, rtol=1e-5, atol=1e-6)
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "train.score_batch_size=1024: too large for the memory of the GPU, going on with 512"
+    )
