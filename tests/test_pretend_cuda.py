@@ -294,6 +294,23 @@ def test_counts_memory_and_runs_out_of_it():
         assert device.live == 0
 
 
+def test_a_network_that_moves_keeps_its_parameters(device):
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 3))
+    network[2].weight = network[0].weight
+    parameters, x = [*network.parameters()], torch.randn(4, 3)
+    expected = copy.deepcopy(network)
+    expected(x).sum().backward()
+    network.to("cuda")(x.to("cuda")).sum().backward()
+    assert network[2].weight is network[0].weight is parameters[0]
+    assert all(isinstance(p, nn.Parameter) and p.is_cuda and p.is_leaf for p in network.parameters())
+    assert network[1].running_mean.is_cuda
+    assert torch.equal(parameters[0].grad.cpu(), expected[0].weight.grad)
+    network.zero_grad()
+    network.to("cpu")
+    assert not any(p.is_cuda for p in [*network.parameters(), *network.buffers()])
+    assert network[2].weight is parameters[0]
+
+
 def test_launches_are_counted_and_views_are_none(device):
     x = Given().x
     with device.notes.only() as part:

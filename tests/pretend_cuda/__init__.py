@@ -47,7 +47,7 @@ from tests.pretend_cuda import graph as graphs
 from tests.pretend_cuda.bindings import Bindings
 from tests.pretend_cuda.device import CUDA, Device, Mixed, activated
 from tests.pretend_cuda.notes import Notes
-from tests.pretend_cuda.tensor import OnCuda
+from tests.pretend_cuda.tensor import OnCuda, become, can_become
 
 __all__ = ["CUDA", "Device", "Mixed", "Notes", "OnCuda", "pretend"]
 
@@ -61,8 +61,6 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
     """
     device = Device(memory)
     was_deterministic = torch.get_deterministic_debug_mode()
-    overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(True)  # Module.to makes new parameters
     with contextlib.ExitStack() as stack:
         stack.enter_context(activated(device))
         for name, stand_in in _of_torch_cuda(device).items():
@@ -71,6 +69,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
             for name, stand_in in _of_torch_accelerator(device).items():
                 stack.enter_context(mock.patch.object(torch.accelerator, name, stand_in, create=True))
         stack.enter_context(mock.patch.object(torch, "autocast", _autocast(torch.autocast)))
+        stack.enter_context(mock.patch.object(torch.nn.Module, "_apply", _applied(torch.nn.Module._apply)))
         # Wrappers cannot be viewed in inference mode: no_grad computes the same.
         stack.enter_context(mock.patch.object(torch.inference_mode, "__enter__", _enter_no_grad))
         stack.enter_context(mock.patch.object(torch.inference_mode, "__exit__", _leave_no_grad))
@@ -80,7 +79,6 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
             yield device
         finally:
             device.arrive()
-            torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
             torch.set_deterministic_debug_mode(was_deterministic)
 
 
@@ -144,6 +142,22 @@ def _of_torch_accelerator(device: Device) -> dict[str, Any]:
         "current_stream": graphs.current_stream,
         "synchronize": lambda number=None: device.wait("torch.accelerator.synchronize"),
     }
+
+
+def _applied(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a stand-in of Module._apply after which parameters that have moved are the same objects, as on CUDA."""
+
+    def applied(self: torch.nn.Module, fn: Callable[[Any], Any], recurse: bool = True) -> torch.nn.Module:
+        moved = set()
+        for parameter in [p for p in self.parameters(recurse) if not isinstance(p, OnCuda)]:
+            with torch.no_grad():
+                there = fn(parameter)
+            if can_become(parameter, there):
+                become(parameter, there)
+                moved.add(id(parameter))
+        return real(self, lambda tensor: tensor if id(tensor) in moved else fn(tensor), recurse)
+
+    return applied
 
 
 def _autocast(real: Any) -> Callable[..., Any]:

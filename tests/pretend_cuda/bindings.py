@@ -16,7 +16,7 @@ from tests.pretend_cuda import rules
 from tests.pretend_cuda.device import CUDA, active, poison
 from tests.pretend_cuda.graph import tensors_in
 from tests.pretend_cuda.notes import place
-from tests.pretend_cuda.tensor import OnCuda, transfer
+from tests.pretend_cuda.tensor import OnCuda, set_data, transfer
 
 GETS_DEVICE = Tensor.device.__get__
 SETS_DATA = Tensor.data.__set__
@@ -40,7 +40,7 @@ class Bindings(TorchFunctionMode):
         if func == GETS_DEVICE and not isinstance(first, OnCuda):
             return CUDA if _inside_is_on_cuda(first) else func(*args)
         if func == SETS_DATA and isinstance(first, OnCuda):
-            first.content = args[1].content
+            return set_data(first, args[1])
         if isinstance(first, Tensor):
             if name == "dropout" and _inside_is_on_cuda(first):
                 return dropout(func, *args, **kwargs)
@@ -88,6 +88,10 @@ class Creations(TorchDispatchMode):
     def __init__(self, is_mapped: bool) -> None:
         super().__init__()
         self._is_mapped = is_mapped
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # which would import the compiler
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -6,8 +6,9 @@ and the code of ATen/native and ATen/native/cuda.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,6 +51,9 @@ REPEATABLE_IF_TOLD = {
     "index_select_backward", "scatter_reduce", "scatter_reduce_",
 }  # fmt: skip
 
+# And these with some arguments, see `repeats`.
+LOOKED_AT = {"bincount", "cumsum", "cumsum_", "max_pool2d_with_indices_backward"}
+
 # Indexing: moves indices that are on the CPU to the device, and counts masks.
 INDEXES = {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
 
@@ -65,8 +69,56 @@ WALK_MEMORY = {"_fused_adam_", "_fused_adamw_", "_fused_sgd_"}
 # Arguments that are written though their schema does not say so.
 WRITES = {"native_batch_norm": (3, 4), "cudnn_batch_norm": (3, 4)}
 
-# Allocate, and start no kernel.
+# Allocate, and start no kernel; and what else starts none.
 ALLOCATES = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted"}
+START_NOTHING = {*ALLOCATES, "_local_scalar_dense"}
+
+
+class Operation(NamedTuple):
+    """What is known of an operation whatever its arguments.
+
+    Attributes:
+        name: without that of the overload.
+        overload: the full name.
+        written: place and name of the arguments that it writes to by its schema.
+        writes_any: whether it writes to an argument.
+        returns_written: whether it returns what it writes to.
+        is_view: whether all that it returns shares memory with its arguments.
+        takes_scalars: whether it takes a CPU tensor without dimensions beside CUDA ones.
+        may_not_repeat: whether `repeats` has to look at its arguments.
+    """
+
+    name: str
+    overload: str
+    written: tuple[tuple[int, str], ...]
+    writes_any: bool
+    returns_written: bool
+    is_view: bool
+    takes_scalars: bool
+    may_not_repeat: bool
+
+
+@functools.cache
+def operation(func: Any) -> Operation:
+    """Return what is known of an operation of torch."""
+    overload = func.__name__
+    name = overload.split(".")[0]
+    arguments, returns = func._schema.arguments, func._schema.returns
+    written = tuple((i, a.name) for i, a in enumerate(arguments) if a.alias_info and a.alias_info.is_write)
+    returns_written = bool(returns and returns[0].alias_info and returns[0].alias_info.is_write)
+    return Operation(
+        name,
+        overload,
+        written,
+        bool(written) or name in WRITES,
+        returns_written,
+        bool(returns) and not returns_written and all(r.alias_info is not None for r in returns),
+        torch.Tag.pointwise in func.tags
+        or name in TAKE_CPU_SCALARS | WALK_MEMORY
+        or name.startswith("_foreach"),
+        name in UNREPEATABLE | UNREPEATABLE_IN_OLD | REPEATABLE_IF_TOLD | LOOKED_AT
+        or overload in UNREPEATABLE,
+    )
 
 
 def n_waits(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int:
@@ -97,8 +149,11 @@ def _masks(name: str, args: Sequence[Any]) -> Iterator[Tensor]:
     yield from masks
 
 
-def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
+def repeats(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
     """Return "never" or "old torch" for an operation without deterministic kernel, "slower" where there is another."""
+    name, overload = operation.name, operation.overload
+    if not operation.may_not_repeat:
+        return None
     first = args[0] if args else None
     is_float = isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
     if name in UNREPEATABLE or overload in UNREPEATABLE:
@@ -119,7 +174,7 @@ def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any
         if args[4] == "prod":
             return "never"
         return "slower" if args[4] in ("sum", "mean") and is_float else None
-    if name in REPEATABLE_IF_TOLD:
+    if name in REPEATABLE_IF_TOLD and "value" not in overload:
         is_fill = "put" in name and not any(True for _ in _masks(name, args)) and args[2].numel() == 1
         sums = (
             "add" in name or "embedding" in name or "backward" in name or (len(args) > 3 and args[3] is True)
@@ -132,40 +187,43 @@ def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any
 
 
 def refusal(
-    name: str, func: Any, args: Sequence[Any], kwargs: dict[str, Any], on_device: type[Tensor]
+    operation: Operation,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    others: Sequence[Any],
+    on_device: type[Tensor],
 ) -> str | None:
-    """Return what CUDA says against these arguments, of which at least one is on the device; None if nothing."""
-    leaves = tree_leaves((args, kwargs))
-    if any(isinstance(leaf, torch.Generator) for leaf in leaves):
+    """Return what CUDA says against these arguments, of which at least one is on the device; None if nothing.
+
+    Args:
+        operation: what is done.
+        args, kwargs: of it.
+        others: the generators, and the tensors of the host, among these.
+        on_device: the type of tensors of the device.
+    """
+    name = operation.name
+    if any(isinstance(other, torch.Generator) for other in others):
         return "Expected a 'cuda' device type for generator but found 'cpu'"
     if name in WALK_MEMORY and not all(
         _laid_out_alike(args[0], some) for some in args[1:] if isinstance(some, list)
     ):
         return "params, grads and moments must have the same strides"
-    if name in ("copy_", "_copy_from"):
+    if name == "copy_":
         return None
 
     def on_host(values: Any) -> list[Tensor]:
         return [t for t in tree_leaves(values) if isinstance(t, Tensor) and not isinstance(t, on_device)]
 
-    if not on_host(leaves):
-        return None
-    for i, argument in enumerate(func._schema.arguments):
-        value = kwargs.get(argument.name, args[i] if i < len(args) else None)
-        if argument.alias_info and argument.alias_info.is_write and on_host(value):
+    for i, key in operation.written:
+        if on_host(kwargs.get(key, args[i] if i < len(args) else None)):
             return "the output is on cpu, and an input on cuda:0"
-    rest: Any = (args, kwargs)
     if name in INDEXES:
         if not isinstance(args[0], on_device):
             return "indices should be either on cpu or on the same device as the indexed tensor (cpu)"
-        rest = (args[2:], kwargs)
-        if "put" in name and all(t.numel() == 1 and t.dim() == 0 for t in on_host(rest)):
+        others = on_host((args[2:], kwargs))
+        if "put" in name and all(t.numel() == 1 and t.dim() == 0 for t in others):
             return None
-    takes_scalars = (
-        torch.Tag.pointwise in func.tags or name in TAKE_CPU_SCALARS or name.startswith("_foreach")
-    )
-    takes_scalars |= name in WALK_MEMORY
-    if any(t.dim() or not takes_scalars for t in on_host(rest)):
+    if any(t.dim() or not operation.takes_scalars for t in others):
         return (
             "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
         )
