@@ -14,6 +14,7 @@ from hetal.algs import QueryStrategy, Random
 from hetal.algs.wrapper import is_bound
 from hetal.budget import Budget
 from hetal.errors import BadInput, make_part
+from hetal.footprint import Footprint, footprint
 from hetal.guard.changes import Checksums
 from hetal.guard.measures import OwnMeasures, check_measures
 from hetal.guard.network import check_network
@@ -93,11 +94,13 @@ class Experiment:
         noisy = shuffled(noisy, stream(seed, "order"))
         budget = Budget(self.n_start, self.n_query, self.n_end)
         budget.check(len(noisy))
-        task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
         with unchanged("model: a new network"), seeded(stream(seed, "check"), device):
             learner = self.learner(task, device)
             network = learner.new_network()
             self._check(network, learner, name)
+            memory = footprint(task, noisy, learner, network, self.alg, self.n_end)
+            memory.check(device, learner.batch_size)
+        task = dataclasses.replace(task, test=Examples(task.test.images.to(device), task.test.labels))
         features = noisy.features_M if noisy.features_M is None else noisy.features_M.to(device)
         pool = Pool(noisy.images_M.to(device), noisy.source_N, self.oracle.relabel, features)
         oracle = Oracle(noisy, self.oracle)
@@ -132,7 +135,18 @@ class Experiment:
             )
         check_measures(self.measures, task.n_classes, task.test.labels, seed, device)
         return Setup(
-            task, pool, oracle, budget, learner, self.alg, seed, start_ids, name, self.start, self.measures
+            task,
+            pool,
+            oracle,
+            budget,
+            learner,
+            self.alg,
+            seed,
+            start_ids,
+            name,
+            memory,
+            self.start,
+            self.measures,
         )
 
     def learner(self, task: Task, device: torch.device) -> Learner:
@@ -197,6 +211,7 @@ class Setup:
         seed: of every random stream.
         start_ids: (n_start,) int64, the start set.
         name: of the strategy, as the user chose it.
+        memory: that a run holds on the device.
         start: chose the start set.
         measures: of the test predictions, the user's own, by name.
     """
@@ -210,6 +225,7 @@ class Setup:
     seed: int
     start_ids: Tensor
     name: str
+    memory: Footprint
     start: QueryStrategy
     measures: OwnMeasures = field(default_factory=dict)
 

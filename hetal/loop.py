@@ -11,7 +11,7 @@ from hetal.evaluate import buy, measure, summarise, test
 from hetal.experiment import Setup
 from hetal.guard.query import CheckedStrategy
 from hetal.machine.clock import Clock
-from hetal.machine.memory import reset_peak
+from hetal.machine.memory import enough_memory, reset_peak
 from hetal.record.history import History
 from hetal.record.purchases import check_purchases
 from hetal.record.schema import START
@@ -49,7 +49,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
         t, n = len(history.rounds), budget.n_to_ask(history.rounds)
         clock, ids = Clock(), torch.empty(0).long()
         reset_peak(pool.device)
-        with in_round(t):
+        with in_round(t), enough_memory(t, learner.batch_size):
             with clock("train"):
                 fit = learner.fit(
                     pool,

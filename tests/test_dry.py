@@ -52,7 +52,7 @@ def test_jobs_that_differ_in_their_seed_are_checked_once(tmp_path, monkeypatch):
         return prepare(dataclasses.replace(experiment, data=load), device)
 
     monkeypatch.setattr(Experiment, "prepare", counted)
-    monkeypatch.setattr("hetal.app.dry_run._refusals", {})
+    monkeypatch.setattr("hetal.app.dry_run._checked", {})
     for alg in ("random", "badge"):
         for seed in range(3):
             run_here(*TOY, f"alg={alg}", f"seed={seed}", "dry_run=true", root=tmp_path)

@@ -16,6 +16,7 @@ from hetal.algs import Random
 from hetal.budget import Budget
 from hetal.errors import BadInput
 from hetal.experiment import Setup
+from hetal.footprint import Footprint
 from hetal.guard.training import check_training
 from hetal.loop import run
 from hetal.noise import NoisyPool
@@ -153,7 +154,19 @@ def run_of(n_end: int, history: History, watchers=None, warm_start=SHRINK, **cha
     oracle = Oracle(NoisyPool(task.train.images, source, task.train.labels, torch.zeros(n, dtype=torch.bool)))
     learner = make_learner(task, **{"max_epochs": 2, "warm_start": warm_start, **changes})
     pool, budget = Pool(task.train.images, source), Budget(8, 4, n_end)
-    setup = Setup(task, pool, oracle, budget, learner, Random(), 0, torch.arange(8), "random", Random())
+    setup = Setup(
+        task,
+        pool,
+        oracle,
+        budget,
+        learner,
+        Random(),
+        0,
+        torch.arange(8),
+        "random",
+        Footprint(0, 0, 0, 0, 0),
+        Random(),
+    )
     summary = run(setup, history, watchers)
     if isinstance(history, Record):
         history.finish(summary)

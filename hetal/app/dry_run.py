@@ -12,6 +12,7 @@ from typing import Any
 from hetal.app.compose import GROUPS, build_experiment, build_part
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
+from hetal.footprint import Footprint
 from hetal.machine.device import pick_device
 from hetal.machine.gpus import check_slots
 from hetal.record.writer import Record
@@ -23,8 +24,8 @@ PREPARED = (
     *(group for group in GROUPS if group != "tracker"), "n_start", "n_query", "n_end", "measures", "device"
 )  # fmt: skip
 
-# By the settings checked in this process: the error message of a run, or None if it would start.
-_refusals: dict[str, str | None] = {}
+# By the settings checked in this process: the error message of a run, or what it holds in memory if it would start.
+_checked: dict[str, str | Footprint] = {}
 
 
 class _LastValue:
@@ -46,8 +47,8 @@ class _LastValue:
 _task, _pool = _LastValue(), _LastValue()
 
 
-def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
-    """Make all checks of a run before its first round; nothing is written.
+def check_run(config: Mapping[str, Any], record: Record, force: bool) -> Footprint:
+    """Make all checks of a run before its first round, and return the memory that it holds; nothing is written.
 
     Args:
         config: the resolved config, whose types have been checked.
@@ -65,17 +66,18 @@ def check_run(config: Mapping[str, Any], record: Record, force: bool) -> None:
     _check_folder(record)
     # A run that was begun can only continue with the same data.
     if (record.dir / "provenance.json").exists() and not force:
-        record.check(device, experiment.prepare(device).fingerprint)
-        return
+        setup = experiment.prepare(device)
+        record.check(device, setup.fingerprint)
+        return setup.memory
     key = _key(config, *PREPARED)
-    if key not in _refusals:
+    if key not in _checked:
         try:
-            _with_cache(experiment, config).prepare(device)
-            _refusals[key] = None
+            _checked[key] = _with_cache(experiment, config).prepare(device).memory
         except BadInput as error:
-            _refusals[key] = str(error)
-    if (refusal := _refusals[key]) is not None:
-        raise BadInput(refusal)
+            _checked[key] = str(error)
+    if isinstance(found := _checked[key], str):
+        raise BadInput(found)
+    return found
 
 
 def _with_cache(experiment: Experiment, config: Mapping[str, Any]) -> Experiment:

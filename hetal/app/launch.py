@@ -116,14 +116,14 @@ def launch(cfg: DictConfig) -> JobResult:
         from hetal.app.dry_run import check_run
         from hetal.record.duration import expected_seconds
 
-        check_run(config, record, config["force"])
+        memory = check_run(config, record, config["force"])
         outcome = JobResult(
             "to continue" if record.rounds else "to run",
             record.dir,
             expected_seconds=expected_seconds(record),
         )
         console.print(progress, end="")
-        show_dry(console, record, outcome.state, outcome.expected_seconds)
+        show_dry(console, record, outcome.state, outcome.expected_seconds, memory, brief=in_sweep)
         return outcome
 
     experiment, tracker = build_experiment(config, choices["alg"]), build_part(config, "tracker")

@@ -1,13 +1,16 @@
-"""Peak memory of a round."""
+"""Peak memory of a round, and a GPU's memory that runs out."""
 
 from __future__ import annotations
 
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+
+from hetal.errors import BadInput
 
 _PROCESS = Path("/proc/self")
 
@@ -34,3 +37,19 @@ def peak_mb(device: torch.device) -> float | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)
+
+
+@contextmanager
+def enough_memory(t: int, batch_size: int) -> Iterator[None]:
+    """Report in one line that a GPU's memory has run out inside the `with` block, in round `t`.
+
+    Raises:
+        BadInput: says how much was asked for.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise BadInput(
+            f"round {t}: the GPU has too little memory ({str(error).split(' GPU ')[0]}); a smaller "
+            f"train.batch_size={batch_size}, or fewer jobs_per_gpu, takes less"
+        ) from error

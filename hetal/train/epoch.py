@@ -29,6 +29,15 @@ NUMBERS_PER_GATHER = {"cpu": 2**20, "cuda": 2**26}
 NUMBERS_KEPT = 2**26
 
 
+def numbers_per_gather(device: torch.device, augment: Augmentation | None) -> int:
+    """Return how many numbers are gathered at once.
+
+    An augmentation draws for all images of a gather together, and must draw the same on every device.
+    """
+    kind = "cpu" if augment is not None else device.type
+    return NUMBERS_PER_GATHER.get(kind, NUMBERS_PER_GATHER["cpu"])
+
+
 class Training:
     """A network in training, with its moving average.
 
@@ -86,10 +95,8 @@ class Training:
         )
         if augment is None and len(source_L) * images_M[0].numel() <= NUMBERS_KEPT:
             self._ready_L = prepare(images_M.index_select(0, source_L))
-        # An augmentation draws for all images of a gather together, and must draw the same on every device.
-        kind = "cpu" if augment is not None else self._device.type
-        numbers = NUMBERS_PER_GATHER.get(kind, NUMBERS_PER_GATHER["cpu"])
-        self._rows_per_gather = batch_size * min(max(numbers // (batch_size * images_M[0].numel()), 1), 64)
+        batches = numbers_per_gather(self._device, augment) // (batch_size * images_M[0].numel())
+        self._rows_per_gather = batch_size * min(max(batches, 1), 64)
         self._take_step: Step = self._step
         if recipe.graph:
             self._optimizer.in_graph()
@@ -195,7 +202,7 @@ class Training:
         network.eval()
         rows = torch.arange(len(self._labels_L), device=self._labels_L.device)
         n_right = torch.zeros((), dtype=torch.long, device=rows.device)
-        for batch in rows.split(self._rows_per_gather):
+        for batch in rows.split(min(self._rows_per_gather, self._recipe.score_batch_size)):
             logits, _ = network(self._as_stored(batch))
             n_right += (logits.argmax(1) == self._labels_L[batch]).sum()
         return int(n_right) / len(rows)

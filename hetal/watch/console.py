@@ -13,6 +13,7 @@ from rich.text import Text
 
 from hetal.errors import one_line
 from hetal.experiment import Setup
+from hetal.footprint import Footprint
 from hetal.record.history import History
 from hetal.record.measures import OF_A_ROUND, shown_in
 from hetal.record.schema import Round
@@ -192,10 +193,19 @@ def show_skipped(
         show_finished(console, record, rounds, summary, None)
 
 
-def show_dry(console: Console, record: Record, state: str, expected_seconds: float | None) -> None:
-    """Show what a run would do, for a dry run."""
+def show_dry(
+    console: Console,
+    record: Record,
+    state: str,
+    expected_seconds: float | None,
+    memory: Footprint,
+    brief: bool,
+) -> None:
+    """Show what a run would do, for a dry run; with `brief`, in one line, without what it holds in memory."""
     duration = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
     console.print(f"{record.title}  {state}: {record.dir}{duration}", soft_wrap=True)
+    if not brief:
+        console.print(f"memory of the device: {memory}", style="dim", soft_wrap=True)
 
 
 def show_finished(
