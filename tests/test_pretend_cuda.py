@@ -422,13 +422,13 @@ def test_an_error_that_was_swallowed_still_ends_the_capture(device):
 
 def test_a_replay_uses_the_same_memory_and_the_same_numbers(device):
     given, graph, factor, buffer = Given(), torch.cuda.CUDAGraph(), 2.0, CPU[:2].pin_memory()
-    x, total = given.x, torch.zeros((), device="cuda")
+    x, total, scale = given.x, torch.zeros((), device="cuda"), torch.ones(())
     with torch.cuda.graph(graph):
         x[:2].copy_(buffer, non_blocking=True)
         doubled = x * factor
-        total += doubled.sum()
+        total += doubled.sum() * scale
         noise = torch.rand(3, device="cuda")
-    factor = 5.0
+    factor = scale.fill_(5.0)
     assert factor == 5.0
     assert doubled.isnan().all()
     buffer.fill_(1.0)

@@ -44,6 +44,7 @@ from unittest import mock
 import torch
 
 from tests.pretend_cuda import graph as graphs
+from tests.pretend_cuda import streams
 from tests.pretend_cuda.bindings import Bindings
 from tests.pretend_cuda.device import CUDA, Device, Mixed, activated
 from tests.pretend_cuda.notes import Notes
@@ -127,8 +128,11 @@ def _of_torch_cuda(device: Device) -> dict[str, Any]:
         "manual_seed_all": seed,
         "is_current_stream_capturing": lambda: device.recording is not None,
         "graph_pool_handle": lambda: (0, 0),
-        **{name: getattr(graphs, name) for name in ("CUDAGraph", "graph", "Stream", "stream", "Event")},
-        **{name: getattr(graphs, name) for name in ("current_stream", "default_stream")},
+        **{name: getattr(graphs, name) for name in ("CUDAGraph", "graph")},
+        **{
+            name: getattr(streams, name)
+            for name in ("Stream", "stream", "Event", "current_stream", "default_stream")
+        },
     }
 
 
@@ -139,7 +143,7 @@ def _of_torch_accelerator(device: Device) -> dict[str, Any]:
         "device_count": lambda: 1,
         "current_accelerator": lambda check_available=False: torch.device("cuda"),
         "current_device_index": lambda: 0,
-        "current_stream": graphs.current_stream,
+        "current_stream": streams.current_stream,
         "synchronize": lambda number=None: device.wait("torch.accelerator.synchronize"),
     }
 

@@ -12,10 +12,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from tests.pretend_cuda import rules
 from tests.pretend_cuda.device import CUDA, active, poison
 from tests.pretend_cuda.graph import tensors_in
 from tests.pretend_cuda.notes import place
+from tests.pretend_cuda.operations import ALLOCATES, RANDOM
 from tests.pretend_cuda.tensor import OnCuda, set_data, transfer
 
 GETS_DEVICE = Tensor.device.__get__
@@ -111,7 +111,7 @@ def create(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         wanted = kwargs.pop("requires_grad", False)
         made = func(*args, **kwargs)
         return (made if isinstance(made, OnCuda) else to_device(made, False)).requires_grad_(wanted)
-    draws, allocates = name in rules.RANDOM, name in rules.ALLOCATES
+    draws, allocates = name in RANDOM, name in ALLOCATES
     with device.drawing(draws):
         made = func(*args, **kwargs)
     if isinstance(made, OnCuda):  # like a tensor of the device, which was dispatched

@@ -16,6 +16,15 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from tests.pretend_cuda import rules
 from tests.pretend_cuda.device import CUDA, Hold, active
 from tests.pretend_cuda.notes import place
+from tests.pretend_cuda.operations import (
+    ALLOCATES,
+    INDEXES,
+    RANDOM,
+    START_NOTHING,
+    WALK_MEMORY,
+    Operation,
+    operation_of,
+)
 
 
 class OnCuda(Tensor):
@@ -68,19 +77,19 @@ class OnCuda(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, operation, device = kwargs or {}, rules.operation(func), active()
+        kwargs, operation, device = kwargs or {}, operation_of(func), active()
         name, others = operation.name, []
         args_held, kwargs_held = _held(args, others), _held(kwargs, others)
-        if (others or name in rules.WALK_MEMORY) and (
-            why := rules.refusal(operation, args, kwargs, others, cls)
-        ):
+        if (others or name in WALK_MEMORY) and (why := rules.refusal(operation, args, kwargs, others, cls)):
             device.refuse(func, why)
         if name == "copy_" and isinstance(args[0], OnCuda) != isinstance(args[1], OnCuda):
             return transfer(*args, **kwargs)
         _note(operation, args, kwargs)
-        recording, draws = device.recording, name in rules.RANDOM
+        recording, draws = device.recording, name in RANDOM
         if recording is not None:
             recording.look((args_held, kwargs_held))
+            if others:  # numbers of the host are recorded as they are now
+                args_held, kwargs_held = _copied((args_held, kwargs_held), others)
         if draws:
             with device.drawing():
                 result = func(*args_held, **kwargs_held)
@@ -88,7 +97,7 @@ class OnCuda(Tensor):
             result = func(*args_held, **kwargs_held)
         if recording is not None:
             recording.add(
-                func, args_held, kwargs_held, result, draws, operation.writes_any, name in rules.ALLOCATES
+                func, args_held, kwargs_held, result, draws, operation.writes_any, name in ALLOCATES
             )
         if operation.returns_written:  # as it came
             written = [kwargs.get(key, args[i] if i < len(args) else None) for i, key in operation.written]
@@ -108,6 +117,12 @@ def _held(value: Any, others: list[Any]) -> Any:
     if isinstance(value, (Tensor, torch.Generator)):
         others.append(value)
     return value
+
+
+def _copied(values: Any, chosen: list[Tensor]) -> Any:
+    """Return nested values with copies of the chosen tensors."""
+    ids = {id(tensor) for tensor in chosen}
+    return tree_map_only(Tensor, lambda tensor: tensor.clone() if id(tensor) in ids else tensor, values)
 
 
 def can_become(tensor: Tensor, other: Tensor) -> bool:
@@ -149,17 +164,17 @@ def transfer(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tens
     return target
 
 
-def _note(operation: rules.Operation, args: Any, kwargs: Any) -> None:
+def _note(operation: Operation, args: Any, kwargs: Any) -> None:
     """Take note of an operation that stays on the device."""
     device, name = active(), operation.name
-    is_index = name in rules.INDEXES
+    is_index = name in INDEXES
     if is_index:
         for index in args[1]:
             if index is not None and not isinstance(index, OnCuda):
                 device.notes.copied[place(), "host to device"] += index.nbytes
                 device.wait("host to device, an index")
     device.wait("boolean mask" if is_index else name, rules.n_waits(name, args, kwargs))
-    if not (operation.is_view or name in rules.START_NOTHING):
+    if not (operation.is_view or name in START_NOTHING):
         device.launch(name)
     if kind := rules.repeats(operation, args, kwargs):
         dtypes = [str(t.dtype).removeprefix("torch.") for t in tree_leaves(args) if isinstance(t, Tensor)]
