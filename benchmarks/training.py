@@ -17,7 +17,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,14 +77,18 @@ def published_loader(rows: Rows, batch_size: int) -> DataLoader:
     return DataLoader(rows, batch_size, shuffle=True, num_workers=1)
 
 
-def plain_train(network: nn.Module, batches: DataLoader, epochs: int, lr: float, clip: float) -> None:
+def plain_train(
+    network: nn.Module, batches: Iterable[Sequence[Tensor]], epochs: int, lr: float, clip: float
+) -> None:
     ema = copy.deepcopy(network)
+    device = next(network.parameters()).device
     optimiser = torch.optim.Adam(network.parameters(), lr=lr)
     step = 0
     for _ in range(epochs):
         network.train()
         right = ema_right = 0.0
         for x, y, _ in batches:
+            x, y = x.to(device), y.to(device)
             optimiser.zero_grad()
             logits, _ = network(x)
             loss = cross_entropy(logits, y)
@@ -179,7 +183,7 @@ def training(name: str, n: int, shape: tuple[int, ...], precision: str, threads:
     workers = faster(rows, 64)
     pool = Pool(task.train.images, torch.arange(n))
     pool.reveal(torch.arange(n), task.train.labels)
-    rules = learner(name, task, CPU, precision)
+    rules = learner(name, task, CPU, f"train.precision={precision}")
     fitting = Fitting(rules, pool, stream(0, "fit"), 0, False)
     network = rules.network(shape, 10)
 

@@ -29,6 +29,7 @@ from hetal.app.launch import resolved
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
 from hetal.loop import run
+from hetal.machine.arithmetic import float32_products
 from hetal.machine.device import pick_device
 from hetal.machine.files import write_json
 from hetal.machine.installation import CONF
@@ -39,6 +40,7 @@ from hetal.task import Examples, Task
 from hetal.train.fit import Fitting
 from hetal.train.learner import Learner
 from hetal.train.precision import lacks_bfloat16
+from hetal.train.recipe import PRECISIONS
 from hetal.watch.console import Display
 from hetal.watch.watcher import Watchers
 
@@ -68,16 +70,24 @@ def best_seconds(work: Callable[[], object], device: torch.device, seconds: floa
     return shortest
 
 
+def precisions(device: torch.device) -> list[str]:
+    """Return the values of train.precision that `device` computes at speed."""
+    return [
+        name
+        for name, kinds in PRECISIONS.items()
+        if device.type in kinds and not (name == "bf16" and lacks_bfloat16(device))
+    ]
+
+
 def limits(device: torch.device, seconds: float) -> dict[str, float]:
     """Measure the limits of the machine: matrix products in GFLOP/s, copies in GB/s read and written."""
     n = 1024 if device.type == "cpu" else 8192
     rates = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        if name == "fp32" or not lacks_bfloat16(device):
-            a = torch.randn(n, n, device=device, dtype=dtype)
-            rates[f"gemm_{name}_gflops"] = (
-                2 * n**3 / best_seconds(partial(torch.matmul, a, a), device, seconds) / 1e9
-            )
+    for name in precisions(device):
+        a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if name == "bf16" else torch.float32)
+        with float32_products(name == "tf32"):
+            shortest = best_seconds(partial(torch.matmul, a, a), device, seconds)
+        rates[f"gemm_{name}_gflops"] = 2 * n**3 / shortest / 1e9
     a = torch.randn(2**26, device=device)
     b = torch.empty_like(a)
     rates["copy_gb_per_s"] = 2 * a.numel() * 4 / best_seconds(lambda: b.copy_(a), device, seconds) / 1e9
@@ -96,19 +106,27 @@ def synthetic_task(n: int, shape: tuple[int, ...], n_classes: int = 10) -> Task:
     )
 
 
-def learner(name: str, task: Task, device: torch.device, precision: str = "fp32") -> Learner:
+def learner(name: str, task: Task, device: torch.device, *overrides: str) -> Learner:
     """Return the paper's learner of the network called `name`, without stopping rules."""
-    experiment = compose_experiment(f"model={name}", f"train.precision={precision}", *NO_STOPPING)
+    experiment = compose_experiment(f"model={name}", *NO_STOPPING, *overrides)
     return dataclasses.replace(experiment, finetune=None).learner(task, device)
 
 
 def speed(
-    name: str, shape: tuple[int, ...], precision: str, device: torch.device, seconds: float
+    name: str, shape: tuple[int, ...], device: torch.device, seconds: float, *overrides: str
 ) -> dict[str, float]:
-    """Measure training and scoring of one network in images per second, and their operations (FLOPs) per image."""
-    n = 64 * (20 if name == "mlp" or device.type != "cpu" else 2)
+    """Measure training and scoring of one network in images per second, and their operations (FLOPs) per image.
+
+    Args:
+        name: of the network.
+        shape: of an image.
+        device: to compute on.
+        seconds: for each measurement.
+        overrides: settings of training.
+    """
+    n = 64 * (100 if device.type != "cpu" else 20 if name == "mlp" else 2)
     task = synthetic_task(n, shape)
-    recipe = learner(name, task, device, precision)
+    recipe = learner(name, task, device, *overrides)
     pool = Pool(task.train.images.to(device), torch.arange(n))
     pool.reveal(torch.arange(n), task.train.labels)
     fitting = Fitting(recipe, pool, stream(0, "fit"), past_steps=0, snapshot=False)
@@ -128,14 +146,19 @@ def speed(
 
 
 def standard_run(device: torch.device) -> dict[str, float]:
-    """Time a run with 4,000 clean images of Fashion-MNIST's shape, class noise, mult=x4, MLP, BADGE, six queries.
+    """Time a run with 4,000 clean images of Fashion-MNIST's shape, class noise, mult=x4, MLP, BADGE, six queries."""
+    budget = ("n_start=200", "n_query=200", "n_end=1400")
+    return timed_run(synthetic_task(4000, (1, 28, 28)), device, "noise=class", "train=fast", *budget)
+
+
+def timed_run(task: Task, device: torch.device, *overrides: str) -> dict[str, float]:
+    """Time a run on a task.
 
     Returns:
         Seconds by phase; `rest` is the time outside all phases: data, record, display.
     """
-    task = synthetic_task(4000, (1, 28, 28))
     began = time.perf_counter()
-    experiment = compose_experiment("noise=class", "train=fast", "n_start=200", "n_query=200", "n_end=1400")
+    experiment = compose_experiment(*overrides)
     setup = dataclasses.replace(experiment, data=lambda rng: task).prepare(device)
     with tempfile.TemporaryDirectory() as root:
         config = {"name": "bench", "root": root, "seed": 0, "noise": {"factor": 4}, "mult": {}, "train": {}}
@@ -191,9 +214,9 @@ def report(device: torch.device, seconds: float, networks: list[str], console: C
     for name in ("train img/s", "of products", "score img/s", "of products"):
         table.add_column(name, justify="right")
     for name in networks:
-        for precision in ("fp32",) if lacks_bfloat16(device) else ("fp32", "bf16"):
+        for precision in precisions(device):
             for shape in ((1, 28, 28), (3, 32, 32)):
-                rate = speed(name, shape, precision, device, seconds)
+                rate = speed(name, shape, device, seconds, f"train.precision={precision}")
                 size = "x".join(map(str, shape))
                 results["networks"][f"{name} {size} {precision}"] = rate
                 gemm = rates[f"gemm_{precision}_gflops"] * 1e9

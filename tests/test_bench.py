@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 def test_speed_counts_what_a_network_computes():
-    found = bench.speed("mlp", (1, 4, 4), "fp32", CPU, 0.01)
+    found = bench.speed("mlp", (1, 4, 4), CPU, 0.01)
     multiplied = 16 * 256 + 256 * 10
     assert found["score_flops_per_image"] == 2 * multiplied
     # Backwards: every weight's gradient, and the gradient of what the last layer read.
