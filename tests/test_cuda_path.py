@@ -37,7 +37,7 @@ from tests.test_algs import strategy
 from tests.toy import blobs, labelled_pool, make_learner
 
 # What these draw comes from the device, so that their picks are not the CPU's.
-DRAW_ON_DEVICE = ("bald", "batchbald", "epig", "dropquery", "noise_stability")
+DRAW_ON_DEVICE = ("bald", "batchbald", "epig")
 
 
 @contextlib.contextmanager
@@ -308,6 +308,37 @@ def test_resumes_exactly_inside_a_round_with_dropout(graph):
             torch.testing.assert_close(ends[1][key], value, rtol=1e-4, atol=1e-6)
     else:
         assert all(torch.equal(ends[1][key], value) for key, value in ends[0].items())
+
+
+@pytest.mark.parametrize("name", ["thin ResNet", "MLP with dropout"])
+def test_half_precision_waits_no_more(name):
+    with clean() as device:
+        learner, pool = on_cuda(small_images(12, 8), network=NETWORKS[name], precision="bf16", max_epochs=1)
+        with begun(learner, pool) as training, device.notes.only() as part:
+            training.epoch()
+        assert part.syncs.total() <= 1
+        assert training.result().fitted.probs_MC.dtype == torch.float32
+
+
+def test_published_dynamics_train_on_the_device():
+    published = {
+        "own_ema": True,
+        "ema_on_batches": True,
+        "falls_over_restarts": True,
+        "finetune_at_snapshot": True,
+        "falling_epochs": 1,
+        "finetune": PseudoLabel(0.0, 10.0, 1, True, AUGMENTATIONS["published"]),
+    }
+    with clean() as device:
+        settings = {"network": NETWORKS["MLP with dropout"], "max_epochs": 3}
+        learner, pool = on_cuda(small_images(24), **settings, **published)
+        rng = device.rng
+        fit = learner.fit(pool, stream(0, "fit"), snapshot=True)
+        assert torch.equal(device.rng, rng)
+        assert len(fit.pseudo.ids) == 12
+        assert fit.fitted.snapshot.online is not fit.fitted.networks.online
+        learner, pool = on_cuda(small_images(24), **settings, restart_every=1, restart_below=1.1)
+        assert learner.fit(pool, stream(0, "fit")).restarts == 2
 
 
 def test_weights_that_are_kept_load_without_a_gpu():
