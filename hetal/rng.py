@@ -47,8 +47,11 @@ def seeded(rng: torch.Generator, device: torch.device) -> Iterator[None]:
     """
     seed = draw_seed(rng)
     before = _host_state()
+    # Not torch.manual_seed, which seeds all generators of a machine's devices, also those that are not restored.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            torch.get_device_module(device).manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 (the global one is the point)
         try:

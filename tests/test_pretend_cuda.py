@@ -28,6 +28,7 @@ class Given:
         self.y = torch.zeros(4, dtype=torch.long, device="cuda")
         self.mask = self.x[:, 0] > 2
         self.images = torch.ones(2, 1, 4, 4, device="cuda").requires_grad_()
+        self.grid = torch.zeros(2, 2, 2, 2, device="cuda")
         self.rng = torch.Generator()
 
 
@@ -125,7 +126,7 @@ UNREPEATABLE = {
     "median": lambda g: g.x.median(0),
     "kthvalue": lambda g: g.x.kthvalue(1),
     "put_": lambda g: g.x.put_(g.rows, g.x[0, :2] * 1),
-    "grid_sample": lambda g: F.grid_sample(g.images, torch.zeros(2, 2, 2, 2, device="cuda")).sum().backward(),
+    "grid_sample": lambda g: F.grid_sample(g.images, g.grid, align_corners=True).sum().backward(),
     "adaptive pooling": lambda g: F.adaptive_avg_pool2d(g.images, 3).sum().backward(),
     "overlapping pooling": lambda g: F.max_pool2d(g.images, 3, 1).sum().backward(),
     "reflection": lambda g: F.pad(g.images, (1, 1, 1, 1), mode="reflect").sum().backward(),
@@ -208,7 +209,7 @@ def test_counts_every_wait_with_its_line(device, name):
 
 @pytest.mark.parametrize("name", UNREPEATABLE)
 def test_notes_what_does_not_repeat(device, name):
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     UNREPEATABLE[name](Given())
     assert [place for place, _ in device.notes.unrepeatable] == [
         f"tests/test_pretend_cuda.py:{line_of(UNREPEATABLE[name])}"
@@ -218,14 +219,14 @@ def test_notes_what_does_not_repeat(device, name):
 @pytest.mark.parametrize("name", IF_TOLD)
 @pytest.mark.parametrize("told", [False, True])
 def test_notes_what_repeats_only_where_torch_is_told_to(device, name, told):
-    torch.use_deterministic_algorithms(told, warn_only=True)
+    torch.set_deterministic_debug_mode("warn" if told else "default")
     IF_TOLD[name](Given())
     assert (len(device.notes.unrepeatable), len(device.notes.slower)) == (not told, told)
 
 
 @pytest.mark.parametrize("name", FINE)
 def test_says_nothing_of_what_is_fine(device, name):
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     given = Given()
     with device.notes.only() as part:
         FINE[name](given)
@@ -293,6 +294,23 @@ def test_counts_memory_and_runs_out_of_it():
         assert device.live == 0
 
 
+def test_a_network_that_moves_keeps_its_parameters(device):
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 3))
+    network[2].weight = network[0].weight
+    parameters, x = [*network.parameters()], torch.randn(4, 3)
+    expected = copy.deepcopy(network)
+    expected(x).sum().backward()
+    network.to("cuda")(x.to("cuda")).sum().backward()
+    assert network[2].weight is network[0].weight is parameters[0]
+    assert all(isinstance(p, nn.Parameter) and p.is_cuda and p.is_leaf for p in network.parameters())
+    assert network[1].running_mean.is_cuda
+    assert torch.equal(parameters[0].grad.cpu(), expected[0].weight.grad)
+    network.zero_grad()
+    network.to("cpu")
+    assert not any(p.is_cuda for p in [*network.parameters(), *network.buffers()])
+    assert network[2].weight is parameters[0]
+
+
 def test_launches_are_counted_and_views_are_none(device):
     x = Given().x
     with device.notes.only() as part:
@@ -303,7 +321,7 @@ def test_launches_are_counted_and_views_are_none(device):
 def test_is_over_at_its_end():
     was = torch.cuda.is_available(), torch.cuda.CUDAGraph, torch.inference_mode.__enter__
     with pretend():
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
         assert torch.cuda.is_available()
     assert was == (torch.cuda.is_available(), torch.cuda.CUDAGraph, torch.inference_mode.__enter__)
     assert not torch.are_deterministic_algorithms_enabled()
@@ -404,13 +422,13 @@ def test_an_error_that_was_swallowed_still_ends_the_capture(device):
 
 def test_a_replay_uses_the_same_memory_and_the_same_numbers(device):
     given, graph, factor, buffer = Given(), torch.cuda.CUDAGraph(), 2.0, CPU[:2].pin_memory()
-    x, total = given.x, torch.zeros((), device="cuda")
+    x, total, scale = given.x, torch.zeros((), device="cuda"), torch.ones(())
     with torch.cuda.graph(graph):
         x[:2].copy_(buffer, non_blocking=True)
         doubled = x * factor
-        total += doubled.sum()
+        total += doubled.sum() * scale
         noise = torch.rand(3, device="cuda")
-    factor = 5.0
+    factor = scale.fill_(5.0)
     assert factor == 5.0
     assert doubled.isnan().all()
     buffer.fill_(1.0)

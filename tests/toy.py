@@ -48,6 +48,7 @@ def blobs(n: int = 60, n_classes: int = 3, seed: int = 0) -> Task:
 
 def make_learner(task: Task, lr: float = 1e-2, **changes) -> Learner:
     settings = {
+        "device": torch.device("cpu"),
         "stop": Threshold(2.0, 2.0),
         "finetune": None,
         "optimizer": partial(Adam, lr=lr),
@@ -55,7 +56,7 @@ def make_learner(task: Task, lr: float = 1e-2, **changes) -> Learner:
         **changes,
     }
     settings.setdefault("network", lambda shape, n: MLP(shape, n, [16], 0.0))
-    return Learner(task=task, device=torch.device("cpu"), **settings)
+    return Learner(task=task, **settings)
 
 
 def labelled_pool(task: Task, n: int) -> Pool:

@@ -44,7 +44,8 @@ def pick_device(name: str, threads: int) -> torch.device:
     if name == "cuda":
         # Both must be set before the first CUDA call; otherwise cuBLAS and cuDNN may sum in any order.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # As use_deterministic_algorithms(True, warn_only=True), which imports the compiler (2 s).
+        torch.set_deterministic_debug_mode("warn")
         torch.backends.cudnn.benchmark = False
         use_float32()
     return torch.device(name)

@@ -33,7 +33,7 @@ SETTINGS = {
     "torch.is_grad_enabled()": Setting(torch.is_grad_enabled, torch.set_grad_enabled),
     "torch.are_deterministic_algorithms_enabled()": Setting(
         torch.are_deterministic_algorithms_enabled,
-        lambda on: torch.use_deterministic_algorithms(on, warn_only=True),
+        lambda on: torch.set_deterministic_debug_mode("warn" if on else "default"),
     ),
     "torch.get_float32_matmul_precision()": Setting(
         torch.get_float32_matmul_precision, torch.set_float32_matmul_precision

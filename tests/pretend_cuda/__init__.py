@@ -44,10 +44,11 @@ from unittest import mock
 import torch
 
 from tests.pretend_cuda import graph as graphs
+from tests.pretend_cuda import streams
 from tests.pretend_cuda.bindings import Bindings
 from tests.pretend_cuda.device import CUDA, Device, Mixed, activated
 from tests.pretend_cuda.notes import Notes
-from tests.pretend_cuda.tensor import OnCuda
+from tests.pretend_cuda.tensor import OnCuda, become, can_become
 
 __all__ = ["CUDA", "Device", "Mixed", "Notes", "OnCuda", "pretend"]
 
@@ -60,9 +61,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
         memory: bytes that the device has.
     """
     device = Device(memory)
-    was_deterministic = _deterministic()
-    overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(True)  # Module.to makes new parameters
+    was_deterministic = torch.get_deterministic_debug_mode()
     with contextlib.ExitStack() as stack:
         stack.enter_context(activated(device))
         for name, stand_in in _of_torch_cuda(device).items():
@@ -71,6 +70,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
             for name, stand_in in _of_torch_accelerator(device).items():
                 stack.enter_context(mock.patch.object(torch.accelerator, name, stand_in, create=True))
         stack.enter_context(mock.patch.object(torch, "autocast", _autocast(torch.autocast)))
+        stack.enter_context(mock.patch.object(torch.nn.Module, "_apply", _applied(torch.nn.Module._apply)))
         # Wrappers cannot be viewed in inference mode: no_grad computes the same.
         stack.enter_context(mock.patch.object(torch.inference_mode, "__enter__", _enter_no_grad))
         stack.enter_context(mock.patch.object(torch.inference_mode, "__exit__", _leave_no_grad))
@@ -80,13 +80,7 @@ def pretend(memory: int = 80 << 30) -> Iterator[Device]:
             yield device
         finally:
             device.arrive()
-            torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
-            if _deterministic() != was_deterministic:
-                torch.use_deterministic_algorithms(was_deterministic[0], warn_only=was_deterministic[1])
-
-
-def _deterministic() -> tuple[bool, bool]:
-    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+            torch.set_deterministic_debug_mode(was_deterministic)
 
 
 def _of_torch_cuda(device: Device) -> dict[str, Any]:
@@ -134,8 +128,11 @@ def _of_torch_cuda(device: Device) -> dict[str, Any]:
         "manual_seed_all": seed,
         "is_current_stream_capturing": lambda: device.recording is not None,
         "graph_pool_handle": lambda: (0, 0),
-        **{name: getattr(graphs, name) for name in ("CUDAGraph", "graph", "Stream", "stream", "Event")},
-        **{name: getattr(graphs, name) for name in ("current_stream", "default_stream")},
+        **{name: getattr(graphs, name) for name in ("CUDAGraph", "graph")},
+        **{
+            name: getattr(streams, name)
+            for name in ("Stream", "stream", "Event", "current_stream", "default_stream")
+        },
     }
 
 
@@ -146,9 +143,25 @@ def _of_torch_accelerator(device: Device) -> dict[str, Any]:
         "device_count": lambda: 1,
         "current_accelerator": lambda check_available=False: torch.device("cuda"),
         "current_device_index": lambda: 0,
-        "current_stream": graphs.current_stream,
+        "current_stream": streams.current_stream,
         "synchronize": lambda number=None: device.wait("torch.accelerator.synchronize"),
     }
+
+
+def _applied(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a stand-in of Module._apply after which parameters that have moved are the same objects, as on CUDA."""
+
+    def applied(self: torch.nn.Module, fn: Callable[[Any], Any], recurse: bool = True) -> torch.nn.Module:
+        moved = set()
+        for parameter in [p for p in self.parameters(recurse) if not isinstance(p, OnCuda)]:
+            with torch.no_grad():
+                there = fn(parameter)
+            if can_become(parameter, there):
+                become(parameter, there)
+                moved.add(id(parameter))
+        return real(self, lambda tensor: tensor if id(tensor) in moved else fn(tensor), recurse)
+
+    return applied
 
 
 def _autocast(real: Any) -> Callable[..., Any]:

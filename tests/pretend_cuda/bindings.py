@@ -12,10 +12,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from tests.pretend_cuda import rules
 from tests.pretend_cuda.device import CUDA, active, poison
+from tests.pretend_cuda.graph import tensors_in
 from tests.pretend_cuda.notes import place
-from tests.pretend_cuda.tensor import OnCuda, transfer
+from tests.pretend_cuda.operations import ALLOCATES, RANDOM
+from tests.pretend_cuda.tensor import OnCuda, set_data, transfer
 
 GETS_DEVICE = Tensor.device.__get__
 SETS_DATA = Tensor.data.__set__
@@ -39,7 +40,7 @@ class Bindings(TorchFunctionMode):
         if func == GETS_DEVICE and not isinstance(first, OnCuda):
             return CUDA if _inside_is_on_cuda(first) else func(*args)
         if func == SETS_DATA and isinstance(first, OnCuda):
-            first.content = args[1].content
+            return set_data(first, args[1])
         if isinstance(first, Tensor):
             if name == "dropout" and _inside_is_on_cuda(first):
                 return dropout(func, *args, **kwargs)
@@ -71,17 +72,31 @@ class Bindings(TorchFunctionMode):
         ):  # like a tensor on the device, on the host
             return to_host(first, False) if name in TAKES_HOST else func(first.content, *args[1:], **kwargs)
         if isinstance(func, FunctionType):
-            with Creations():
+            with Creations(is_mapped=not isinstance(first, OnCuda) and _inside_is_on_cuda(first)):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 
 
 class Creations(TorchDispatchMode):
-    """Takes what functions of torch that are written in Python create on the device: inside them `Bindings` rests."""
+    """Takes what functions of torch that are written in Python create on the device: inside them `Bindings` rests.
+
+    Args:
+        is_mapped: whether the function is called under torch.func.vmap with a tensor of the device, whose rules, in
+            C++, create what they need where C++ thinks that the tensor is: on the CPU.
+    """
+
+    def __init__(self, is_mapped: bool) -> None:
+        super().__init__()
+        self._is_mapped = is_mapped
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # which would import the compiler
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if on_cuda(kwargs.get("device")):
+        is_rule = self._is_mapped and "device" in kwargs and not tensors_in((args, kwargs))
+        if is_rule or on_cuda(kwargs.get("device")):
             return create(func, func.__name__.split(".")[0], args, kwargs)
         return func(*args, **kwargs)
 
@@ -96,7 +111,7 @@ def create(func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         wanted = kwargs.pop("requires_grad", False)
         made = func(*args, **kwargs)
         return (made if isinstance(made, OnCuda) else to_device(made, False)).requires_grad_(wanted)
-    draws, allocates = name in rules.RANDOM, name in rules.ALLOCATES
+    draws, allocates = name in RANDOM, name in ALLOCATES
     with device.drawing(draws):
         made = func(*args, **kwargs)
     if isinstance(made, OnCuda):  # like a tensor of the device, which was dispatched

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -118,12 +117,12 @@ class Device:
 
     # Memory
 
-    def hold(self, owner: Tensor, content: Tensor) -> None:
-        """Count the memory of `content` until `owner` is gone."""
+    def hold(self, content: Tensor) -> Hold | None:
+        """Count the memory of `content` for as long as what is returned is alive."""
         storage = content.untyped_storage()
         key, size = storage.data_ptr(), storage.nbytes()
         if not size:
-            return
+            return None
         if key not in self._holders:
             if self.live + size > self.memory:
                 raise torch.OutOfMemoryError(
@@ -132,9 +131,10 @@ class Device:
             self.live += size
             self.peak = max(self.peak, self.live)
         self._holders[key] = self._holders.get(key, 0) + 1
-        weakref.finalize(owner, self._release, key, size).atexit = False
+        return Hold(self, key, size)
 
-    def _release(self, key: int, size: int) -> None:
+    def release(self, key: int, size: int) -> None:
+        """Count one holder less of the memory at an address."""
         self._holders[key] -= 1
         if not self._holders[key]:
             del self._holders[key]
@@ -165,6 +165,18 @@ class Device:
         if self.recording is not None:
             raise RuntimeError(f"{CAPTURING} (a generator is set at {place()})")
         self.rng = state.clone()
+
+
+class Hold:
+    """Stands for one tensor that uses memory of the device, and belongs to it."""
+
+    __slots__ = ("_device", "_key", "_size")
+
+    def __init__(self, device: Device, key: int, size: int) -> None:
+        self._device, self._key, self._size = device, key, size
+
+    def __del__(self) -> None:
+        self._device.release(self._key, self._size)
 
 
 def _lies_dense(tensor: Tensor) -> bool:

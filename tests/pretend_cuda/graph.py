@@ -1,8 +1,8 @@
-"""CUDA graphs, streams and events of the pretended device.
+"""CUDA graphs of the pretended device.
 
 As on CUDA, capturing computes nothing: once it ends, all that was written is as it was before, and what it made holds
 garbage until the first replay. A replay repeats the recorded operations on the same memory with the numbers of Python
-that they were captured with. Streams are all one queue.
+that they were captured with.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from tests.pretend_cuda.device import CAPTURING, active, poison
 from tests.pretend_cuda.notes import place
+from tests.pretend_cuda.streams import Stream, current_stream, default_stream
 
 
 def tensors_in(values: Any) -> list[Tensor]:
@@ -56,10 +57,10 @@ class Recording:
         self._before: dict[int, tuple[Tensor, Any]] = {}  # other memory that was used, and what was in it
 
     def look(self, values: Any) -> None:
-        """Remember the content of memory from before the capture, to be called before an operation uses it."""
+        """Remember the content of the device's memory from before the capture, before an operation uses it."""
         for tensor in tensors_in(values):
             key = address(tensor)
-            if key and key not in self._own and key not in self._before:
+            if active().is_held(key) and key not in self._own and key not in self._before:
                 self._before[key] = (tensor, tensor.untyped_storage().clone())
 
     def add(
@@ -146,76 +147,6 @@ class CUDAGraph:
     def n_operations(self) -> int:
         """How many operations a replay repeats."""
         return len(self._recording.steps) if self._recording else 0
-
-
-class Stream:
-    """Stands for torch.cuda.Stream: one queue under another name."""
-
-    _current: list[Stream]
-
-    def __init__(self, device: Any = None, priority: int = 0) -> None:
-        self.device = torch.device("cuda", 0)
-
-    def wait_stream(self, stream: Stream) -> None: ...
-    def wait_event(self, event: Event) -> None: ...
-
-    def record_event(self, event: Event | None = None) -> Event:
-        return event or Event()
-
-    def synchronize(self) -> None:
-        active().wait("Stream.synchronize")
-
-    def query(self) -> bool:
-        return True
-
-    def is_capturing(self) -> bool:
-        return active().recording is not None
-
-    def __enter__(self) -> Stream:
-        Stream._current.append(self)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        Stream._current.pop()
-
-
-Stream._current = [Stream()]
-
-
-def default_stream(device: Any = None) -> Stream:
-    return Stream._current[0]
-
-
-def current_stream(device: Any = None) -> Stream:
-    return Stream._current[-1]
-
-
-def stream(stream: Stream | None) -> Stream:
-    """Stand for torch.cuda.stream: a context manager."""
-    return stream or current_stream()
-
-
-class Event:
-    """Stands for torch.cuda.Event."""
-
-    def __init__(
-        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
-    ) -> None:
-        self._timed = enable_timing
-
-    def record(self, stream: Stream | None = None) -> None: ...
-    def wait(self, stream: Stream | None = None) -> None: ...
-
-    def synchronize(self) -> None:
-        active().wait("Event.synchronize")
-
-    def query(self) -> bool:
-        return True
-
-    def elapsed_time(self, end: Event) -> float:
-        if not (self._timed and end._timed):
-            raise ValueError("Both events must be created with argument 'enable_timing=True'.")
-        return 1.0
 
 
 class graph:

@@ -1,8 +1,4 @@
-"""What CUDA does otherwise than a CPU: what it refuses, what waits for it, what does not repeat bit for bit.
-
-Sources: torch.use_deterministic_algorithms and torch.cuda.set_sync_debug_mode (documentation of torch 2.6 and 2.14),
-and the code of ATen/native and ATen/native/cuda.
-"""
+"""What CUDA does otherwise than a CPU: what it refuses, what waits for it, what does not repeat bit for bit."""
 
 from __future__ import annotations
 
@@ -13,60 +9,15 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-# Operations that wait for the device, and how often each time.
-WAITS = {
-    "_local_scalar_dense": 1, "nonzero": 1, "masked_select": 1, "_unique": 1, "_unique2": 1, "unique_dim": 1,
-    "unique_consecutive": 1, "bincount": 2, "equal": 1, "is_nonzero": 1, "allclose": 1, "histc": 2,
-    "_linalg_check_errors": 1, "_linalg_eigh": 1, "_linalg_svd": 1, "linalg_eig": 2, "linalg_lstsq": 1,
-}  # fmt: skip
-
-# Operations that draw from the device's generator.
-RANDOM = {
-    "native_dropout", "bernoulli", "bernoulli_", "uniform", "uniform_", "normal", "normal_", "normal_functional",
-    "random", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "rand", "randn", "rand_like",
-    "randn_like", "randint", "randint_like", "randperm", "multinomial", "poisson",
-}  # fmt: skip
-
-# Of these torch has no deterministic kernel: with use_deterministic_algorithms it warns, or raises.
-UNREPEATABLE = {
-    "_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward", "adaptive_max_pool2d_backward",
-    "avg_pool3d_backward", "fractional_max_pool2d_backward", "fractional_max_pool3d_backward", "max_unpool2d",
-    "max_unpool3d", "reflection_pad1d_backward", "reflection_pad2d_backward", "reflection_pad3d_backward",
-    "upsample_linear1d_backward", "upsample_bilinear2d_backward", "upsample_bicubic2d_backward",
-    "upsample_trilinear3d_backward", "nll_loss2d_forward", "_ctc_loss_backward", "put_", "median.dim", "nanmedian.dim",
-    "grid_sampler_2d_backward", "grid_sampler_3d_backward", "kthvalue", "histc",
-}  # fmt: skip
-
-# Nor of these in torch 2.6, the oldest that hetal takes; newer ones have one.
-UNREPEATABLE_IN_OLD = {
-    "replication_pad1d_backward", "replication_pad2d_backward", "replication_pad3d_backward",
-    "max_pool3d_with_indices_backward",
-}  # fmt: skip
-
-# These have one, slower as a rule, where use_deterministic_algorithms is on. (scatter_reduce: sums only)
-REPEATABLE_IF_TOLD = {
-    "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put", "index_add", "index_add_", "scatter_add",
-    "scatter_add_", "index_copy", "index_copy_", "scatter", "scatter_", "embedding_dense_backward",
-    "index_select_backward", "scatter_reduce", "scatter_reduce_",
-}  # fmt: skip
-
-# Indexing: moves indices that are on the CPU to the device, and counts masks.
-INDEXES = {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
-
-# Operations, besides pointwise ones, that take a CPU tensor without dimensions beside CUDA ones.
-TAKE_CPU_SCALARS = {
-    "masked_fill", "masked_fill_", "fill", "fill_", "index_fill", "index_fill_", "where", "clamp", "clamp_", "mul",
-    "scalar_tensor", "lift_fresh",
-}  # fmt: skip
-
-# Of these the fused kernels walk memory as it lies: lists must be laid out like the first, the parameters.
-WALK_MEMORY = {"_fused_adam_", "_fused_adamw_", "_fused_sgd_"}
-
-# Arguments that are written though their schema does not say so.
-WRITES = {"native_batch_norm": (3, 4), "cudnn_batch_norm": (3, 4)}
-
-# Allocate, and start no kernel.
-ALLOCATES = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted"}
+from tests.pretend_cuda.operations import (
+    INDEXES,
+    REPEATABLE_IF_TOLD,
+    UNREPEATABLE,
+    UNREPEATABLE_IN_OLD,
+    WAITS,
+    WALK_MEMORY,
+    Operation,
+)
 
 
 def n_waits(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int:
@@ -97,8 +48,11 @@ def _masks(name: str, args: Sequence[Any]) -> Iterator[Tensor]:
     yield from masks
 
 
-def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
+def repeats(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
     """Return "never" or "old torch" for an operation without deterministic kernel, "slower" where there is another."""
+    name, overload = operation.name, operation.overload
+    if not operation.may_not_repeat:
+        return None
     first = args[0] if args else None
     is_float = isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
     if name in UNREPEATABLE or overload in UNREPEATABLE:
@@ -119,7 +73,7 @@ def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any
         if args[4] == "prod":
             return "never"
         return "slower" if args[4] in ("sum", "mean") and is_float else None
-    if name in REPEATABLE_IF_TOLD:
+    if name in REPEATABLE_IF_TOLD and "value" not in overload:
         is_fill = "put" in name and not any(True for _ in _masks(name, args)) and args[2].numel() == 1
         sums = (
             "add" in name or "embedding" in name or "backward" in name or (len(args) > 3 and args[3] is True)
@@ -132,40 +86,43 @@ def repeats(name: str, overload: str, args: Sequence[Any], kwargs: dict[str, Any
 
 
 def refusal(
-    name: str, func: Any, args: Sequence[Any], kwargs: dict[str, Any], on_device: type[Tensor]
+    operation: Operation,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    others: Sequence[Any],
+    on_device: type[Tensor],
 ) -> str | None:
-    """Return what CUDA says against these arguments, of which at least one is on the device; None if nothing."""
-    leaves = tree_leaves((args, kwargs))
-    if any(isinstance(leaf, torch.Generator) for leaf in leaves):
+    """Return what CUDA says against these arguments, of which at least one is on the device; None if nothing.
+
+    Args:
+        operation: what is done.
+        args, kwargs: of it.
+        others: the generators, and the tensors of the host, among these.
+        on_device: the type of tensors of the device.
+    """
+    name = operation.name
+    if any(isinstance(other, torch.Generator) for other in others):
         return "Expected a 'cuda' device type for generator but found 'cpu'"
     if name in WALK_MEMORY and not all(
         _laid_out_alike(args[0], some) for some in args[1:] if isinstance(some, list)
     ):
         return "params, grads and moments must have the same strides"
-    if name in ("copy_", "_copy_from"):
+    if name == "copy_":
         return None
 
     def on_host(values: Any) -> list[Tensor]:
         return [t for t in tree_leaves(values) if isinstance(t, Tensor) and not isinstance(t, on_device)]
 
-    if not on_host(leaves):
-        return None
-    for i, argument in enumerate(func._schema.arguments):
-        value = kwargs.get(argument.name, args[i] if i < len(args) else None)
-        if argument.alias_info and argument.alias_info.is_write and on_host(value):
+    for i, key in operation.written:
+        if on_host(kwargs.get(key, args[i] if i < len(args) else None)):
             return "the output is on cpu, and an input on cuda:0"
-    rest: Any = (args, kwargs)
     if name in INDEXES:
         if not isinstance(args[0], on_device):
             return "indices should be either on cpu or on the same device as the indexed tensor (cpu)"
-        rest = (args[2:], kwargs)
-        if "put" in name and all(t.numel() == 1 and t.dim() == 0 for t in on_host(rest)):
+        others = on_host((args[2:], kwargs))
+        if "put" in name and all(t.numel() == 1 and t.dim() == 0 for t in others):
             return None
-    takes_scalars = (
-        torch.Tag.pointwise in func.tags or name in TAKE_CPU_SCALARS or name.startswith("_foreach")
-    )
-    takes_scalars |= name in WALK_MEMORY
-    if any(t.dim() or not takes_scalars for t in on_host(rest)):
+    if any(t.dim() or not operation.takes_scalars for t in others):
         return (
             "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
         )

@@ -6,6 +6,7 @@ device is cuda:0. Every operation with such a tensor among its arguments comes b
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -13,14 +14,24 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from tests.pretend_cuda import rules
-from tests.pretend_cuda.device import CUDA, active
+from tests.pretend_cuda.device import CUDA, Hold, active
 from tests.pretend_cuda.notes import place
+from tests.pretend_cuda.operations import (
+    ALLOCATES,
+    INDEXES,
+    RANDOM,
+    START_NOTHING,
+    WALK_MEMORY,
+    Operation,
+    operation_of,
+)
 
 
 class OnCuda(Tensor):
     """A tensor that says it is on cuda:0."""
 
     content: Tensor
+    hold: Hold | None
 
     @staticmethod
     def __new__(cls, content: Tensor, requires_grad: bool = False) -> OnCuda:
@@ -29,7 +40,7 @@ class OnCuda(Tensor):
             dtype=content.dtype, layout=content.layout, device=content.device, requires_grad=requires_grad,
         )  # fmt: skip
         made.content = content.detach()
-        active().hold(made, content)
+        made.hold = active().hold(content)
         return made
 
     device = property(lambda self: CUDA)
@@ -66,36 +77,76 @@ class OnCuda(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, name = kwargs or {}, func.__name__.split(".")[0]
-        device = active()
-        if why := rules.refusal(name, func, args, kwargs, cls):
+        kwargs, operation, device = kwargs or {}, operation_of(func), active()
+        name, others = operation.name, []
+        args_held, kwargs_held = _held(args, others), _held(kwargs, others)
+        if (others or name in WALK_MEMORY) and (why := rules.refusal(operation, args, kwargs, others, cls)):
             device.refuse(func, why)
         if name == "copy_" and isinstance(args[0], OnCuda) != isinstance(args[1], OnCuda):
             return transfer(*args, **kwargs)
-        _note(func, name, args, kwargs)
-        args_held, kwargs_held = tree_map_only(OnCuda, lambda t: t.content, (args, kwargs))
-        recording, draws = device.recording, name in rules.RANDOM
+        _note(operation, args, kwargs)
+        recording, draws = device.recording, name in RANDOM
         if recording is not None:
             recording.look((args_held, kwargs_held))
-        with device.drawing(draws):
+            if others:  # numbers of the host are recorded as they are now
+                args_held, kwargs_held = _copied((args_held, kwargs_held), others)
+        if draws:
+            with device.drawing():
+                result = func(*args_held, **kwargs_held)
+        else:
             result = func(*args_held, **kwargs_held)
         if recording is not None:
-            writes = func._schema.is_mutable or name in rules.WRITES
-            recording.add(func, args_held, kwargs_held, result, draws, writes, name in rules.ALLOCATES)
-        return _returned(func, args, kwargs, result)
+            recording.add(
+                func, args_held, kwargs_held, result, draws, operation.writes_any, name in ALLOCATES
+            )
+        if operation.returns_written:  # as it came
+            written = [kwargs.get(key, args[i] if i < len(args) else None) for i, key in operation.written]
+            return written[0] if len(written) == 1 else tuple(written)
+        return OnCuda(result) if isinstance(result, Tensor) else tree_map_only(Tensor, OnCuda, result)
 
 
-def _returned(func: Any, args: Any, kwargs: Any, result: Any) -> Any:
-    """Return results as tensors on the device; what was changed in place, as it came."""
-    changed = [
-        kwargs.get(argument.name, args[i] if i < len(args) else None)
-        for i, argument in enumerate(func._schema.arguments)
-        if argument.alias_info and argument.alias_info.is_write
-    ]
-    returns = func._schema.returns
-    if returns and returns[0].alias_info and returns[0].alias_info.is_write:
-        return changed[0] if len(changed) == 1 else tuple(changed)
-    return tree_map_only(Tensor, OnCuda, result)
+def _held(value: Any, others: list[Any]) -> Any:
+    """Return what tensors of the device hold, in their place; add tensors of the host and generators to `others`."""
+    kind = type(value)
+    if kind is OnCuda:
+        return value.content
+    if kind in (list, tuple):
+        return kind([_held(inner, others) for inner in value])
+    if kind is dict:
+        return {key: _held(inner, others) for key, inner in value.items()}
+    if isinstance(value, (Tensor, torch.Generator)):
+        others.append(value)
+    return value
+
+
+def _copied(values: Any, chosen: list[Tensor]) -> Any:
+    """Return nested values with copies of the chosen tensors."""
+    ids = {id(tensor) for tensor in chosen}
+    return tree_map_only(Tensor, lambda tensor: tensor.clone() if id(tensor) in ids else tensor, values)
+
+
+def can_become(tensor: Tensor, other: Tensor) -> bool:
+    """Return whether a tensor of the host can become one of the device without ceasing to be the same object."""
+    return isinstance(other, OnCuda) and tensor._use_count() == 1 and not weakref.getweakrefs(tensor)
+
+
+def become(tensor: Tensor, other: OnCuda) -> None:
+    """Make a tensor of the host, such as a parameter, the same object on the device, as `tensor.data = other` does."""
+    made = OnCuda(other.content, tensor.requires_grad)
+    if isinstance(tensor, torch.nn.Parameter):
+        made._is_param = True
+    torch.utils.swap_tensors(tensor, made)
+
+
+def set_data(tensor: OnCuda, other: Tensor) -> None:
+    """Do what `tensor.data = other` does, which may take the tensor to the host."""
+    if isinstance(other, OnCuda):
+        Tensor.data.__set__(tensor, other)
+        tensor.content, tensor.hold = other.content, other.hold
+    elif hasattr(tensor, "_is_param"):
+        torch.utils.swap_tensors(tensor, torch.nn.Parameter(other.detach(), tensor.requires_grad))
+    else:
+        torch.utils.swap_tensors(tensor, other.detach().requires_grad_(tensor.requires_grad))
 
 
 def transfer(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
@@ -113,27 +164,20 @@ def transfer(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tens
     return target
 
 
-def _note(func: Any, name: str, args: Any, kwargs: Any) -> None:
+def _note(operation: Operation, args: Any, kwargs: Any) -> None:
     """Take note of an operation that stays on the device."""
-    device = active()
-    if name in rules.INDEXES:
+    device, name = active(), operation.name
+    is_index = name in INDEXES
+    if is_index:
         for index in args[1]:
             if index is not None and not isinstance(index, OnCuda):
                 device.notes.copied[place(), "host to device"] += index.nbytes
                 device.wait("host to device, an index")
-    device.wait("boolean mask" if name in rules.INDEXES else name, rules.n_waits(name, args, kwargs))
-    if not (_only_views(func) or name in rules.ALLOCATES or name == "_local_scalar_dense"):
+    device.wait("boolean mask" if is_index else name, rules.n_waits(name, args, kwargs))
+    if not (operation.is_view or name in START_NOTHING):
         device.launch(name)
-    if kind := rules.repeats(name, func.__name__, args, kwargs):
-        dtype = next(
-            (str(t.dtype).removeprefix("torch.") for t in tree_leaves(args) if isinstance(t, Tensor)), ""
-        )
-        if kind == "slower" and torch.are_deterministic_algorithms_enabled():
-            device.notes.slower[place(), f"{name} {dtype}"] += 1
-        else:
-            device.notes.unrepeatable[place(), f"{name} {dtype}"] += 1
-
-
-def _only_views(func: Any) -> bool:
-    returns = func._schema.returns
-    return bool(returns) and all(r.alias_info is not None and not r.alias_info.is_write for r in returns)
+    if kind := rules.repeats(operation, args, kwargs):
+        dtypes = [str(t.dtype).removeprefix("torch.") for t in tree_leaves(args) if isinstance(t, Tensor)]
+        is_told = kind == "slower" and torch.are_deterministic_algorithms_enabled()
+        notes = device.notes.slower if is_told else device.notes.unrepeatable
+        notes[place(), " ".join([name, *dtypes[:1]])] += 1
