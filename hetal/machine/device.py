@@ -46,7 +46,8 @@ def pick_device(name: str, threads: int) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         # As use_deterministic_algorithms(True, warn_only=True), which imports the compiler (2 s).
         torch.set_deterministic_debug_mode("warn")
-        torch.utils.deterministic.fill_uninitialized_memory = False  # one more operation for each tensor made
+        # Would be one more operation for each tensor that is made.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
         use_float32()
     return torch.device(name)
