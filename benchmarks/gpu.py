@@ -364,6 +364,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             try:
                 lines = section(on)
             except Exception as error:
+                if options.tiny:
+                    raise
                 traceback.print_exc()
                 lines = [f"Failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"]
         taken.append(time.monotonic() - start)
