@@ -1,5 +1,7 @@
 """Training steps as CUDA graphs, TF32, and memory that runs out, on a CPU that pretends to be a CUDA device."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from hetal.errors import BadInput
 from hetal.machine.arithmetic import float32_products
 from hetal.models import MLP
+from hetal.train.epoch import Training
 from hetal.train.fitted import Fitted
 from tests.cuda_runs import RESNET, fitting, prepared, queried, trained
 from tests.pretend_cuda import Notes, pretend
@@ -62,6 +65,25 @@ def test_what_a_graph_cannot_hold_is_refused_in_one_line(override, names, monkey
     with pretend(), pytest.raises(BadInput, match=names) as error:
         trained(prepared("alg=badge", "train.graph=true", override))
     assert "\n" not in str(error.value)
+
+
+def test_a_schedule_that_changes_more_than_the_learning_rate_is_refused():
+    cycles = ["schedule=one_cycle", "schedule.cycle_momentum=true", "train.max_epochs=5"]
+    with pretend(), pytest.raises(BadInput, match=r"train.graph=true: not with a schedule that changes betas"):
+        trained(prepared("alg=badge", "train.graph=true", *cycles))
+
+
+@pytest.mark.parametrize("graph", ["true", "false"])
+def test_a_round_leaves_no_training_behind(graph):
+    gc.collect()
+    gc.disable()
+    try:
+        with pretend():
+            fitted = trained(prepared("alg=badge", f"train.graph={graph}")).result()
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, Training)]
+        assert fitted
+    finally:
+        gc.enable()
 
 
 def test_products_are_true_float32_unless_tf32_is_chosen_and_selection_always(monkeypatch):

@@ -10,8 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# More than float64 can tell apart; with the rounding up of up to 2^52 masses, sums stay below its largest whole number.
+# As many as float64 can tell apart; with the rounding up of as many masses, sums stay whole numbers of float64.
 PARTS = 2**52
+
+# The smallest number of float64 above 0.
+LEAST = 2.0**-1074
 
 
 def whole_shares(mass: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,8 +27,7 @@ def whole_shares(mass: Tensor) -> tuple[Tensor, Tensor]:
         (..., n) int64, of the last axis a sum of about 2^52; and the unit, (...), 0 where all masses are.
     """
     total = mass.sum(-1)
-    # Of sums so small that a part of them is no number of float64, the unit is the least that is.
-    unit = (total / PARTS).clamp(min=torch.finfo(torch.float64).tiny)
+    unit = (total / PARTS).clamp(min=LEAST)
     return (mass / unit[..., None]).ceil().long(), torch.where(total > 0, unit, 0)
 
 

@@ -15,7 +15,7 @@ from hetal.machine.transfer import to_device
 from hetal.record.checkpoint import State
 from hetal.train.ema import EMA
 from hetal.train.fitted import Pair, split
-from hetal.train.graph import GraphedStep, Step
+from hetal.train.graph import Graphs
 from hetal.train.members import clip_members_by_norm, ensemble_in, joined, logits_of_members, loss_of
 from hetal.train.optim import make_optimizer
 from hetal.train.recipe import Recipe
@@ -97,11 +97,11 @@ class Training:
             self._ready_L = prepare(images_M.index_select(0, source_L))
         batches = numbers_per_gather(self._device, augment) // (batch_size * images_M[0].numel())
         self._rows_per_gather = batch_size * min(max(batches, 1), 64)
-        self._take_step: Step = self._step
+        self._graphs: Graphs | None = None
         if recipe.graph:
             self._optimizer.in_graph()
             ema.in_graph()
-            self._take_step = GraphedStep(self._step)
+            self._graphs = Graphs()
 
     @property
     def pair(self) -> Pair:
@@ -146,7 +146,7 @@ class Training:
     def _epoch(self) -> float:
         if self.losses:  # only now, so that a schedule is never asked for more epochs than there are
             self._schedule.step(self.losses[-1])
-        self._optimizer.write_lr()
+        self._optimizer.before_epoch()
         self.network.train()
         if begin_epoch := getattr(self._loss, "begin_epoch", None):
             begin_epoch(len(self.losses) + 1)
@@ -160,7 +160,9 @@ class Training:
             outputs = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
                 self.ema.count()
-                logits, *seen = self._take_step(x_B, y_B)
+                # The graphs do not hold the step: an object that refers to itself would keep its memory.
+                take = self._graphs
+                logits, *seen = take(self._step, x_B, y_B) if take else self._step(x_B, y_B)
                 self.steps += 1
                 outputs.append(logits)
                 n_seen += seen

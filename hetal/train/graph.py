@@ -27,21 +27,20 @@ class _Recorded:
     outputs: Sequence[Tensor]
 
 
-class GraphedStep:
-    """A step that is taken by Python at the first batch of a shape, and from a graph at all that follow.
+class Graphs:
+    """The graphs of one step, which Python takes at the first batch of a shape, and a graph at all that follow."""
 
-    Args:
-        step: maps inputs (B, *image_shape) and labels (B,) to tensors, and changes others in place; all on one GPU, and
-            nothing in it may wait for the GPU.
-    """
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
+    def __init__(self) -> None:
         self._recorded: dict[torch.Size, _Recorded | None] = {}  # None: of a shape that came once
         self._pool: Any = None
 
-    def __call__(self, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
-        """Take one step.
+    def __call__(self, step: Step, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Take a step.
+
+        Args:
+            step: maps inputs (B, *image_shape) and labels (B,) to tensors, and changes others in place; all on one GPU,
+                and nothing in it may wait for the GPU. The same at every call.
+            x_B, y_B: its inputs.
 
         Raises:
             BadInput: something in it waits for the GPU, or cannot be in a graph.
@@ -49,31 +48,31 @@ class GraphedStep:
         shape = x_B.shape
         if shape not in self._recorded:
             self._recorded[shape] = None
-            return self._first(x_B, y_B)
+            return self._first(step, x_B, y_B)
         recorded = self._recorded[shape]
         if recorded is None:
-            recorded = self._recorded[shape] = self._record(x_B, y_B)
+            recorded = self._recorded[shape] = self._record(step, x_B, y_B)
         else:
             recorded.x_B.copy_(x_B)
             recorded.y_B.copy_(y_B)
         recorded.graph.replay()
         return [output.clone() for output in recorded.outputs]  # the next step writes over them
 
-    def _first(self, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
+    def _first(self, step: Step, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
         """Take a step on a stream of its own, as one that is recorded, so that libraries load what they need."""
         stream = torch.cuda.Stream(x_B.device)
         stream.wait_stream(torch.cuda.current_stream(x_B.device))
         with torch.cuda.stream(stream):
-            outputs = self._step(x_B, y_B)
+            outputs = step(x_B, y_B)
         torch.cuda.current_stream(x_B.device).wait_stream(stream)
         return [output.clone() for output in outputs]
 
-    def _record(self, x_B: Tensor, y_B: Tensor) -> _Recorded:
+    def _record(self, step: Step, x_B: Tensor, y_B: Tensor) -> _Recorded:
         x_B, y_B = x_B.clone(), y_B.clone()
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool):
-                outputs = self._step(x_B, y_B)
+                outputs = step(x_B, y_B)
         except RuntimeError as error:
             raise BadInput(
                 f"train.graph=true: a training step cannot be recorded as a CUDA graph ({describe_error(error)}); "

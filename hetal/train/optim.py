@@ -66,13 +66,25 @@ class Adam:
         self._lr_1: Tensor | None = None  # the learning rate in memory of a GPU
 
     def in_graph(self) -> None:
-        """Read the learning rate from memory of the GPU from now on, for a CUDA graph; `write_lr` writes it."""
+        """Read the learning rate from memory of the GPU from now on, for a CUDA graph; `before_epoch` writes it."""
         self._lr_1 = torch.zeros((), device=self._parameters[0].device)
+        self._in_graph = dict(self.param_groups[0])
 
-    def write_lr(self) -> None:
-        """Write the learning rate to where a CUDA graph reads it."""
-        if self._lr_1 is not None:
-            self._lr_1.fill_(self.param_groups[0]["lr"])
+    def before_epoch(self) -> None:
+        """Write the learning rate to where a CUDA graph reads it.
+
+        Raises:
+            BadInput: a schedule has changed another setting, of which the graph keeps the value.
+        """
+        if self._lr_1 is None:
+            return
+        self._lr_1.fill_(self.param_groups[0]["lr"])
+        for name in ("betas", "eps", "weight_decay"):
+            if (now := self.param_groups[0][name]) != (before := self._in_graph[name]):
+                raise BadInput(
+                    f"train.graph=true: not with a schedule that changes {name}, here from {before} to {now}; one that "
+                    "changes the learning rate alone, as one_cycle with schedule.cycle_momentum=false, can be in one"
+                )
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor]) -> None:
@@ -161,8 +173,8 @@ class TorchOptimizer:
         name = type(self._optimizer).__name__
         raise BadInput(f"train.graph=true: not with {name}; with optimizer=adam or optimizer=adamw")
 
-    def write_lr(self) -> None:
-        """Do nothing, since the learning rate is read where it is set."""
+    def before_epoch(self) -> None:
+        """Do nothing: settings are read where a schedule changes them."""
 
     def scheduled(self) -> torch.optim.Optimizer:
         """Return the optimizer for a schedule to change."""
