@@ -85,6 +85,8 @@ def make_part(part: str, make: Callable[..., Any], wanted: type[T], *args: Any, 
     except BadInput:
         raise
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported yet
+            raise
         raise BadInput(f"{name} fails: {describe_error(error)}") from error
     if not isinstance(thing, wanted):
         raise BadInput(f"{name} gives a {type(thing).__name__}; it must give a {wanted.__name__}")

@@ -21,6 +21,7 @@ from hetal.guard.network import check_network
 from hetal.guard.query import acquire
 from hetal.guard.state import keeps_state
 from hetal.guard.training import check_training
+from hetal.machine.memory import enough_memory
 from hetal.machine.process import unchanged
 from hetal.noise import Corrupt, NoisyPool, corrupt
 from hetal.noise.pool import shuffled
@@ -84,8 +85,12 @@ class Experiment:
             device: to compute on.
 
         Raises:
-            BadInput: a part fails, or the parts do not fit together.
+            BadInput: a part fails, the parts do not fit together, or the device has too little memory.
         """
+        with enough_memory("before the first round"):
+            return self._prepare(device)
+
+    def _prepare(self, device: torch.device) -> Setup:
         seed, name = self.seed, self.name or type(self.alg).__name__
         keeps_state(self.alg, f"alg={name}")
         _check_start(self.start)

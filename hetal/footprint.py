@@ -1,4 +1,7 @@
-"""Memory that a run holds on its device at once, computed from shapes and a forward pass of two images."""
+"""Memory that a run holds on its device at once, computed from shapes and a forward pass of two images.
+
+What strategies compute with comes on top, from next to nothing for random choice to many times the outputs of a pool.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from hetal.acquisition.points import tile_numbers
 from hetal.errors import BadInput
 from hetal.noise.pool import NoisyPool
 from hetal.train.epoch import NUMBERS_KEPT, numbers_per_gather
@@ -31,19 +33,17 @@ class Footprint:
         networks: weights, their average, gradients and moments, and the pairs that are kept.
         training: labelled rows as network input, and what a step keeps for its gradients; not while scoring.
         scoring: a batch on its way through the network, and the outputs of all images; not while training.
-        selection: what strategies keep for every image; some of them more.
     """
 
     images: int
     networks: int
     training: int
     scoring: int
-    selection: int
 
     @property
     def total(self) -> int:
         """The most at one time."""
-        return self.images + self.networks + max(self.training, self.scoring + self.selection)
+        return self.images + self.networks + max(self.training, self.scoring)
 
     @property
     def least(self) -> int:
@@ -82,24 +82,24 @@ def footprint(
         learner: that trains networks.
         network: such a network; it is run on two images.
         strategy: that queries.
-        n_end: labelled rows at the end.
+        n_end: labelled rows at the end; with fine-tuning, all rows of the pool may be trained on.
     """
     images_M, pixels = noisy.images_M, noisy.images_M[0].numel()
     M = len(images_M)
     given = [images_M, task.test.images, noisy.source_N, noisy.source_N]  # labels are as many numbers
     given += [] if noisy.features_M is None else [noisy.features_M]
     weights = _bytes([*network.parameters(), *network.buffers()])
+    n_rows = n_end if learner.finetune is None else len(noisy)
     pairs = strategy.reads_snapshot + (learner.finetune is not None)
     kept, largest, width = _activations(network, learner, images_M[:2])
-    is_kept = n_end * pixels <= NUMBERS_KEPT
-    gathered = min(numbers_per_gather(learner.device, learner.augment), n_end * pixels)
-    step = (kept + 2 * largest) * min(learner.batch_size, n_end)
+    is_kept = n_rows * pixels <= NUMBERS_KEPT
+    gathered = min(numbers_per_gather(learner.device, learner.augment), n_rows * pixels)
+    step = (kept + 2 * largest) * min(learner.batch_size, n_rows)
     return Footprint(
         images=_bytes(given),
         networks=weights * (5 + 2 * pairs + 1),
-        training=4 * (n_end * pixels * is_kept + gathered) + step,
+        training=4 * (n_rows * pixels * is_kept + gathered) + step,
         scoring=2 * largest * min(learner.score_batch_size, M) + 4 * M * (2 * task.n_classes + width),
-        selection=8 * M * (width + 8) + 8 * min(tile_numbers(learner.device), 512 * M),
     )
 
 

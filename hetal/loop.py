@@ -49,7 +49,7 @@ def run(setup: Setup, history: History, watchers: Watchers | None = None) -> dic
         t, n = len(history.rounds), budget.n_to_ask(history.rounds)
         clock, ids = Clock(), torch.empty(0).long()
         reset_peak(pool.device)
-        with in_round(t), enough_memory(t, learner.batch_size):
+        with in_round(t), enough_memory(f"round {t}"):
             with clock("train"):
                 fit = learner.fit(
                     pool,

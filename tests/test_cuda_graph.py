@@ -1,13 +1,15 @@
 """Training steps as CUDA graphs, TF32, and memory that runs out, on a CPU that pretends to be a CUDA device."""
 
 import gc
+import random
 
 import pytest
 import torch
 from torch import nn
 
 from hetal.errors import BadInput
-from hetal.machine.arithmetic import float32_products
+from hetal.machine.arithmetic import float32_products, use_float32
+from hetal.machine.process import unchanged
 from hetal.models import MLP
 from hetal.train.epoch import Training
 from hetal.train.fitted import Fitted
@@ -67,9 +69,19 @@ def test_what_a_graph_cannot_hold_is_refused_in_one_line(override, names, monkey
     assert "\n" not in str(error.value)
 
 
+def test_what_draws_on_the_cpu_cannot_be_in_a_graph(monkeypatch):
+    forward = MLP.forward
+    monkeypatch.setattr(MLP, "forward", lambda self, x: forward(self, x * (1 + 0 * random.random())))
+    with pretend(), pytest.raises(BadInput, match="the network or the loss draws random numbers on the CPU"):
+        trained(prepared("alg=badge", "train.graph=true"))
+
+
 def test_a_schedule_that_changes_more_than_the_learning_rate_is_refused():
     cycles = ["schedule=one_cycle", "schedule.cycle_momentum=true", "train.max_epochs=5"]
-    with pretend(), pytest.raises(BadInput, match=r"train.graph=true: not with a schedule that changes betas"):
+    with (
+        pretend(),
+        pytest.raises(BadInput, match=r"train.graph=true: not with a schedule that changes betas"),
+    ):
         trained(prepared("alg=badge", "train.graph=true", *cycles))
 
 
@@ -110,6 +122,25 @@ def test_products_are_true_float32_unless_tf32_is_chosen_and_selection_always(mo
             _ = training.result().fitted.probs_MC
             queried(setup, training)
         assert seen == {True: products, False: products, "query": true}
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch is older than these names")
+def test_precision_set_by_newer_names_is_kept_outside():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    with float32_products():
+        cudnn.conv.fp32_precision, matmul.fp32_precision = "ieee", "tf32"
+        with float32_products():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not cudnn.allow_tf32
+        assert (cudnn.conv.fp32_precision, matmul.fp32_precision) == ("ieee", "tf32")
+        use_float32()
+        with (
+            pytest.raises(BadInput, match=r"mine changed torch\.get_float32_matmul_precision"),
+            unchanged("mine"),
+        ):
+            matmul.fp32_precision = "tf32"
+            cudnn.conv.fp32_precision = "ieee"
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_scoring_goes_on_with_half_a_batch_where_memory_runs_out(capsys):

@@ -399,8 +399,13 @@ def test_what_waits_cannot_be_captured(device, name):
     with torch.cuda.graph(given.graph):
         given.x.add_(1)
     graph = torch.cuda.CUDAGraph()
-    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"), torch.cuda.graph(graph):
+    with (
+        pytest.raises(RuntimeError, match="previous error during capture") as raised,
+        torch.cuda.graph(graph),
+    ):
         NOT_IN_A_CAPTURE[name](given)
+    assert "not permitted when stream is capturing" in str(raised.value.__context__)
+    torch.cuda.set_stream(torch.cuda.default_stream())
     with pytest.raises(RuntimeError, match="without a preceding successful capture"):
         graph.replay()
     assert not torch.cuda.is_current_stream_capturing()

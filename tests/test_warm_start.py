@@ -164,7 +164,7 @@ def run_of(n_end: int, history: History, watchers=None, warm_start=SHRINK, **cha
         0,
         torch.arange(8),
         "random",
-        Footprint(0, 0, 0, 0, 0),
+        Footprint(0, 0, 0, 0),
         Random(),
     )
     summary = run(setup, history, watchers)

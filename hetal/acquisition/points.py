@@ -117,12 +117,7 @@ Points: TypeAlias = OuterProduct[Any]
 
 def _tile_rows(points: Points, n_centers: int) -> int:
     """Return how many points make a tile with that many centres, of few centres fewer than would fill it."""
-    return tile_numbers(points.device) // max(64, min(n_centers, _TILE_WIDTH))
-
-
-def tile_numbers(device: torch.device) -> int:
-    """Return how many products of points and centres are held at once, for each factor."""
-    return _TILE_SIZE.get(device.type, _TILE_SIZE["cpu"])
+    return _TILE_SIZE.get(points.device.type, _TILE_SIZE["cpu"]) // max(64, min(n_centers, _TILE_WIDTH))
 
 
 def as_points(points: AnyArray | Points, name: str = "points") -> Points:

@@ -142,18 +142,22 @@ def check_schedule(recipe: Recipe, optimizer: AnyOptimizer) -> None:
         optimizer: new; its learning rate is changed.
 
     Raises:
-        BadInput: it fails, or a learning rate is negative or not finite; names the epoch.
+        BadInput: it fails, or a learning rate is negative or not finite; names the epoch. Or optimizer or schedule
+            cannot be in a CUDA graph, which is asked for.
     """
-    if recipe.schedule is None:
-        return
     with _one_line("schedule", recipe.schedule):
         schedule = Schedule(recipe.schedule, optimizer)
+    if recipe.graph:
+        optimizer.in_graph()
+    if recipe.schedule is None:
+        return
     for epoch in range(1, recipe.max_epochs + 1):
         if epoch > 1:
             with _one_line(
                 "schedule", recipe.schedule, f" at epoch {epoch} of train.max_epochs={recipe.max_epochs}"
             ):
                 schedule.step(1.0)
+            optimizer.before_epoch()
         for group in optimizer.param_groups:
             if not (isinstance(group["lr"], float | int) and 0 <= group["lr"] < math.inf):
                 raise BadInput(
@@ -167,7 +171,7 @@ def _one_line(part: str, called: Any, where: str = "") -> Iterator[None]:
     """Turn any error inside the `with` block into one line that names the part."""
     try:
         yield
-    except BadInput:
+    except (BadInput, torch.OutOfMemoryError):
         raise
     except Exception as error:  # the user's code, or torch's refusal of a setting
         raise BadInput(f"{part}: {_name(called)} fails{where}: {describe_error(error)}") from error

@@ -6,8 +6,9 @@ products too. So both are set by name, whatever a new process has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -21,10 +22,31 @@ def use_float32(tf32: bool = False) -> None:
 @contextmanager
 def float32_products(tf32: bool = False) -> Iterator[None]:
     """Do so inside a `with` block, or in a function that this decorates."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    restore = _restoring()
     use_float32(tf32)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        restore()
+
+
+def _restoring() -> Callable[[], None]:
+    """Return what sets both to what they are now."""
+    try:
+        matmul, conv = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # set by names that newer versions of torch have, and that these do not know of
+        cudnn: Any = torch.backends.cudnn
+        named = [torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn]
+        values = [part.fp32_precision for part in named]
+
+        def by_name() -> None:
+            for part, value in zip(named, values, strict=True):
+                part.fp32_precision = value
+
+        return by_name
+
+    def as_before() -> None:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = conv
+
+    return as_before

@@ -40,8 +40,11 @@ def peak_mb(device: torch.device) -> float | None:
 
 
 @contextmanager
-def enough_memory(t: int, batch_size: int) -> Iterator[None]:
-    """Report in one line that a GPU's memory has run out inside the `with` block, in round `t`.
+def enough_memory(when: str) -> Iterator[None]:
+    """Report in one line that a GPU's memory has run out inside the `with` block.
+
+    Args:
+        when: such as "round 3", for the message.
 
     Raises:
         BadInput: says how much was asked for.
@@ -50,6 +53,6 @@ def enough_memory(t: int, batch_size: int) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise BadInput(
-            f"round {t}: the GPU has too little memory ({str(error).split(' GPU ')[0]}); a smaller "
-            f"train.batch_size={batch_size}, or fewer jobs_per_gpu, takes less"
+            f"{when}: the GPU has too little free memory ({str(error).split(' GPU ')[0]}); a smaller network, "
+            "train.batch_size or data.n_train takes less, and other processes may hold some"
         ) from error

@@ -21,6 +21,18 @@ class Setting:
     set: Callable[[Any], Any]
 
 
+def _readable(read: Callable[[], Any]) -> Callable[[], Any]:
+    """Return `read`, but where torch refuses, since the setting was changed by the name that newer versions have."""
+
+    def read_or_say() -> Any:
+        try:
+            return read()
+        except RuntimeError:
+            return "what fp32_precision says"
+
+    return read_or_say
+
+
 def _set_device(device: torch.device) -> None:
     # A default device slows down every call that creates a tensor; for the CPU none is needed.
     torch.set_default_device(None if device.type == "cpu" else device)
@@ -36,7 +48,7 @@ SETTINGS = {
         lambda on: torch.set_deterministic_debug_mode("warn" if on else "default"),
     ),
     "torch.get_float32_matmul_precision()": Setting(
-        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+        _readable(torch.get_float32_matmul_precision), torch.set_float32_matmul_precision
     ),
     "torch.set_flush_denormal()": Setting(
         lambda: bool(torch.tensor(1e-45, dtype=torch.float32, device="cpu") * 1.0 == 0),
@@ -46,7 +58,8 @@ SETTINGS = {
         lambda: torch.backends.cudnn.benchmark, lambda on: setattr(torch.backends.cudnn, "benchmark", on)
     ),
     "torch.backends.cudnn.allow_tf32": Setting(
-        lambda: torch.backends.cudnn.allow_tf32, lambda on: setattr(torch.backends.cudnn, "allow_tf32", on)
+        _readable(lambda: torch.backends.cudnn.allow_tf32),
+        lambda on: setattr(torch.backends.cudnn, "allow_tf32", on),
     ),
     "os.getcwd()": Setting(os.getcwd, os.chdir),
 }

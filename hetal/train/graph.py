@@ -7,6 +7,7 @@ recorded as the number that it was: what changes from step to step must be in te
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput, describe_error
+from hetal.rng import global_state
 
 Step = Callable[[Tensor, Tensor], Sequence[Tensor]]
 
@@ -59,8 +61,8 @@ class Graphs:
         return [output.clone() for output in recorded.outputs]  # the next step writes over them
 
     def _first(self, step: Step, x_B: Tensor, y_B: Tensor) -> list[Tensor]:
-        """Take a step on a stream of its own, as one that is recorded, so that libraries load what they need."""
-        stream = torch.cuda.Stream(x_B.device)
+        """Take a step on the stream that is recorded from, so that libraries load there what they need."""
+        stream = _stream(x_B.device)
         stream.wait_stream(torch.cuda.current_stream(x_B.device))
         with torch.cuda.stream(stream):
             outputs = step(x_B, y_B)
@@ -69,14 +71,35 @@ class Graphs:
 
     def _record(self, step: Step, x_B: Tensor, y_B: Tensor) -> _Recorded:
         x_B, y_B = x_B.clone(), y_B.clone()
-        graph = torch.cuda.CUDAGraph()
+        graph, stream, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(x_B.device), _drawn()
         try:
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.graph(graph, pool=self._pool, stream=_stream(x_B.device)):
                 outputs = step(x_B, y_B)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
+            torch.cuda.set_stream(stream)  # which is not restored where the end of a recording fails
+            cause = error.__context__ if isinstance(error.__context__, Exception) else error
             raise BadInput(
-                f"train.graph=true: a training step cannot be recorded as a CUDA graph ({describe_error(error)}); "
-                "graph=false"
+                f"train.graph=true: a training step cannot be recorded as a CUDA graph ({describe_error(cause)}); "
+                "graph=false, in a new process"
             ) from error
+        if _drawn() != before:
+            raise BadInput(
+                "train.graph=true: the network or the loss draws random numbers on the CPU, which a CUDA graph would "
+                "repeat at every step; graph=false"
+            )
         self._pool = graph.pool()
         return _Recorded(graph, x_B, y_B, outputs)
+
+
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream that graphs are recorded from; one, since libraries keep memory for every stream."""
+    return torch.cuda.Stream(device)
+
+
+def _drawn() -> list[object]:
+    """Return what tells whether somebody has drawn from a global generator of the CPU."""
+    state = global_state()
+    return [state["torch"].tolist(), state["numpy"][1].tolist(), state["numpy"][2:], state["python"]]

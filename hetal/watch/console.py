@@ -205,7 +205,8 @@ def show_dry(
     duration = "" if expected_seconds is None else f", about {expected_seconds:,.0f} s"
     console.print(f"{record.title}  {state}: {record.dir}{duration}", soft_wrap=True)
     if not brief:
-        console.print(f"memory of the device: {memory}", style="dim", soft_wrap=True)
+        text = f"memory of the device, without what the strategy computes with: {memory}"
+        console.print(text, style="dim", soft_wrap=True)
 
 
 def show_finished(

@@ -131,7 +131,7 @@ def _of_torch_cuda(device: Device) -> dict[str, Any]:
         **{name: getattr(graphs, name) for name in ("CUDAGraph", "graph")},
         **{
             name: getattr(streams, name)
-            for name in ("Stream", "stream", "Event", "current_stream", "default_stream")
+            for name in ("Stream", "stream", "Event", "current_stream", "default_stream", "set_stream")
         },
     }
 

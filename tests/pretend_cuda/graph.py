@@ -168,11 +168,8 @@ class graph:
         self._graph.capture_begin(self._pool, self._mode)
 
     def __exit__(self, kind: type | None, *error: object) -> None:
-        try:
-            if kind is None:
-                self._graph.capture_end()
-            else:  # the exception that is on its way says more than that of capture_end
-                recording, active().recording = active().recording, None
-                recording.end()
-        finally:
-            self._stream.__exit__()
+        # As on CUDA: where a capture has failed, this raises over what made it fail, and the stream stays.
+        if kind is not None:
+            active().recording.is_valid = False
+        self._graph.capture_end()
+        self._stream.__exit__()

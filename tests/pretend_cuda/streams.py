@@ -49,6 +49,14 @@ def current_stream(device: Any = None) -> Stream:
     return Stream._current[-1]
 
 
+def set_stream(stream: Stream) -> None:
+    """Stand for torch.cuda.set_stream: leave streams up to this one, or enter it."""
+    while len(Stream._current) > 1 and current_stream() is not stream:
+        Stream._current.pop()
+    if current_stream() is not stream:
+        Stream._current.append(stream)
+
+
 def stream(stream: Stream | None) -> Stream:
     """Stand for torch.cuda.stream: a context manager."""
     return stream or current_stream()
