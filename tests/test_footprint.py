@@ -51,7 +51,7 @@ def test_a_run_that_cannot_fit_is_refused_in_one_line_before_it_trains():
 
 @pytest.mark.parametrize("megabytes", [2, 8, 20])
 def test_a_device_that_others_fill_is_one_line(megabytes):
-    refused = pytest.raises(BadInput, match="^before the first round: the GPU has too little")
+    refused = pytest.raises(BadInput, match=r"^before the first round: the GPU has too little")
     with pretend(memory=megabytes << 20), refused:
         prepared("model.widths=[2000,500]")
 
