@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hetal.acquisition import OuterProduct, kmeans_plusplus
 from hetal.acquisition import seeding as module
-from hetal.acquisition.shares import PARTS, place_in, whole_shares
+from hetal.acquisition.shares import place_in, whole_shares
 
 Law = dict[tuple[int, ...], float]
 
@@ -252,7 +252,7 @@ def test_shares_are_whole_and_what_has_no_mass_has_none() -> None:
     shares, unit = whole_shares(mass)
     assert (shares * unit).tolist() == pytest.approx([0, 0, 1, 0, 2, 0, float(unit)], rel=1e-15)
     assert shares[-1] == 1
-    assert unit == 3 / PARTS
+    assert unit == 2.0**-50  # 2 of 2^51
     ends = shares.cumsum(0)
     place = torch.tensor([0, 1 / 3 - 1e-12, 1 / 3 + 1e-12, 1 - 2**-50, 1 - 2**-53, 1], dtype=torch.float64)
     located = torch.searchsorted(ends, place_in(ends[-1], place), right=True)

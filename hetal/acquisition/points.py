@@ -173,7 +173,7 @@ def upper_bounds(points: Points, norm_M: Tensor, centers: Points) -> Tensor:
         (M,) float64, never under the truth; above it by no more than rounding, and exactly 0 where a point
         coincides with a centre. Products are true float32, whatever torch is told.
     """
-    size = _tile_rows(points, len(centers))
+    size = max(min(_tile_rows(points, len(centers)), len(points)), 1)
     slack = points.rounding()
     scaled_norm = centers.sq_norms() * (1 + slack)
     tiles = [

@@ -1,8 +1,8 @@
-"""Draws in proportion to masses, by whole numbers, so that every device gives the same cumulative sums.
+"""Draws in proportion to masses, by whole numbers, whose cumulative sums are exact.
 
 A cumulative sum of floats is added up in another order on every device, and on some in another order at every call.
-Sums of whole numbers are exact. Masses are rounded up to multiples of one unit, 2^-52 of their sum, so that what has
-mass has a share, and what has none has none.
+Masses are rounded up to multiples of one unit, a power of two of which their sum is 2^51 to 2^52, so that what has mass
+has a share, and what has none has none.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# As many as float64 can tell apart; with the rounding up of as many masses, sums stay whole numbers of float64.
-PARTS = 2**52
+# The bits of a number of float64 that are its exponent: alone, they are the power of two that it is at least.
+EXPONENT = 0x7FF0_0000_0000_0000
 
 # The smallest number of float64 above 0.
 LEAST = 2.0**-1074
@@ -24,10 +24,11 @@ def whole_shares(mass: Tensor) -> tuple[Tensor, Tensor]:
         mass: (..., n) float64, 0 or more and finite.
 
     Returns:
-        (..., n) int64, of the last axis a sum of about 2^52; and the unit, (...), 0 where all masses are.
+        (..., n) int64, of the last axis a sum of 2^51 to 2^52, and one more for each that was rounded up; and the unit,
+        (...), 0 where all masses are.
     """
     total = mass.sum(-1)
-    unit = (total / PARTS).clamp(min=LEAST)
+    unit = ((total.view(torch.int64) & EXPONENT).view(torch.float64) / 2**51).clamp(min=LEAST)
     return (mass / unit[..., None]).ceil().long(), torch.where(total > 0, unit, 0)
 
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+# Bytes that are packed on a GPU before they come to the host.
+AT_ONCE = 2**28
+
 
 def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
     """Return tensors on `device`; those of the host go in one transfer, which the host does not wait for.
@@ -32,16 +35,35 @@ def to_device(device: torch.device, *tensors: Tensor) -> list[Tensor]:
 
 
 def to_host(*tensors: Tensor) -> list[Tensor]:
-    """Return tensors on the CPU; those of a GPU come in one transfer. What is there already is returned as it is."""
-    away = [i for i, tensor in enumerate(tensors) if tensor.device.type != "cpu"]
-    fetched = list(tensors)
-    if away:
-        order = _by_item_size([tensors[i] for i in away])
-        chosen = [tensors[i] for i in away]
-        bytes_n = torch.cat([chosen[k].detach().contiguous().view(-1).view(torch.uint8) for k in order]).cpu()
-        for i, tensor in zip(away, _parts(bytes_n, chosen), strict=True):
-            fetched[i] = tensor.clone()  # with memory of its own, so that it can be saved
+    """Return tensors on the CPU; those of a GPU come in one transfer for each 256 MiB, each with memory of its own.
+
+    What is there already is returned as it is.
+    """
+    fetched, size = list(tensors), 0
+    waiting: list[int] = []
+    for i, tensor in enumerate(tensors):
+        n = _n_bytes([tensor])
+        if tensor.device.type == "cpu":
+            continue
+        if tensor.layout != torch.strided or tensor.is_conj() or tensor.is_neg() or n > AT_ONCE:
+            fetched[i] = tensor.detach().cpu()
+            continue
+        if size + n > AT_ONCE:
+            _fetch(fetched, waiting)
+            waiting, size = [], 0
+        waiting.append(i)
+        size += n
+    _fetch(fetched, waiting)
     return fetched
+
+
+def _fetch(tensors: list[Tensor], which: list[int]) -> None:
+    """Replace some of the tensors by copies on the CPU, in one transfer."""
+    if which:
+        chosen = [tensors[i] for i in which]
+        parts = [chosen[k].detach().contiguous().view(-1).view(torch.uint8) for k in _by_item_size(chosen)]
+        for i, tensor in zip(which, _parts(torch.cat(parts).cpu(), chosen), strict=True):
+            tensors[i] = tensor.clone()  # so that it can be saved
 
 
 def move(network: nn.Module, device: torch.device) -> nn.Module:

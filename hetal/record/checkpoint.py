@@ -48,7 +48,8 @@ def _with_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(value)
     if isinstance(value, dict):
         changed = copy.copy(value)  # a state_dict has attributes
-        changed.update((key, _with_tensors(part, change)) for key, part in value.items())
+        for key, part in value.items():
+            changed[key] = _with_tensors(part, change)
         return changed
     if isinstance(value, (list, tuple)):
         return type(value)(_with_tensors(part, change) for part in value)

@@ -330,6 +330,9 @@ class Fitted:
             rng: CPU generator that seeds the dropout masks.
             same_masks: drop the same units for all images in a pass, as one network drawn from the posterior does.
                 Another call with a generator in the same state drops the same. Not of an ensemble.
+
+        Raises:
+            Diverged: after the last batch, if an output was not finite.
         """
         network = copy.deepcopy(self.networks.online).eval()
         for module in dropouts_in(network):
