@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hetal.machine.transfer import to_device
 from hetal.record.schema import REJECT
+from hetal.rng import permutation
 
 # Of a row in the pool's column of bought labels.
 NOT_BOUGHT = -2
@@ -192,7 +193,7 @@ class Pool:
             (n,) int64 distinct unlabelled ids, in the order of `images`.
         """
         ids = self.unlabelled_ids()
-        ids = ids[torch.randperm(len(ids), generator=rng).to(self.device)]
+        ids = ids[permutation(len(ids), rng, self.device)]
         return ids[_matching(self.source_N[ids], images)]
 
     def lowest_rows_showing(self, images: Tensor) -> Tensor:

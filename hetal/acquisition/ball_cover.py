@@ -26,6 +26,7 @@ from torch import Tensor
 from hetal.acquisition.copies import checked_copies
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator, like
 from hetal.acquisition.points import as_points, finite_sq_norms
+from hetal.rng import permutation
 
 # Points of a side of a tile: on a CPU a tile then stays in cache, and fills a GPU.
 SIDE = {"cpu": 512, "cuda": 4096}
@@ -82,7 +83,7 @@ def max_cover(
         return like(points, torch.empty(0, dtype=torch.int64, device=x_MD.device))
 
     # Shuffled, since ties go to the first; what is to be covered comes before what is covered.
-    order = torch.randperm(len(x_MD), generator=rng, device=rng.device).to(x_MD.device)
+    order = permutation(len(x_MD), rng, x_MD.device)
     mean_D = x_MD.mean(0)  # so that rounding is relative to the spread of the points
     balls = _Balls((x_MD - mean_D)[order], c_LD - mean_D, delta, copies_M[order].double())
     return like(points, order[balls.pick(n)])

@@ -29,6 +29,7 @@ from hetal.acquisition.clustering import kmeans
 from hetal.acquisition.copies import checked_copies
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator, like
 from hetal.acquisition.points import as_points, pairwise
+from hetal.rng import permutation
 
 # Distances computed at once, in float64.
 TILE = 2**21
@@ -87,7 +88,7 @@ def typical_points(
     label_M = kmeans(x_MD, k, rng, weights=copies_M, max_iterations=max_iterations).labels_M
 
     def shuffled(size: int) -> Tensor:
-        return torch.randperm(size, generator=rng, device=rng.device).to(x_MD.device)
+        return permutation(size, rng, x_MD.device)
 
     turns = _turns(label_M, copies_M, labelled_M, outlier_size, shuffled(k))
     return like(points, _take_turns(x_MD, label_M, free[shuffled(len(free))], turns, n, n_neighbors))

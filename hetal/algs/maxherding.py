@@ -25,6 +25,7 @@ from hetal.acquisition.herding import max_herding, rms_distance
 from hetal.algs.base import Features, QueryStrategy, check_features, features_of, fill_up, unit_length
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 # No point covers another any more long before; squares of distances in units of it stay in range.
@@ -69,7 +70,7 @@ class MaxHerding(QueryStrategy):
         is_new = ~torch.isin(images, bought)
         images, copies = images[is_new], copies[is_new]
         # Shuffled, since ties go to the first.
-        order = torch.randperm(len(images), generator=rng).to(images.device)
+        order = permutation(len(images), rng, images.device)
         if self.max_images is not None:
             order = order[: max(self.max_images, n)]
         images, copies = images[order], copies[order]

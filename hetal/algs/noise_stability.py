@@ -32,7 +32,7 @@ from hetal.algs.base import QueryStrategy, check_draws, fill_up
 from hetal.errors import BadInput
 from hetal.machine.scratch import Stack
 from hetal.pool import Pool
-from hetal.rng import draw_seed
+from hetal.rng import draw_seed, permutation
 from hetal.train.fitted import Fitted, Outputs
 from hetal.train.members import ensemble_in
 from hetal.train.precision import InBfloat16
@@ -69,7 +69,7 @@ class NoiseStability(QueryStrategy):
         """Return n ids, the largest change first; once no image changes in another way, random ids of the others."""
         images, _ = pool.distinct()
         # Shuffled, since ties go to the first.
-        images = images[torch.randperm(len(images), generator=rng).to(images.device)]
+        images = images[permutation(len(images), rng, images.device)]
         with _exact_convolutions():
             changes = self._changes(fitted, images, rng)
         origin = torch.zeros_like(changes[:1])
