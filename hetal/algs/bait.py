@@ -89,7 +89,7 @@ class BAIT(QueryStrategy):
             candidates=images,
             ridge=self.ridge,
             weights=n_rows,
-            copies=torch.bincount(pool.source_N, minlength=len(pool.images_M)),
+            copies=pool.copies(),
             binary=self.binary,
             oversample=self.oversample,
         )

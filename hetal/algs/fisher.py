@@ -71,7 +71,7 @@ class Fisher(QueryStrategy):
         new = new[permutation(len(new), rng, new.device)]
         if self.max_candidates is not None:
             new = new[: max(self.max_candidates, n)]
-        rows_M = torch.bincount(pool.source_N, minlength=len(pool.images_M))
+        rows_M = pool.copies()
         picks = greedy_design(
             fitted.features_MD,
             self.weight(fitted.probs_MC),
