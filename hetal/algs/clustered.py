@@ -46,8 +46,8 @@ class Clustered(QueryStrategy):
         # Shuffled, since ties go to the first.
         order = permutation(len(images), rng, images.device)
         images, copies = images[order], copies[order]
-        is_candidate = self.candidates(fitted, pool, images, n, rng)
-        images, copies = images[is_candidate], copies[is_candidate]
+        candidates = torch.nonzero(self.candidates(fitted, pool, images, n, rng)).flatten()
+        images, copies = images[candidates], copies[candidates]
         if len(images) > n:
             points = unit_length(fitted.features_MD[images])
             clusters = kmeans(points, n, rng, weights=copies, max_iterations=self.max_iterations)

@@ -66,9 +66,9 @@ class MaxHerding(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids, what covers most first; once nothing covers more, random ids of the others."""
         images, copies = pool.distinct()
-        bought = pool.source_N[pool.bought_ids()].unique()
-        is_new = ~torch.isin(images, bought)
-        images, copies = images[is_new], copies[is_new]
+        is_bought_M = pool.copies(pool.bought_ids()) > 0
+        bought, new = torch.nonzero(is_bought_M).flatten(), torch.nonzero(~is_bought_M[images]).flatten()
+        images, copies = images[new], copies[new]
         # Shuffled, since ties go to the first.
         order = permutation(len(images), rng, images.device)
         if self.max_images is not None:
