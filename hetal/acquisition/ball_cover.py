@@ -150,8 +150,8 @@ class _Balls:
             is_new = (distance_M < self.reach) & (self.left_M > 0)
             # By the triangle inequality: balls that hold a point of this ball have their centres within two radii.
             is_near = is_live & (distance_M <= 4 * self.reach * (1 + 1e-6))
-            # Only these numbers are waited for.
-            n_live, n_new, n_near = torch.stack([is_live.sum(), is_new.sum(), is_near.sum()]).tolist()
+            counts = [each.count_nonzero() for each in (is_live, is_new, is_near)]
+            n_live, n_new, n_near = torch.stack(counts).tolist()  # all that is waited for
             if not n_live:
                 break
             picks.append(self.rows[at])
