@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hetal.machine.transfer import to_device
+from hetal.machine.transfer import to_device, to_host
 from hetal.record.schema import REJECT
+from hetal.rng import permutation
 
 # Of a row in the pool's column of bought labels.
 NOT_BOUGHT = -2
@@ -90,6 +91,10 @@ class Pool:
         """Return the ids not bought yet, ascending: (N - B,) int64."""
         return torch.nonzero(self._labels_N == NOT_BOUGHT).flatten()
 
+    def is_open(self, ids: Tensor) -> Tensor:
+        """Return whether rows have not been bought yet: (len(ids),) bool."""
+        return self._labels_N[to_device(self.device, ids)[0]] == NOT_BOUGHT
+
     def labels(self, ids: Tensor) -> Tensor:
         """Return the bought labels of `ids`: (len(ids),) int64.
 
@@ -99,14 +104,14 @@ class Pool:
         Raises:
             ValueError: a row of `ids` has no label: it has not been bought, or was rejected.
         """
-        labels = self._labels_N[ids.to(self.device)]
+        labels = self._labels_N[to_device(self.device, ids)[0]]
         if bool((labels < 0).any()):
             raise ValueError("asked for the label of a row that was never bought, or was rejected")
         return labels
 
     def answers(self, ids: Tensor, n_classes: int) -> Tensor:
         """Return how often each label was bought for `ids`: (len(ids), n_classes) int64."""
-        ids = ids.to(self.device)
+        ids = to_device(self.device, ids)[0]
         place_N = torch.full_like(self.source_N, -1)
         place_N[ids] = torch.arange(len(ids), device=self.device)
         counts = torch.zeros(len(ids), n_classes, dtype=torch.int64, device=self.device)
@@ -126,12 +131,13 @@ class Pool:
         Raises:
             ValueError: an id is out of range, repeated, or bought before.
         """
-        ids, labels = to_device(self.device, ids, labels)
-        if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < len(self)):
+        there = to_host(ids)[0]
+        if len(there) and not (int(there.min()) >= 0 and int(there.max()) < len(self)):
             raise ValueError(f"ids must be in 0..{len(self) - 1}")
-        before = self._labels_N[ids]
-        if len(ids.unique()) < len(ids) or (bool((before != NOT_BOUGHT).any()) and not self.may_relabel):
+        ids, labels = to_device(self.device, ids, labels)
+        if len(there.unique()) < len(there) or not (self.may_relabel or bool(self.is_open(ids).all())):
             raise ValueError("a row was bought twice")
+        before = self._labels_N[ids]
         self.n_asked += len(ids)
         self._labels_N[ids] = labels
         if self.may_relabel and len(ids):
@@ -147,6 +153,12 @@ class Pool:
             is_most = (latest != REJECT) & (counts[at, latest.clamp(min=0)] == counts.amax(1))
             self._labels_N[ids] = torch.where(is_most, latest, before)
 
+    def copies(self, ids: Tensor | None = None) -> Tensor:
+        """Return how many rows show each image, of `ids` or of all: (M,) int64."""
+        shown = self.source_N if ids is None else self.source_N[ids]
+        # Where torch.bincount would wait for a GPU.
+        return shown.new_zeros(len(self.images_M)).index_add_(0, shown, torch.ones_like(shown))
+
     def distinct(self) -> Candidates:
         """Return the distinct images of all unlabelled rows, in order of their lowest row id.
 
@@ -157,7 +169,7 @@ class Pool:
         shown = self.source_N[ids]
         first_M = torch.full((len(self.images_M),), len(self), device=self.device)
         first_M.scatter_reduce_(0, shown, ids, "amin")
-        copies_M = torch.bincount(shown, minlength=len(self.images_M))
+        copies_M = self.copies(ids)
         images = torch.nonzero(copies_M).flatten()
         images = images[first_M[images].argsort()]
         return Candidates(images, copies_M[images])
@@ -171,7 +183,7 @@ class Pool:
         Args:
             ids: (K,) int64 distinct ids, bought or not.
         """
-        ids = ids.to(self.device)
+        ids = to_device(self.device, ids)[0]
         part = Pool(self.images_M, self.source_N[ids], self.may_relabel, self.given_M)
         part.n_asked, part._labels_N = self.n_asked, self._labels_N[ids]
         place_N = torch.full_like(self.source_N, -1)
@@ -192,7 +204,7 @@ class Pool:
             (n,) int64 distinct unlabelled ids, in the order of `images`.
         """
         ids = self.unlabelled_ids()
-        ids = ids[torch.randperm(len(ids), generator=rng).to(self.device)]
+        ids = ids[permutation(len(ids), rng, self.device)]
         return ids[_matching(self.source_N[ids], images)]
 
     def lowest_rows_showing(self, images: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from hetal.machine.transfer import to_device
 
 
 def stream(seed: int, purpose: str, round: int = 0) -> torch.Generator:
@@ -28,6 +31,11 @@ def stream(seed: int, purpose: str, round: int = 0) -> torch.Generator:
     """
     digest = hashlib.sha256(f"{seed}/{purpose}/{round}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def permutation(n: int, rng: torch.Generator, device: torch.device) -> Tensor:
+    """Return 0..n-1 in a random order, (n,) int64 on `device`, drawn on the device of the generator."""
+    return to_device(device, torch.randperm(n, generator=rng, device=rng.device))[0]
 
 
 def draw_seed(rng: torch.Generator) -> int:

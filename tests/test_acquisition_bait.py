@@ -148,6 +148,23 @@ def test_updates_are_what_is_computed_afresh(ridge, error, kind):
             torch.testing.assert_close(design.losses()[known], afresh.losses()[known], rtol=error, atol=0)
 
 
+def test_a_matrix_that_cannot_be_inverted_is_told_at_the_end():
+    x, probs = drawn(0, 40, 9, 3)
+    every = torch.arange(40)
+    linear, softmax = designs(x, probs, every[:5], every, 0.1)
+    for design in (linear, softmax):
+        design.gains()
+        design.check()
+    linear._information_DD.zero_()
+    softmax._information.neg_()
+    for design in (linear, softmax):
+        design._n_moves = 0  # so that all is computed afresh
+        design.gains()
+    for design in (linear, softmax, softmax.only(every[:2])):
+        with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+            design.check()
+
+
 @pytest.mark.parametrize("binary", [False, True])
 @pytest.mark.parametrize("ridge", [1e-6, 0.1])
 def test_every_step_is_the_best_after_many(ridge, binary):

@@ -74,7 +74,7 @@ def test_counts_that_are_kept_are_those_counted_anew():
     rng = stream(0, "x")
     x, weight = torch.randn(60, 3, generator=rng).double(), torch.randint(1, 9, (60,), generator=rng).double()
     balls = ball_cover._Balls(x, x[:0], 1.0, weight)
-    for _ in range(8):
+    for _ in range(9):
         balls.pick(1)
         anew = (held(balls.x_MD, 1.0).double() * balls.left_M).sum(1)
         assert torch.equal(balls.held_M, anew)

@@ -24,6 +24,7 @@ from hetal.acquisition.copies import checked_copies
 from hetal.acquisition.design import LinearDesign
 from hetal.acquisition.inputs import AnyArray, Array, as_probabilities, as_tensor, checked_generator, like
 from hetal.acquisition.softmax_design import SoftmaxDesign
+from hetal.machine.transfer import to_device
 
 # Changes that differ by less, as a share, are ties: sums in another order differ by so much.
 TIED = 1e-10
@@ -102,7 +103,7 @@ def _added(design: LinearDesign | SoftmaxDesign, n: int, rows_P: Tensor, rng: to
     left_P = rows_P.to(design.device, torch.float64)
     # Of rows that tie, the first in a random order comes first; of every candidate only its next row's turn is drawn.
     drawn = torch.rand(len(rows_P) + n, generator=rng, dtype=torch.float64, device=rng.device)
-    first_P, next_n = drawn.to(design.device).split([len(rows_P), n])
+    first_P, next_n = to_device(design.device, drawn)[0].split([len(rows_P), n])
     turn_P = _next_turn(torch.zeros_like(left_P), left_P, first_P)
     picks = torch.empty(n, dtype=torch.int64, device=design.device)
     for k in range(n):
@@ -113,6 +114,7 @@ def _added(design: LinearDesign | SoftmaxDesign, n: int, rows_P: Tensor, rng: to
         left_P.index_copy_(0, pick, left_1)
         turn_P.index_copy_(0, pick, _next_turn(turn_1, left_1, next_n[k]))
         design.move(pick)
+    design.check()
     return picks
 
 
@@ -121,12 +123,14 @@ def _kept(design: LinearDesign | SoftmaxDesign, added: Tensor, n: int, rng: torc
     if n == len(added):
         return added
     places, place, n_left = added.unique(return_inverse=True, return_counts=True)
-    turn = torch.rand(len(places), generator=rng, dtype=torch.float64, device=rng.device).to(design.device)
+    turn = torch.rand(len(places), generator=rng, dtype=torch.float64, device=rng.device)
+    turn = to_device(design.device, turn)[0]
     design = design.only(places)
     for _ in range(len(added) - n):
         out = _largest(-design.losses().clamp(min=0).masked_fill(n_left == 0, torch.inf), turn)
         n_left.index_add_(0, out, -torch.ones_like(out))
         design.move(out, -1)
+    design.check()
     # Of a candidate added several times, the first are kept.
     order = place.argsort(stable=True)
     rank = torch.empty_like(place)

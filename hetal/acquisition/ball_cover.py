@@ -25,7 +25,9 @@ from torch import Tensor
 
 from hetal.acquisition.copies import checked_copies
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator, like
+from hetal.acquisition.lazy import places_of
 from hetal.acquisition.points import as_points, finite_sq_norms
+from hetal.rng import permutation
 
 # Points of a side of a tile: on a CPU a tile then stays in cache, and fills a GPU.
 SIDE = {"cpu": 512, "cuda": 4096}
@@ -82,7 +84,7 @@ def max_cover(
         return like(points, torch.empty(0, dtype=torch.int64, device=x_MD.device))
 
     # Shuffled, since ties go to the first; what is to be covered comes before what is covered.
-    order = torch.randperm(len(x_MD), generator=rng, device=rng.device).to(x_MD.device)
+    order = permutation(len(x_MD), rng, x_MD.device)
     mean_D = x_MD.mean(0)  # so that rounding is relative to the spread of the points
     balls = _Balls((x_MD - mean_D)[order], c_LD - mean_D, delta, copies_M[order].double())
     return like(points, order[balls.pick(n)])
@@ -116,7 +118,7 @@ class _Balls:
                 if not (len(at) and len(c)):
                     break
                 is_held = self._within(self.x_MD[at], self.norm_M[at], c, norm).amax(1) > 0
-                self.left_M[at[is_held]] = 0
+                self.left_M[at] = self.left_M[at].masked_fill(is_held, 0)
                 at = at[~is_held]
 
     def _count(self) -> Tensor:
@@ -142,27 +144,29 @@ class _Balls:
         """Pick n points, or fewer where all is covered."""
         picks: list[Tensor] = []
         while len(picks) < n and len(self.rows):
+            is_live = self.held_M > 0
             at = self.held_M.argmax(0, keepdim=True)
-            if not float(self.held_M[at]) > 0:
+            distance_M = self.norm_M + self.norm_M[at] - 2 * (self.x_MD @ self.x_MD[at].squeeze(0))
+            is_new = (distance_M < self.reach) & (self.left_M > 0)
+            # By the triangle inequality: balls that hold a point of this ball have their centres within two radii.
+            is_near = is_live & (distance_M <= 4 * self.reach * (1 + 1e-6))
+            counts = [each.count_nonzero() for each in (is_live, is_new, is_near)]
+            n_live, n_new, n_near = torch.stack(counts).tolist()  # all that is waited for
+            if not n_live:
                 break
             picks.append(self.rows[at])
-            self._take(at)
-            is_live = self.held_M > 0
-            if int(is_live.sum()) < len(is_live) // 2:  # other balls hold nothing, now and later
-                self.x_MD, self.norm_M, self.rows = (
-                    self.x_MD[is_live],
-                    self.norm_M[is_live],
-                    self.rows[is_live],
-                )
-                self.left_M, self.held_M = self.left_M[is_live], self.held_M[is_live]
+            self._take(at, places_of(is_new, n_new), places_of(is_near, n_near))
+            if n_live < len(is_live) // 2:  # other balls held nothing before, and so later
+                self._keep(places_of(is_live, n_live))
         return torch.cat(picks) if picks else self.rows[:0]
 
-    def _take(self, at: Tensor) -> None:
-        """Cover what the ball of a point holds, and take it from the balls that held it."""
-        distance_M = self.norm_M + self.norm_M[at] - 2 * (self.x_MD @ self.x_MD[at].squeeze(0))
-        new = torch.nonzero((distance_M < self.reach) & (self.left_M > 0)).flatten()
-        # By the triangle inequality: balls that hold a point of this ball have their centres within two radii.
-        near = torch.nonzero(distance_M <= 4 * self.reach * (1 + 1e-6)).flatten()
+    def _keep(self, rows: Tensor) -> None:
+        """Forget all balls but some."""
+        self.x_MD, self.norm_M, self.rows = self.x_MD[rows], self.norm_M[rows], self.rows[rows]
+        self.left_M, self.held_M = self.left_M[rows], self.held_M[rows]
+
+    def _take(self, at: Tensor, new: Tensor, near: Tensor) -> None:
+        """Take a ball: cover the points that it holds and no ball held, and take them from the balls near it."""
         for rows in near.split(self.side * 4):
             x, norm = self.x_MD[rows], self.norm_M[rows]
             for some in new.split(self.side):

@@ -47,10 +47,10 @@ class Configurations:
         if self._drawn_by_R is None and len(self.share_R) * probs_KC.shape[1] <= self._most:
             joint_RCK = self.posterior_RK[:, None] * probs_KC.T
             share_RC = joint_RCK.sum(2)
-            is_possible = share_RC > 0
-            share = (self.share_R[:, None] * share_RC)[is_possible]
+            possible = torch.nonzero(share_RC > 0, as_tuple=True)
+            share = (self.share_R[:, None] * share_RC)[possible]
             self.share_R = share / share.sum()
-            self.posterior_RK = joint_RCK[is_possible] / share_RC[is_possible][:, None]
+            self.posterior_RK = joint_RCK[possible] / share_RC[possible][:, None]
             return
         if self._drawn_by_R is None:
             self._draw()

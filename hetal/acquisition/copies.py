@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hetal.machine.transfer import to_device
+
 
 def draw_copies(copies_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """Draw the points of `n` copies, uniformly without replacement from all copies (M,) there are."""
@@ -23,7 +25,7 @@ def draw_copies(copies_M: Tensor, n: int, generator: torch.Generator) -> Tensor:
             drawn = torch.randint(total, (n,), generator=generator, device=generator.device)
             distinct.update(dict.fromkeys(drawn.tolist()))
         copies = torch.tensor(list(distinct)[:n], device=generator.device)
-    return torch.searchsorted(ends_M, copies.to(ends_M.device), right=True)
+    return torch.searchsorted(ends_M, *to_device(ends_M.device, copies), right=True)
 
 
 def checked_copies(n_points: int, weights: Tensor | None, device: torch.device) -> Tensor:

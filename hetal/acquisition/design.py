@@ -28,6 +28,7 @@ from torch import Tensor
 
 from hetal.acquisition.double import Double
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
+from hetal.acquisition.inverses import Inverses
 
 # Below it, rounding decides some picks: float64 cannot hold what is uncertain before the first labels and after them.
 LEAST_RIDGE = 1e-6
@@ -94,10 +95,11 @@ def _greedy_design(
         picks[k : k + 1] = pick
         barred_P.index_fill_(0, pick, -torch.inf)
         design.move(pick)
+    design.check()
     return candidates.to(picks.device)[picks].to(points_MD.device)
 
 
-class LinearDesign:
+class LinearDesign(Inverses):
     """What labels of candidates would take from the uncertainty of a linear model, as labels are added and removed.
 
     Args:
@@ -152,7 +154,7 @@ class LinearDesign:
         """
         if self._n_moves % max(len(self._goal_DD), 1) and self._n_moves not in (4, 16, 64):
             return
-        self._covariance_DD = torch.linalg.inv(self._information_DD)
+        self._covariance_DD = self._noted(*torch.linalg.inv_ex(self._information_DD))
         self._variance_P, self._reach_P = self._x_PD.variance_and_reach(self._covariance_DD, self._goal_DD)
 
     def gains(self) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator, like
 from hetal.acquisition.mixing import Head, split
+from hetal.machine.transfer import to_device
 
 
 @torch.no_grad()
@@ -51,6 +52,6 @@ def dropout_flips(
         count = torch.zeros_like(predicted)
         for _ in range(n_passes):
             kept = torch.empty(h.shape, device=rng.device).bernoulli_(1 - dropout, generator=rng)
-            count += head(h * kept.to(h.device) / (1 - dropout)).argmax(1) != predicted
+            count += head(h * to_device(h.device, kept)[0] / (1 - dropout)).argmax(1) != predicted
         counts.append(count)
     return like(features_MD, torch.cat(counts))

@@ -25,7 +25,7 @@ from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
 from hetal.acquisition.kernel_cover import Cover, cover_of
 from hetal.acquisition.lazy import Rest, leaders_of
 from hetal.acquisition.points import OuterProduct, Points, finite_sq_norms, pairwise
-from hetal.machine.transfer import to_host
+from hetal.machine.transfer import to_device, to_host
 
 # Points whose gains are computed at once in float64, and whose bounds are renewed at once, at least and at most; what a
 # gain costs, in bounds; and when all bounds are renewed, in bounds for each point. All change the speed only.
@@ -124,33 +124,35 @@ def _max_herding(
         if spent > _RENEWAL * len(points):
             bound_M, spent = bound_M.minimum(cover.upper_bounds()), 0
             is_fresh_M.fill_(True)
-        if not is_fresh_M[bound_M.argmax()]:
+        top = bound_M.argmax(0, keepdim=True)
+        is_fresh, is_above_0 = to_host(is_fresh_M[top], bound_M[top] > 0)
+        if not is_above_0:
+            break
+        if not is_fresh:
             leaders, _ = leaders_of(bound_M, size)
             stale = leaders[~is_fresh_M[leaders]]
             bound_M[stale] = bound_M[stale].minimum(cover.upper_bounds_of(stale))
-            is_fresh_M[stale] = True
+            is_fresh_M.index_fill_(0, stale, True)
             spent += len(stale)
             size = min(2 * size, _MOST)
             continue
         leaders, rest_2 = leaders_of(bound_M, _EXACT)
-        chosen, bound_M[leaders] = _walk(cover, leaders, Rest(*rest_2.tolist()), n - len(picks))
+        chosen, bound_M[leaders] = _walk(cover, leaders, rest_2, n - len(picks))
         if chosen:
             picks, size = picks + chosen, _FEWEST
             is_fresh_M.fill_(False)
-        is_fresh_M[leaders] = True
+        is_fresh_M.index_fill_(0, leaders, True)
         spent += _EXACT_COST * len(leaders)
-        if not bool(bound_M.any()):
-            break
-    return torch.tensor(picks, dtype=torch.int64, device=points.device)
+    return to_device(points.device, torch.tensor(picks, dtype=torch.int64))[0]
 
 
-def _walk(cover: Cover, leaders: Tensor, rest: Rest, n: int) -> tuple[list[int], Tensor]:
+def _walk(cover: Cover, leaders: Tensor, rest_2: Tensor, n: int) -> tuple[list[int], Tensor]:
     """Pick the leader of the largest gain for as long as it is certain to be the largest of all.
 
     Args:
         cover: what picks are added to.
         leaders: (B,) ascending indices.
-        rest: what no other point exceeds.
+        rest_2: the numbers of a `Rest`, which no other point exceeds.
         n: picks wanted, at most.
 
     Returns:
@@ -161,9 +163,9 @@ def _walk(cover: Cover, leaders: Tensor, rest: Rest, n: int) -> tuple[list[int],
     while True:
         gain_B = cover.gains(kernel_BM)
         best = gain_B.argmax(0, keepdim=True)
-        best, gain_1, index_1 = to_host(best, gain_B[best], leaders[best])
+        best, gain_1, index_1, numbers_2 = to_host(best, gain_B[best], leaders[best], rest_2)
         gain, index = float(gain_1), int(index_1)
-        if len(chosen) == n or gain == 0 or rest.may_exceed(gain, index):
+        if len(chosen) == n or gain == 0 or Rest(*numbers_2.tolist()).may_exceed(gain, index):
             return chosen, gain_B
         chosen.append(index)
         cover.add(kernel_BM[int(best)])

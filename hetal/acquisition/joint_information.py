@@ -31,6 +31,7 @@ from torch import Tensor
 from hetal.acquisition.configurations import Configurations
 from hetal.acquisition.copies import checked_copies
 from hetal.acquisition.inputs import AnyArray, Array, as_probabilities, as_tensor, checked_generator, like
+from hetal.machine.transfer import to_device, to_host
 
 # Points evaluated together, at least.
 _LEADERS = 64
@@ -68,12 +69,11 @@ def batchbald(
             negative or not whole; `n_configurations` is below 1, or `restart_below` not in 0..1.
     """
     probs = as_probabilities(probs_KMC, "probs_KMC", "KMC")
-    copies = None if weights is None else as_tensor(weights, "weights")
-    copies_M = checked_copies(probs.shape[1], copies, probs.device)
-    if not 0 <= n <= int(copies_M.sum()):
-        raise ValueError(
-            f"n={n}: must be in 0..{int(copies_M.sum())}, the number of points counted with weights"
-        )
+    copies = None if weights is None else to_host(as_tensor(weights, "weights"))[0]
+    copies_M = checked_copies(probs.shape[1], copies, torch.device("cpu"))
+    total = int(copies_M.sum())
+    if not 0 <= n <= total:
+        raise ValueError(f"n={n}: must be in 0..{total}, the number of points counted with weights")
     if n_configurations < 1:
         raise ValueError(f"n_configurations={n_configurations}: must be at least 1")
     if not 0 <= restart_below <= 1:
@@ -86,12 +86,12 @@ def batchbald(
 def _batchbald(
     probs_KMC: Tensor, n: int, rng: torch.Generator, copies_M: Tensor, most: int, restart_below: float
 ) -> Tensor:
-    # Shuffled, since ties go to the first.
-    order = torch.randperm(probs_KMC.shape[1], generator=rng, device=rng.device).to(probs_KMC.device)
+    # What decides is on the host, where only what points tell is waited for. Shuffled, since ties go to the first.
+    order = to_host(torch.randperm(probs_KMC.shape[1], generator=rng, device=rng.device))[0]
     order = order[copies_M[order] > 0]
     copies_P = copies_M[order]
     known = Configurations(probs_KMC, most, rng)
-    alone_P = known.information(order)
+    alone_P = _told(known, order)
     was_picked_P = torch.zeros_like(copies_P, dtype=torch.bool)
     bound_P, first = alone_P.clone(), 0.0
     picks: list[int] = []
@@ -100,7 +100,7 @@ def _batchbald(
         if known.n_labels and (told == -torch.inf or told < restart_below * first):
             known = Configurations(probs_KMC, most, rng)
             is_open_P = copies_P > 0
-            if bool((is_open_P & ~was_picked_P).any()):
+            if (is_open_P & ~was_picked_P).any():
                 is_open_P &= ~was_picked_P
             bound_P = alone_P.masked_fill(~is_open_P, -torch.inf)
             continue
@@ -111,7 +111,7 @@ def _batchbald(
         was_picked_P[best] = True
         copies_P[best] -= 1
         bound_P[best] = bound_P[best] - _AGAIN if copies_P[best] else -torch.inf
-    return order[torch.tensor(picks, dtype=torch.int64, device=order.device)]
+    return to_device(probs_KMC.device, order[torch.tensor(picks, dtype=torch.int64)])[0]
 
 
 def _best(bound_P: Tensor, known: Configurations, order: Tensor, was_picked_P: Tensor) -> tuple[int, float]:
@@ -120,11 +120,11 @@ def _best(bound_P: Tensor, known: Configurations, order: Tensor, was_picked_P: T
         return int(bound_P.argmax()), float(bound_P.max())
     leaders = bound_P.argsort(descending=True, stable=True)
     leaders = leaders[: int((bound_P > -torch.inf).sum())]
-    stale = bound_P[leaders].cpu().numpy()
+    stale = bound_P[leaders].numpy()
     best, told, start = 0, -torch.inf, 0
     while start < len(stale) and stale[start] > told:
         ids = leaders[start : start + max(known.tile, _LEADERS)]
-        bound_P[ids] = known.information(order[ids]) - _AGAIN * was_picked_P[ids]
+        bound_P[ids] = _told(known, order[ids]) - _AGAIN * was_picked_P[ids]
         at = int(bound_P[ids].argmax())
         if float(bound_P[ids[at]]) > told:
             best, told = int(ids[at]), float(bound_P[ids[at]])
@@ -132,5 +132,10 @@ def _best(bound_P: Tensor, known: Configurations, order: Tensor, was_picked_P: T
     if told <= 0 and len(leaders):  # all that are left tell nothing: those evaluated do not come first
         is_open_P = bound_P > -torch.inf
         is_new_P = is_open_P & ~was_picked_P
-        best = int((is_new_P if bool(is_new_P.any()) else is_open_P).int().argmax())
+        best = int((is_new_P if is_new_P.any() else is_open_P).int().argmax())
     return best, told
+
+
+def _told(known: Configurations, points: Tensor) -> Tensor:
+    """Return what points tell, on the host: (n,) float64."""
+    return to_host(known.information(*to_device(known.share_R.device, points)))[0]

@@ -44,9 +44,16 @@ def leaders_of(bound_M: Tensor, size: int) -> tuple[Tensor, Tensor]:
     n_equal = size - is_above_M.sum()
     rank_M = is_equal_M.cumsum(0)
     leads_M = is_above_M | (is_equal_M & (rank_M <= n_equal))
-    leaders = torch.searchsorted(leads_M.cumsum(0), torch.arange(1, size + 1, device=bound_M.device))
+    leaders = places_of(leads_M, size)
     first = torch.searchsorted(rank_M, n_equal + 1)
     return leaders, torch.stack([bound, first.double()])
+
+
+def places_of(is_one_M: Tensor, n: int) -> Tensor:
+    """Return the first `n` places where a truth value holds, (n,): `nonzero` would wait for a GPU to count them."""
+    if is_one_M.device.type == "cpu":
+        return is_one_M.nonzero().squeeze(1)[:n]
+    return torch.searchsorted(is_one_M.cumsum(0), torch.arange(1, n + 1, device=is_one_M.device))
 
 
 def cut(value: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, like
+from hetal.machine.transfer import to_device, to_host
 
 # Maps features (n, D) to logits (n, C), as a network's last layer does.
 Head = Callable[[Tensor], Tensor]
@@ -36,12 +37,14 @@ def class_means(features_LD: Array, labels_L: AnyArray) -> Array:
         labels_L: (L,) int64.
     """
     features, labels = as_tensor(features_LD, "features_LD"), as_tensor(labels_L, "labels_L")
-    present, place_L = labels.to(features.device).unique(return_inverse=True)
+    # On the host, where sums are added up in one order.
+    present, place_L = to_host(labels)[0].unique(return_inverse=True)
     sums_KD = torch.zeros(len(present), features.shape[1], dtype=torch.float64)
-    for rows in torch.arange(len(features)).split(at_once(features)):
-        sums_KD.index_add_(0, place_L[rows].cpu(), features[rows].double().cpu())
-    count_K = torch.bincount(place_L.cpu(), minlength=len(present))
-    return like(features_LD, (sums_KD / count_K[:, None]).float().to(features.device))
+    size = at_once(features)
+    for places, some in zip(place_L.split(size), features.split(size), strict=True):
+        sums_KD.index_add_(0, places, to_host(some)[0].double())
+    means_KD = (sums_KD / torch.bincount(place_L, minlength=len(present))[:, None]).float()
+    return like(features_LD, to_device(features.device, means_KD)[0])
 
 
 def mixing_flips(
@@ -80,7 +83,7 @@ def mixing_flips(
             left = (~is_flipped).nonzero().squeeze(1)
             gap = anchor - z[left]
             step = direction[left] * (share * gap.norm(dim=1, keepdim=True))
-            step[gap == 0] = 0
+            step.masked_fill_(gap == 0, 0)
             # Of a step of 0 the logits are the same but for rounding, which may break a tie.
             with torch.no_grad():
                 is_new = (head(z[left] + step).argmax(1) != predicted[left]) & (step != 0).any(1)

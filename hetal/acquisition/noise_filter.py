@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator, like
+from hetal.machine.transfer import to_device, to_host
 
 
 def believed(points: Array, labels: AnyArray, folds: int, generator: torch.Generator) -> Array:
@@ -37,8 +38,9 @@ def believed(points: Array, labels: AnyArray, folds: int, generator: torch.Gener
     Raises:
         ValueError: points are not finite, `folds` is below 2, or there is not one label for each point.
     """
-    x_LD = as_tensor(points, "points").detach().cpu().double()
-    y_L = as_tensor(labels, "labels").cpu().numpy()
+    given = as_tensor(points, "points").detach()
+    x_LD, labels_L = to_host(given, as_tensor(labels, "labels"))
+    x_LD, y_L = x_LD.double(), labels_L.numpy()
     rng = checked_generator(generator)
     if x_LD.dim() != 2 or len(x_LD) != len(y_L):
         raise ValueError(f"there must be one label for each point, not {len(y_L)} for {tuple(x_LD.shape)}")
@@ -54,7 +56,7 @@ def believed(points: Array, labels: AnyArray, folds: int, generator: torch.Gener
         for fold in np.array_split(order, folds):
             votes_L = np.where(_predictions(x_LD.numpy(), y_L, fold) == y_L, 1, -1)
             lead_L += votes_L * np.isin(y_L, y_L[fold])
-    return like(points, torch.from_numpy(lead_L >= 0).to(as_tensor(points, "points").device))
+    return like(points, to_device(given.device, torch.from_numpy(lead_L >= 0))[0])
 
 
 def _predictions(x_LD: np.ndarray, y_L: np.ndarray, rows: np.ndarray) -> np.ndarray:

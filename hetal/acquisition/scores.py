@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.inputs import Array, as_probabilities, as_tensor, checked_generator, like
+from hetal.rng import permutation
 
 
 def confidence(probs_MC: Array) -> Array:
@@ -101,5 +102,5 @@ def top_scores(score_M: Array, n: int, generator: torch.Generator) -> Array:
     if bool(score.isnan().any()):
         raise ValueError("scores hold NaN")
     # Whichever ties topk prefers, after a uniform shuffle it prefers uniformly.
-    shuffled = torch.randperm(len(score), generator=rng, device=rng.device).to(score.device)
+    shuffled = permutation(len(score), rng, score.device)
     return like(score_M, shuffled[score[shuffled].topk(n).indices])

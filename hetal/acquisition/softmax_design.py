@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition.design import scaled_points
+from hetal.acquisition.inverses import Inverses
 
 # Numbers of a block of points times classes, float64.
 NUMBERS_AT_ONCE = 2**21
@@ -32,7 +33,7 @@ NUMBERS_AT_ONCE = 2**21
 FALLEN = 1e-6
 
 
-class SoftmaxDesign:
+class SoftmaxDesign(Inverses):
     """What labels of candidates would take from the uncertainty of a softmax layer, as labels are added and removed.
 
     Args:
@@ -63,8 +64,9 @@ class SoftmaxDesign:
         self.device = self._x_MD.device
         self._p_MC = probs_MC.to(self.device)
         self._shape = n_classes, n_classes - 1, points_MD.shape[1]
-        ones_and_others = torch.cat([torch.ones(n_classes, 1), torch.eye(n_classes)[:, 1:]], dim=1)
-        self._basis_CK = torch.linalg.qr(ones_and_others.double().to(self.device)).Q[:, 1:]
+        ones_and_others = torch.eye(n_classes, dtype=torch.float64, device=self.device)
+        ones_and_others[:, 0] = 1
+        self._basis_CK = torch.linalg.qr(ones_and_others).Q[:, 1:]
         known, counts = known.to(self.device).unique(return_counts=True)
         every = torch.arange(len(points_MD), device=self.device)
         self._goal = self._information_of(every, None if copies is None else copies.to(self.device))
@@ -109,7 +111,7 @@ class SoftmaxDesign:
         C, _, D = self._shape
         if self._n_moves % D and not (self._n_moves in (4, 16, 64) and self._has_fallen()):
             return
-        self._covariance = torch.cholesky_inverse(torch.linalg.cholesky(self._information))
+        self._covariance = torch.cholesky_inverse(self._noted(*torch.linalg.cholesky_ex(self._information)))
         shape = len(self._candidates), C, C
         self._G_PCC = torch.empty(shape, dtype=torch.float64, device=self.device)
         self._R_PCC = torch.empty_like(self._G_PCC)
@@ -117,10 +119,10 @@ class SoftmaxDesign:
         for at, x in self._x_PD.blocks(self._block(D)):
             self._G_PCC[at] = self._within(self._covariance, x, self._factor_PCK[at])
             self._R_PCC[at] = self._within(spread, x, self._factor_PCK[at])
-        self._largest = float(self._R_PCC.max())  # on a diagonal
+        self._largest = self._R_PCC.max()  # on a diagonal
 
     def _has_fallen(self) -> bool:
-        return float(self._changes(1).max()) < FALLEN * self._largest
+        return bool(self._changes(1).max() < FALLEN * self._largest)
 
     def move(self, pick: Tensor, sign: int = 1) -> None:
         """Add the label of a candidate, or take it back.
@@ -134,7 +136,7 @@ class SoftmaxDesign:
         V = torch.kron(factor_CK.T.contiguous(), x_D[:, None])
         AV = self._covariance @ V
         one_CC = torch.eye(C, dtype=torch.float64, device=self.device)
-        inner = torch.linalg.cholesky(one_CC + sign * (V.T @ AV))
+        inner = self._noted(*torch.linalg.cholesky_ex(one_CC + sign * (V.T @ AV)))
         W = torch.linalg.solve_triangular(inner, AV.T, upper=False).T
         goal_W = self._goal @ W
         across, middle_CC = self._covariance @ goal_W, W.T @ goal_W

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from hetal.acquisition.inputs import Array, as_tensor, checked_generator, like
 from hetal.acquisition.scores import top_scores
+from hetal.machine.transfer import to_device
 
 
 def power_scores(score_N: Array, beta: float, generator: torch.Generator) -> Array:
@@ -85,4 +86,4 @@ def _checked(score_N: Array, beta: float) -> Tensor:
 def _noisy(score_N: Tensor, generator: torch.Generator) -> Tensor:
     rng = checked_generator(generator)
     drawn = torch.empty(len(score_N), dtype=torch.float64, device=rng.device).exponential_(generator=rng)
-    return score_N - drawn.log().to(score_N.device)
+    return score_N - to_device(score_N.device, drawn.log())[0]

@@ -28,7 +28,9 @@ from torch import Tensor
 from hetal.acquisition.clustering import kmeans
 from hetal.acquisition.copies import checked_copies
 from hetal.acquisition.inputs import AnyArray, Array, as_tensor, checked_generator, like
+from hetal.acquisition.lazy import places_of
 from hetal.acquisition.points import as_points, pairwise
+from hetal.rng import permutation
 
 # Distances computed at once, in float64.
 TILE = 2**21
@@ -86,11 +88,9 @@ def typical_points(
     k = min(int(labelled_M.sum()) + n, max_clusters, len(x_MD))
     label_M = kmeans(x_MD, k, rng, weights=copies_M, max_iterations=max_iterations).labels_M
 
-    def shuffled(size: int) -> Tensor:
-        return torch.randperm(size, generator=rng, device=rng.device).to(x_MD.device)
-
-    turns = _turns(label_M, copies_M, labelled_M, outlier_size, shuffled(k))
-    return like(points, _take_turns(x_MD, label_M, free[shuffled(len(free))], turns, n, n_neighbors))
+    turns = _turns(label_M, copies_M, labelled_M, outlier_size, permutation(k, rng, x_MD.device))
+    free = free[permutation(len(free), rng, x_MD.device)]
+    return like(points, _take_turns(x_MD, label_M, free, turns, n, n_neighbors))
 
 
 def _turns(
@@ -111,10 +111,13 @@ def _take_turns(
     """Let the clusters give one point each of `free`, turn by turn, until there are n or none is left."""
     picks: list[Tensor] = []
     clusters: dict[int, Cluster] = {}
+    label_F = label_M[free]
+    size_K = free.new_zeros(len(turns)).index_add_(0, label_F, torch.ones_like(free))
+    members = free[label_F.argsort(stable=True)].split(size_K.tolist())
     while turns and len(picks) < n:
         for number in turns[: n - len(picks)]:
             if number not in clusters:
-                clusters[number] = Cluster(x_MD, free[label_M[free] == number], n_neighbors)
+                clusters[number] = Cluster(x_MD, members[number], n_neighbors)
             if len(clusters[number]):
                 picks.append(clusters[number].take())
         turns = [number for number in turns if number not in clusters or len(clusters[number])]
@@ -157,7 +160,7 @@ class Cluster:
         k = min(self.n_neighbors, max(self.n_left // 2, 1))
         if self.n_left > 1 and k != self.neighbors_PK.shape[1]:
             self.neighbors_PK = self.neighbors_PK.new_full((len(self.members), k), -1)
-            self._renew(torch.nonzero(self.is_left_P).flatten())
+            self._renew(places_of(self.is_left_P, self.n_left))
 
     def _renew(self, rows: Tensor) -> None:
         """Compute the neighbours of some points, and the mean distance to them; 0 where all points coincide."""

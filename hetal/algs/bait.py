@@ -28,6 +28,7 @@ from hetal.acquisition.softmax_design import bytes_needed
 from hetal.algs.base import QueryStrategy
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 # Times as many rows as are bought that may be added first: each takes as long as a pick.
@@ -75,7 +76,7 @@ class BAIT(QueryStrategy):
         """Return n ids, in the order they were added; ties are broken at random."""
         rows = pool.unlabelled_ids()
         if self.max_candidates is not None:
-            rows = rows[torch.randperm(len(rows), generator=rng).to(rows.device)]
+            rows = rows[permutation(len(rows), rng, rows.device)]
             rows = rows[: max(self.max_candidates, self.oversample * n)]
         images, n_rows = pool.source_N[rows].unique(return_counts=True)
         self._check_size(len(images), fitted)
@@ -88,7 +89,7 @@ class BAIT(QueryStrategy):
             candidates=images,
             ridge=self.ridge,
             weights=n_rows,
-            copies=torch.bincount(pool.source_N, minlength=len(pool.images_M)),
+            copies=pool.copies(),
             binary=self.binary,
             oversample=self.oversample,
         )

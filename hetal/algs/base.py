@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 # Attributes by which a strategy declares what it reads and does.
@@ -135,7 +136,7 @@ def fill_up(ids: Tensor, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
     """Return `ids`, filled up to n with random other unlabelled ids: (n,) int64."""
     left = pool.unlabelled_ids()
     left = left[~torch.isin(left, ids)]
-    left = left[torch.randperm(len(left), generator=rng).to(left.device)]
+    left = left[permutation(len(left), rng, left.device)]
     return torch.cat([ids, left[: n - len(ids)]])
 
 

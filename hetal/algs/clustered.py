@@ -11,6 +11,7 @@ from hetal.acquisition.clustering import kmeans
 from hetal.algs.base import QueryStrategy, fill_up, unit_length
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 
@@ -43,10 +44,10 @@ class Clustered(QueryStrategy):
         """Return n ids; where there are too few candidates, or too few that differ, random others fill up."""
         images, copies = pool.distinct()
         # Shuffled, since ties go to the first.
-        order = torch.randperm(len(images), generator=rng).to(images.device)
+        order = permutation(len(images), rng, images.device)
         images, copies = images[order], copies[order]
-        is_candidate = self.candidates(fitted, pool, images, n, rng)
-        images, copies = images[is_candidate], copies[is_candidate]
+        candidates = torch.nonzero(self.candidates(fitted, pool, images, n, rng)).flatten()
+        images, copies = images[candidates], copies[candidates]
         if len(images) > n:
             points = unit_length(fitted.features_MD[images])
             clusters = kmeans(points, n, rng, weights=copies, max_iterations=self.max_iterations)

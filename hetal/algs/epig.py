@@ -25,6 +25,7 @@ from hetal.algs.posterior import check_passes, check_posterior, drawn_probs
 from hetal.algs.scored import Scored
 from hetal.errors import BadInput
 from hetal.machine.scratch import gathered
+from hetal.machine.transfer import to_device
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
@@ -81,7 +82,7 @@ class EPIG(Scored):
         """Return the images of random rows of the pool, and of how many each; none where targets are test inputs."""
         n = self.n_targets if self.targets == "pool" else 0
         rows = torch.randperm(len(pool), generator=rng)[:n]
-        images, copies = pool.source_N[rows.to(pool.device)].unique(return_counts=True)
+        images, copies = pool.source_N[to_device(pool.device, rows)[0]].unique(return_counts=True)
         return images, copies
 
 

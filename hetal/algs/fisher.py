@@ -32,6 +32,7 @@ from hetal.acquisition.design import LEAST_RIDGE
 from hetal.algs.base import QueryStrategy, fill_up
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 
@@ -67,10 +68,10 @@ class Fisher(QueryStrategy):
         images, _ = pool.distinct()
         new = images[~torch.isin(images, pool.source_N[pool.bought_ids()])]
         # Shuffled, since ties go to the first candidate.
-        new = new[torch.randperm(len(new), generator=rng).to(new.device)]
+        new = new[permutation(len(new), rng, new.device)]
         if self.max_candidates is not None:
             new = new[: max(self.max_candidates, n)]
-        rows_M = torch.bincount(pool.source_N, minlength=len(pool.images_M))
+        rows_M = pool.copies()
         picks = greedy_design(
             fitted.features_MD,
             self.weight(fitted.probs_MC),

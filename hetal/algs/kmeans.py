@@ -14,6 +14,7 @@ from hetal.acquisition.clustering import kmeans
 from hetal.algs.base import Features, QueryStrategy, check_features, features_of, fill_up
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 
@@ -40,7 +41,7 @@ class KMeans(QueryStrategy):
         """Return n ids; of images that coincide one only, and random others once every image is bought."""
         images, copies = pool.distinct()
         # Shuffled, since ties go to the first.
-        order = torch.randperm(len(images), generator=rng).to(images.device)
+        order = permutation(len(images), rng, images.device)
         images, copies = images[order], copies[order]
         points = features_of(fitted, self.features)[images]
         clusters = kmeans(

@@ -25,6 +25,7 @@ from hetal.acquisition.herding import max_herding, rms_distance
 from hetal.algs.base import Features, QueryStrategy, check_features, features_of, fill_up, unit_length
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 # No point covers another any more long before; squares of distances in units of it stay in range.
@@ -65,11 +66,11 @@ class MaxHerding(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids, what covers most first; once nothing covers more, random ids of the others."""
         images, copies = pool.distinct()
-        bought = pool.source_N[pool.bought_ids()].unique()
-        is_new = ~torch.isin(images, bought)
-        images, copies = images[is_new], copies[is_new]
+        is_bought_M = pool.copies(pool.bought_ids()) > 0
+        bought, new = torch.nonzero(is_bought_M).flatten(), torch.nonzero(~is_bought_M[images]).flatten()
+        images, copies = images[new], copies[new]
         # Shuffled, since ties go to the first.
-        order = torch.randperm(len(images), generator=rng).to(images.device)
+        order = permutation(len(images), rng, images.device)
         if self.max_images is not None:
             order = order[: max(self.max_images, n)]
         images, copies = images[order], copies[order]

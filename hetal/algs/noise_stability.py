@@ -31,9 +31,10 @@ from hetal.acquisition import OuterProduct, k_center
 from hetal.algs.base import QueryStrategy, check_draws, fill_up
 from hetal.errors import BadInput
 from hetal.machine.scratch import Stack
+from hetal.machine.transfer import to_device
 from hetal.pool import Pool
-from hetal.rng import draw_seed
-from hetal.train.fitted import Fitted, Outputs
+from hetal.rng import draw_seed, permutation
+from hetal.train.fitted import Fitted, Outputs, check_finite
 from hetal.train.members import ensemble_in
 from hetal.train.precision import InBfloat16
 
@@ -69,7 +70,7 @@ class NoiseStability(QueryStrategy):
         """Return n ids, the largest change first; once no image changes in another way, random ids of the others."""
         images, _ = pool.distinct()
         # Shuffled, since ties go to the first.
-        images = images[torch.randperm(len(images), generator=rng).to(images.device)]
+        images = images[permutation(len(images), rng, images.device)]
         with _exact_convolutions():
             changes = self._changes(fitted, images, rng)
         origin = torch.zeros_like(changes[:1])
@@ -90,10 +91,12 @@ class NoiseStability(QueryStrategy):
             norm = calm.norm(dim=1, keepdim=True)
             norm = norm.masked_fill_(norm < torch.finfo(norm.dtype).eps, 1)  # features that are all 0 stay so
             d = calm.new_empty(len(block), self.n_draws, width)
+            are_finite: list[Tensor] = []
             for k, seed in enumerate(seeds):
                 noise.draw(seed)
-                d[:, k] = (self._read(fitted.outputs(network, shown)) - calm) / norm
+                d[:, k] = (self._read(fitted.outputs(network, shown, are_finite)) - calm) / norm
             noise.remove()
+            check_finite([torch.stack(are_finite).all(0)])
             changes.append(d.flatten(1))
         return changes.tensor()
 
@@ -113,17 +116,19 @@ class Noise:
         self._scale = scale
         self._weights = [p for name, p in network.named_parameters() if not name.endswith("bias")]
         self._calm = [weight.detach().clone() for weight in self._weights]
+        self._device = next((weight.device for weight in self._weights), torch.device("cpu"))
         self._is_stacked = ensemble_in(network) is not None
 
     @torch.no_grad()
     def draw(self, seed: int) -> None:
         """Put noise on the weights as they were; of one seed it is the same."""
         rng = torch.Generator().manual_seed(seed)
-        for weight, calm in zip(self._weights, self._calm, strict=True):
-            noise = torch.randn(calm.shape, generator=rng).to(calm)
+        noises = [torch.randn(calm.shape, generator=rng).to(calm.dtype) for calm in self._calm]
+        noises = to_device(self._device, *noises)
+        for weight, calm, noise in zip(self._weights, self._calm, noises, strict=True):
             flat, of = noise.view(self._rows(noise), -1), calm.reshape(self._rows(calm), -1)
-            flat *= self._scale * of.norm(dim=1, keepdim=True) / flat.norm(dim=1, keepdim=True)
-            weight.copy_(calm + noise)
+            flat = flat * (self._scale * of.norm(dim=1, keepdim=True) / flat.norm(dim=1, keepdim=True))
+            weight.copy_(calm + flat.view_as(calm))
 
     @torch.no_grad()
     def remove(self) -> None:

@@ -18,6 +18,7 @@ from hetal.algs.base import Features, QueryStrategy, check_features, features_of
 from hetal.algs.wrapper import Wrapper
 from hetal.errors import BadInput
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 
@@ -49,7 +50,7 @@ class Once(Wrapper):
         seen = _first_of_each(bought, pool)
         new = pool.unlabelled_ids()
         new = new[~torch.isin(pool.source_N[new], pool.source_N[bought])]
-        new = _first_of_each(new[torch.randperm(len(new), generator=rng).to(new.device)], pool)
+        new = _first_of_each(new[permutation(len(new), rng, new.device)], pool)
         if self.near > 0 and len(new):
             new = new[self._apart(fitted, pool.source_N[new], pool.source_N[seen])]
         n_new = min(n, len(new))

@@ -76,15 +76,14 @@ class ProbCover(QueryStrategy):
             points = unit_length(points)
         delta = self.delta
         if delta is None:
-            delta = self._pure_radius(points, pool.source_N, self.n_clusters or fitted.n_classes, rng)
+            delta = self._pure_radius(points, pool.copies(), self.n_clusters or fitted.n_classes, rng)
         images, copies = pool.distinct()
         centers = points[pool.source_N[pool.bought_ids()].unique()]
         picks = max_cover(points[images], min(n, len(images)), delta, rng, weights=copies, centers=centers)
         return fill_up(pool.rows_showing(images[picks], rng), pool, n, rng)
 
-    def _pure_radius(self, points: Tensor, source_N: Tensor, n_clusters: int, rng: torch.Generator) -> float:
+    def _pure_radius(self, points: Tensor, copies_M: Tensor, n_clusters: int, rng: torch.Generator) -> float:
         """Return the radius for all rows, labelled or not."""
-        copies_M = torch.bincount(source_N, minlength=len(points))
         shown = torch.nonzero(copies_M).flatten()
         x_MD, weights = points[shown], copies_M[shown]
         clusters = kmeans(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hetal.algs.base import QueryStrategy
+from hetal.machine.transfer import to_device
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
@@ -18,4 +19,4 @@ class Random(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids drawn without replacement."""
         ids = pool.unlabelled_ids()
-        return ids[torch.randperm(len(ids), generator=rng)[:n].to(ids.device)]
+        return ids[to_device(ids.device, torch.randperm(len(ids), generator=rng)[:n])[0]]

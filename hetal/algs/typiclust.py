@@ -68,8 +68,8 @@ class TypiClust(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids in the order of the clusters' turns; once every image is labelled, random ids of the others."""
         points = features_of(fitted, self.features)
-        copies_M = torch.bincount(pool.source_N, minlength=len(points))
-        n_labelled_M = torch.bincount(pool.source_N[pool.bought_ids()], minlength=len(points))
+        copies_M = pool.copies()
+        n_labelled_M = pool.copies(pool.bought_ids())
         shown = torch.nonzero(copies_M).flatten()
         points = points[shown]
         picks = typical_points(

@@ -35,6 +35,7 @@ from hetal.acquisition.herding import distances_to_nearest
 from hetal.algs.base import Features
 from hetal.algs.maxherding import MaxHerding
 from hetal.errors import BadInput
+from hetal.machine.transfer import to_host
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
@@ -94,9 +95,10 @@ class UHerding(MaxHerding):
 
     def remember(self, fitted: Fitted, picks: Tensor) -> None:
         """Take note of the images picked, and of the logits of the network that was trained without them."""
-        self._held_out = (
-            {"images": picks.cpu(), "logits": fitted.logits_MC[picks].cpu()} if len(picks) else {}
-        )
+        self._held_out = {}
+        if len(picks):
+            images, logits = to_host(picks, fitted.logits_MC[picks])
+            self._held_out = {"images": images, "logits": logits}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the images picked last, and their logits."""

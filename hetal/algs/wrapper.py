@@ -14,6 +14,7 @@ from hetal.algs.base import DECLARED, QueryStrategy
 from hetal.algs.bound import Bound
 from hetal.errors import BadInput
 from hetal.guard.ids import check_ids
+from hetal.machine.transfer import to_device, to_host
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
@@ -66,10 +67,10 @@ class Wrapper(QueryStrategy):
             BadInput: what is wrapped returns something else.
         """
         part = pool.only(ids)
-        with self._seeing(ids.cpu()), _named():
+        with self._seeing(ids), _named():
             picks = self.of.query(fitted, part, n, rng)
         picks = check_ids(picks, part, n, self.of.may_stop, f"alg.of: {type(self.of).__name__}")
-        return ids[picks.to(ids.device)]
+        return ids[to_device(ids.device, picks)[0]]
 
     @contextmanager
     def _seeing(self, ids: Tensor) -> Iterator[None]:
@@ -77,6 +78,7 @@ class Wrapper(QueryStrategy):
         if not is_bound(self.of):
             yield
             return
+        ids = to_host(ids)[0]
         self.of.see(self._labels_N[ids], self._is_noisy_N[ids])
         try:
             yield

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hetal.errors import BadInput
+from hetal.machine.transfer import to_host
 from hetal.noise.pool import describe, is_dense
 from hetal.pool import Pool
 
@@ -38,6 +39,6 @@ def check_ids(ids: object, pool: Pool, n: int, may_stop: bool, who: str) -> Tens
     values, counts = ids.unique(return_counts=True)
     if len(repeated := values[counts > 1]):
         raise refuse(f"id {int(repeated[0])} more than once")
-    if not pool.may_relabel and len(bought := ids[torch.isin(ids, pool.bought_ids().cpu())]):
+    if not pool.may_relabel and len(bought := ids[~to_host(pool.is_open(ids))[0]]):
         raise refuse(f"id {int(bought[0])}, which is labelled already")
     return ids

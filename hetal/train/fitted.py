@@ -284,19 +284,21 @@ class Fitted:
         """Return the stored images of these image numbers."""
         return gathered(self._images_M, numbers)
 
-    def outputs(self, network: nn.Module, images: Tensor) -> Outputs:
+    def outputs(self, network: nn.Module, images: Tensor, are_finite: list[Tensor] | None = None) -> Outputs:
         """Run `network` on stored images.
 
         Args:
             network: one of the pair's networks; its mode and its batch-norm statistics stay as they are.
             images: (n, *image_shape) as stored.
+            are_finite: where given, what says of which images outputs are finite, (n,) bool, is appended to it, and is
+                for the caller to check, see `check_finite`: once for many passes, since the host waits for a GPU there.
 
         Raises:
             Diverged: an output is not finite.
         """
         was_training = network.training
         network.eval()
-        result = self._run(network, images)
+        result = self._run(network, images, are_finite=are_finite)
         network.train(was_training)
         return result
 
@@ -357,25 +359,35 @@ class Fitted:
             for probs_kbC in self._of_batches(images, probs_of):
                 are_finite.append(probs_kbC.isfinite().all(2).all(0))
                 yield probs_kbC
-        _check_finite(are_finite)
+        check_finite(are_finite)
 
-    def _run(self, network: nn.Module, images: Tensor, batch_size: int | None = None) -> Outputs:
-        """Run a network as it is, in batches of a size that the result depends on, or of any."""
+    def _run(
+        self,
+        network: nn.Module,
+        images: Tensor,
+        batch_size: int | None = None,
+        are_finite: list[Tensor] | None = None,
+    ) -> Outputs:
+        """Run a network as it is, in batches of a size that the result depends on, or of any; check, see `outputs`."""
 
         @torch.inference_mode()
         def outputs_of(batch: Tensor) -> tuple[Tensor, Tensor]:
             logits, features = network(self._prepare(batch))
             return logits, features
 
-        logits, features, are_finite = Stack(len(images)), Stack(len(images)), []
+        logits, features, have_finite = Stack(len(images)), Stack(len(images)), []
         with torch.inference_mode():
             for f, h in self._of_batches(images, outputs_of, batch_size):
                 logits.append(f)
                 features.append(h)
-                are_finite.append(h.isfinite().all(1))
+                have_finite.append(h.isfinite().all(1))
             logits_nC = logits.tensor()
             result = Outputs(logits_nC, logits_nC.softmax(1), features.tensor())
-            _check_finite([result.probs.isfinite().all(1) & torch.cat(are_finite)])
+            is_finite_n = result.probs.isfinite().all(1) & torch.cat(have_finite)
+        if are_finite is None:
+            check_finite([is_finite_n])
+        else:
+            are_finite.append(is_finite_n)
         return result
 
     def _of_batches(
@@ -408,7 +420,7 @@ class Fitted:
             )
 
 
-def _check_finite(are_finite: Sequence[Tensor]) -> None:
+def check_finite(are_finite: Sequence[Tensor]) -> None:
     """Check flags of images, in parts, which say whether their outputs are finite.
 
     Raises:
