@@ -316,7 +316,6 @@ def runs(on: Where) -> list[str]:
         "model=resnet",
         "noise=class",
         "mult=x4",
-        "finetune=published",
         f"train.graph={graph}",
         NO_TRACKER,
     ]

@@ -14,8 +14,8 @@ from hetal.algs import QueryStrategy, Random
 from hetal.algs.wrapper import is_bound
 from hetal.budget import Budget
 from hetal.errors import BadInput, make_part
-from hetal.footprint import Footprint, footprint
 from hetal.guard.changes import Checksums
+from hetal.guard.footprint import Footprint, footprint
 from hetal.guard.measures import OwnMeasures, check_measures
 from hetal.guard.network import check_network
 from hetal.guard.query import acquire

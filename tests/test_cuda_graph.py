@@ -38,7 +38,14 @@ def after_training(*overrides: str) -> tuple[list[torch.Tensor], list[float], No
         # A learning rate and a share of the average that change, and masks that are drawn, at every step.
         ["model=mlp_dropout", "schedule=cosine", "optimizer.lr=0.01"],
         [*RESNET, "train.ema_on_batches=true", "train.clip=null", "train.clip_norm=1"],
-        ["model.members=2", "optimizer=adamw", "train.precision=bf16", "train.augment=weak"],
+        # Several batches of one shape in a gather.
+        [
+            "model.members=2",
+            "optimizer=adamw",
+            "train.precision=bf16",
+            "train.augment=weak",
+            "train.batch_size=8",
+        ],
     ],
 )
 def test_steps_from_a_graph_are_plain_steps_but_for_rounding(overrides):
@@ -49,6 +56,33 @@ def test_steps_from_a_graph_are_plain_steps_but_for_rounding(overrides):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     assert last.launches.total() < eager.launches.total() / 2
     assert last.syncs.total() == eager.syncs.total() == 1
+
+
+def test_training_that_pauses_for_fine_tuning_goes_on_from_its_graph():
+    """Both share the moving average."""
+    ends = []
+    for graph in ("false", "true"):
+        with pretend():
+            tuning = [
+                "finetune.confidence=0",
+                "finetune.min_rows=1",
+                "finetune.augment=null",
+                "train.max_epochs=9",
+            ]
+            shape = [
+                "alg=lhd_published",
+                "finetune=published",
+                f"train.graph={graph}",
+                "train.stop.accuracy=2",
+            ]
+            training = trained(prepared(*shape, *tuning, "train.falling_epochs=1", "noise=clean"))
+            fit = training.result()
+            pair = fit.fitted.networks
+            ends.append([t.cpu() for net in (pair.online, pair.ema) for t in net.state_dict().values()])
+            assert fit.pseudo is not None
+            assert fit.snapshot_epoch < 9
+    for plain, graphed in zip(*ends, strict=True):
+        torch.testing.assert_close(plain, graphed, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +188,10 @@ def test_scoring_goes_on_with_half_a_batch_where_memory_runs_out(capsys):
         fitted: Fitted = trained(setup).result().fitted
         device.memory = device.live + needed // 2
         torch.testing.assert_close(fitted.probs_MC.cpu(), whole, rtol=1e-5, atol=1e-6)
+        assert fitted.watch.seconds > 0  # by the events of the device
+        device.memory = device.live + needed // 2
+        with pytest.raises(torch.OutOfMemoryError):  # whose size its outputs depend on
+            fitted.train_mode_outputs(fitted.networks.online, setup.pool.images_M, 1024)
     said = capsys.readouterr().err
     assert said.startswith(
         "train.score_batch_size=1024: too large for the memory of the GPU, going on with 512"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hetal.errors import BadInput
-from hetal.footprint import Footprint
+from hetal.guard.footprint import Footprint
 from hetal.loop import run
 from hetal.record.history import History
 from tests.cuda_runs import RESNET, prepared

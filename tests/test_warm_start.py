@@ -16,7 +16,7 @@ from hetal.algs import Random
 from hetal.budget import Budget
 from hetal.errors import BadInput
 from hetal.experiment import Setup
-from hetal.footprint import Footprint
+from hetal.guard.footprint import Footprint
 from hetal.guard.training import check_training
 from hetal.loop import run
 from hetal.noise import NoisyPool

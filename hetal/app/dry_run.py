@@ -12,7 +12,7 @@ from typing import Any
 from hetal.app.compose import GROUPS, build_experiment, build_part
 from hetal.errors import BadInput
 from hetal.experiment import Experiment
-from hetal.footprint import Footprint
+from hetal.guard.footprint import Footprint
 from hetal.machine.device import pick_device
 from hetal.machine.gpus import check_slots
 from hetal.record.writer import Record

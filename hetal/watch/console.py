@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hetal.errors import one_line
 from hetal.experiment import Setup
-from hetal.footprint import Footprint
+from hetal.guard.footprint import Footprint
 from hetal.record.history import History
 from hetal.record.measures import OF_A_ROUND, shown_in
 from hetal.record.schema import Round
