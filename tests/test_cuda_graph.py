@@ -42,7 +42,6 @@ def after_training(*overrides: str) -> tuple[list[torch.Tensor], list[float], No
         [
             "model.members=2",
             "optimizer=adamw",
-            "train.precision=bf16",
             "train.augment=weak",
             "train.batch_size=8",
         ],
