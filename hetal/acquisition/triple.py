@@ -80,6 +80,7 @@ def triple(
         barred_P.index_fill_(0, pick, -torch.inf)
         design.move(pick)
         distances.add(pick)
+    design.check()
     return like(points_MD, chosen.to(picks.device)[picks].to(points.device))
 
 
