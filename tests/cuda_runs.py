@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import Tensor
 
 from hetal.app.compose import build_experiment
 from hetal.app.launch import resolved
+from hetal.bench import learner, synthetic_task
 from hetal.experiment import Setup
 from hetal.guard.query import CheckedStrategy
 from hetal.loop import run
 from hetal.machine.device import pick_device
+from hetal.pool import Pool
 from hetal.record.checkpoint import packed
 from hetal.record.history import History
 from hetal.rng import seeded, stream
@@ -69,6 +72,7 @@ def queried(setup: Setup, training: Fitting, n: int = 20) -> Tensor:
 
 def main() -> None:
     """Print, for every part of a run, where it waits for the device."""
+    steps()
     with pretend() as device:
         notes = device.notes
         for title, overrides in (("MLP", []), ("ResNet", RESNET)):
@@ -98,6 +102,27 @@ def main() -> None:
             with notes.only() as part:
                 queried(setup, training)
             show(f"query of {name} (20 rows)", part)
+
+
+def steps() -> None:
+    """Print what a training step of the paper's networks starts, from epochs of two and of four steps."""
+    for name in ("mlp", "resnet"):
+        for graph in ("train.graph=false", "train.graph=true"):
+            launches = []
+            for n in (128, 256):
+                with pretend() as device:
+                    task = synthetic_task(n, (3, 32, 32))
+                    pool = Pool(task.train.images.to("cuda"), torch.arange(n))
+                    pool.reveal(torch.arange(n), task.train.labels)
+                    recipe = learner(name, task, torch.device("cuda"), graph)
+                    training = Fitting(recipe, pool, stream(0, "fit"), past_steps=0, snapshot=False)
+                    training.epoch()
+                    with device.notes.only() as part:
+                        training.epoch()
+                    launches.append(part.launches.total())
+            print(
+                f"a step of {name}, 3x32x32, {graph}: {(launches[1] - launches[0]) / 2:g} operations started"
+            )
 
 
 def show(title: str, part: Notes) -> None:
