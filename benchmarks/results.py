@@ -20,6 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kinds import areas_of
+from benchmarks.kinds import kinds as kinds_of
+from benchmarks.kinds import loss as loss_of
+from benchmarks.kinds import odds as odds_of
 from hetal.report.files.tables import write_csv
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
@@ -290,7 +294,23 @@ def _short(row: Row | None) -> list[str]:
     return [f"{100 * float(row['area']):.1f}, {row['n']}", clean, f"{seconds:.2g}"]
 
 
-MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread, once)
+def kinds(study: str, settings: str = "") -> str:
+    """Which strategy for which noise."""
+    return markdown(*kinds_of(areas_of(r for r in rows(study, "runs") if r["setting"].startswith(settings))))
+
+
+def loss(study: str, settings: str = "") -> str:
+    """What a strategy costs as the only choice, in points of the area."""
+    return markdown(*loss_of(areas_of(r for r in rows(study, "runs") if r["setting"].startswith(settings))))
+
+
+def odds(study: str, settings: str = "", baseline: str = "random") -> str:
+    """How often each strategy is ahead of another."""
+    chosen = areas_of(r for r in rows(study, "runs") if r["setting"].startswith(settings))
+    return markdown(*odds_of(chosen, baseline))
+
+
+MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread, once, kinds, loss, odds)
 TABLES = {table.__name__: table for table in MADE}
 
 

@@ -1,0 +1,121 @@
+"""Which strategy for which noise: tables of many settings, made of the areas of single runs.
+
+Areas are in points, by setting, strategy and seed. Bounds, and what is wrapped in `once`, take no part. Strategies are
+compared at the seeds they share by paired t-tests, corrected by Holm for those of a setting.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hetal.report.load.names import BOUND
+from hetal.report.stats.intervals import bca_interval
+from hetal.report.stats.significance import ALPHA, holm, paired_t
+
+Areas = dict[str, dict[int, float]]
+Table = tuple[list[str], list[list[str]]]
+
+
+def areas_of(runs: Iterable[Mapping[str, Any]]) -> dict[str, Areas]:
+    """Return areas by setting, strategy (the best mean of the setting first) and seed, of rows of a runs.csv."""
+    found: dict[str, Areas] = defaultdict(lambda: defaultdict(dict))
+    for row in runs:
+        name = row["strategy"]
+        if row["finished"] == "True" and not name.startswith("once ") and not name.endswith(BOUND):
+            found[row["setting"]][name][int(row["seed"])] = 100 * float(row["area_under_curve"])
+    return {
+        setting: {name: areas[name] for name in sorted(areas, key=lambda name: (-mean(areas[name]), name))}
+        for setting, areas in found.items()
+    }
+
+
+def mean(values: Mapping[Any, float]) -> float:
+    return float(np.mean([*values.values()]))
+
+
+def over(areas: Areas, first: str) -> dict[str, tuple[np.ndarray, float]]:
+    """Return by how much `first` is ahead of each other strategy at every seed that they share, and Holm's p of it."""
+    gaps = {}
+    for name in areas:
+        shared = sorted(areas[first].keys() & areas[name].keys())
+        if name != first and len(shared) > 1:
+            gaps[name] = np.array([areas[first][seed] - areas[name][seed] for seed in shared])
+    p_values = holm([float(paired_t(gap_S[None])[0]) for gap_S in gaps.values()])
+    return {name: (gap_S, p) for (name, gap_S), p in zip(gaps.items(), p_values, strict=True)}
+
+
+def ends(value_S: np.ndarray, sign: str = "") -> str:
+    """Return a mean over seeds and its interval."""
+    value = bca_interval(value_S)
+    return f"{value.mean:{sign}.1f} [{value.low:{sign}.1f}, {value.high:{sign}.1f}]"
+
+
+def kinds(settings: Mapping[str, Areas]) -> Table:
+    """Of every setting the highest area, the strategies level with it, and its lead over random choice and the last."""
+    body = []
+    for setting, areas in settings.items():
+        best, *others = areas
+        tests = over(areas, best)
+        level = [name for name in others if name in tests and tests[name][1] >= ALPHA]
+        leads = {
+            name: f"{ends(tests[name][0], '+')}, p {tests[name][1]:.2g}" if name in tests else ""
+            for name in ("random", [*areas][-1])
+        }
+        place = f"{[*areas].index('random') + 1} of {len(areas)}" if "random" in areas else ""
+        body.append([
+            setting, best, f"{ends(np.array([*areas[best].values()]))}, {len(areas[best])}", ", ".join(level) or "none",
+            leads["random"], place, f"{[*areas][-1]} {leads[[*areas][-1]]}",
+        ])  # fmt: skip
+    head = [
+        "",
+        "highest area",
+        "its area, n",
+        "level with it",
+        "over random",
+        "random's place",
+        "over the last",
+    ]
+    return head, body
+
+
+def loss(settings: Mapping[str, Areas]) -> Table:
+    """Of every strategy, how far its area is behind the highest of every setting; its largest loss is in bold."""
+    names = dict.fromkeys(name for areas in settings.values() for name in areas)
+    behind = {
+        name: {s: mean(next(iter(a.values()))) - mean(a[name]) for s, a in settings.items() if name in a}
+        for name in names
+    }
+    body = []
+    for name in sorted(names, key=lambda name: mean(behind[name])):
+        most = max(behind[name].values())
+        cells = [
+            (f"**{gap:.1f}**" if gap == most else f"{gap:.1f}")
+            if (gap := behind[name].get(s)) is not None
+            else ""
+            for s in settings
+        ]
+        body.append([name, f"{mean(behind[name]):.1f}", f"{most:.1f}", *cells])
+    return ["", "mean", "most", *settings], body
+
+
+def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
+    """In how many settings each strategy is ahead of, level with and behind another, and by how much."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    leads: dict[str, list[float]] = defaultdict(list)
+    for areas in settings.values():
+        for name, (gap_S, p) in (over(areas, baseline) if baseline in areas else {}).items():
+            lead = -float(gap_S.mean())
+            counts[name][1 if p >= ALPHA else 0 if lead > 0 else 2] += 1
+            leads[name].append(lead)
+    best_first = sorted(
+        counts, key=lambda name: (counts[name][2] - counts[name][0], -float(np.mean(leads[name])))
+    )
+    body = [
+        [name, *map(str, counts[name]), *(f"{of(leads[name]):+.1f}" for of in (np.mean, min, max))]
+        for name in best_first
+    ]
+    return [f"against {baseline}", "ahead", "level", "behind", "mean lead", "least", "most"], body
