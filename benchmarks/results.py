@@ -202,6 +202,22 @@ def start(study: str, settings: str = "") -> str:
     return markdown(["labels", *(f"{n:,}" for n in labels)], body)
 
 
+def seconds(study: str, settings: str = "") -> str:
+    """The least seconds of a query, and of a round with it, over rounds and seeds; see benchmarks.seconds."""
+    chosen = [row for row in rows(study, "seconds") if row["setting"].startswith(settings)]
+    columns = list(dict.fromkeys(row["setting"] for row in chosen))
+    least: dict[tuple[str, str, str], float] = defaultdict(lambda: float("inf"))
+    for row in chosen:
+        for of in ("query", "round"):
+            key = row["strategy"], row["setting"], of
+            least[key] = min(least[key], float(row[of]))
+    names = sorted({row["strategy"] for row in chosen}, key=lambda name: least[name, columns[-1], "query"])
+    cells = [[f"{least[n, c, of]:.2g}" if (n, c, of) in least else "" for c in columns for of in ("query", "round")]
+             for n in names]  # fmt: skip
+    head = [f"{c}: {of}" for c in columns for of in ("query", "round")]
+    return markdown(["", *head], [[name, *line] for name, line in zip(names, cells, strict=True)])
+
+
 def classes(study: str, settings: str = "") -> str:
     """Final accuracy where labels mean something and where they do not; see benchmarks.classes."""
     chosen = [row for row in rows(study, "classes") if row["setting"].startswith(settings)]
@@ -310,7 +326,23 @@ def odds(study: str, settings: str = "", baseline: str = "random") -> str:
     return markdown(*odds_of(chosen, baseline))
 
 
-MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread, once, kinds, loss, odds)
+MADE = (
+    area,
+    clean,
+    cost,
+    versus,
+    pooled,
+    curve,
+    effort,
+    start,
+    classes,
+    spread,
+    once,
+    kinds,
+    loss,
+    odds,
+    seconds,
+)
 TABLES = {table.__name__: table for table in MADE}
 
 

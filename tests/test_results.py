@@ -140,6 +140,21 @@ def test_a_picture_and_its_mirror_image_have_the_same_vector():
     torch.testing.assert_close(filters(images), filters(images.flip(3)))
 
 
+def test_a_query_takes_the_least_of_its_seconds(docs):
+    spent = [("a", "d 1", 3.0, 4.0), ("a", "d 1", 2.0, 5.0), ("a", "d 2", 7.0, 8.0), ("b", "d 2", 0.5, 1.25)]
+    write(
+        docs,
+        "seconds",
+        *(dict(zip(("strategy", "setting", "query", "round"), row, strict=True)) for row in spent),
+    )
+    assert results.seconds("s").splitlines() == [
+        "|  | d 1: query | d 1: round | d 2: query | d 2: round |",
+        "| --- | --- | --- | --- | --- |",
+        "| b |  |  | 0.5 | 1.2 |",
+        "| a | 2 | 4 | 7 | 8 |",
+    ]
+
+
 def test_effort_counts_all_phases_of_all_rounds(docs):
     phases = {f"seconds_{phase}_per_round": 90.0 for phase in results.PHASES}
     write(docs, "numbers", {**number("a", 0.5), **phases})
