@@ -106,6 +106,15 @@ def clean(study: str, settings: str = "") -> str:
     return by_setting(study, settings, lambda row: percent(row, "clean_share") if row["clean_share"] else "")
 
 
+def brief(study: str, column: str, settings: str = "") -> str:
+    """A share of every strategy and setting in percent, without intervals."""
+    chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and row[column]]
+    columns = list(dict.fromkeys(row["setting"] for row in chosen))
+    cells = {(row["strategy"], row["setting"]): f"{100 * float(row[column]):.0f}" for row in chosen}
+    names = dict.fromkeys(row["strategy"] for row in chosen)
+    return markdown(["", *columns], [[name, *(cells.get((name, c), "") for c in columns)] for name in names])
+
+
 def cost(study: str, settings: str = "") -> str:
     """Seconds of a round."""
     return by_setting(
