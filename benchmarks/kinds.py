@@ -60,14 +60,19 @@ def kinds(settings: Mapping[str, Areas]) -> Table:
     for setting, areas in settings.items():
         best, *others = areas
         tests = over(areas, best)
-        level = [name for name in others if name in tests and tests[name][1] >= ALPHA]
+        behind = [name for name in others if name in tests and tests[name][1] < ALPHA]
+        level = [name for name in others if name in tests and name not in behind]
+        if len(level) <= len(behind):
+            text = ", ".join(level) or "none"
+        else:
+            text = f"all but {', '.join(behind)}" if behind else "all"
         leads = {
             name: f"{ends(tests[name][0], '+')}, p {tests[name][1]:.2g}" if name in tests else ""
             for name in ("random", [*areas][-1])
         }
         place = f"{[*areas].index('random') + 1} of {len(areas)}" if "random" in areas else ""
         body.append([
-            setting, best, f"{ends(np.array([*areas[best].values()]))}, {len(areas[best])}", ", ".join(level) or "none",
+            setting, best, f"{ends(np.array([*areas[best].values()]))}, {len(areas[best])}", text,
             leads["random"], place, f"{[*areas][-1]} {leads[[*areas][-1]]}",
         ])  # fmt: skip
     head = [

@@ -167,6 +167,31 @@ def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,c
     return markdown([f"{first} over", f"{settings}, mean over {noises.replace(',', ', ')}"], body)
 
 
+def crossed(study: str, settings: str = "") -> str:
+    """Areas of strategies by what else differs, of one setting; and how far apart each line and column are."""
+    cells: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows(study, "numbers"):
+        if row["setting"].startswith(settings) and int(row["n"]):
+            strategy, _, rest = row["strategy"].partition(", ")
+            cells[rest][strategy] = row
+    names = list(dict.fromkeys(name for line in cells.values() for name in line))
+
+    def spread(lines: Iterable[Row]) -> str:
+        areas = [100 * float(row["area"]) for row in lines]
+        return f"{max(areas) - min(areas):.1f}"
+
+    body = [
+        [
+            rest,
+            *(f"{percent(line[n], 'area')}, {line[n]['n']}" if n in line else "" for n in names),
+            spread(line.values()),
+        ]
+        for rest, line in cells.items()
+    ]
+    apart = [spread(line[name] for line in cells.values() if name in line) for name in names]
+    return markdown(["", *names, "by strategy"], [*body, ["by training", *apart, ""]])
+
+
 def curve(study: str, measure: str, settings: str = "") -> str:
     """A measure of every round: mean and interval over seeds, and n."""
     chosen = [
@@ -338,6 +363,8 @@ def odds(study: str, settings: str = "", baseline: str = "random") -> str:
 MADE = (
     area,
     clean,
+    brief,
+    crossed,
     cost,
     versus,
     pooled,

@@ -152,6 +152,18 @@ def test_shares_of_many_settings_are_brief(docs):
     assert results.brief("s", "clean_share", "d").splitlines()[2:] == ["| a | 25 |  |", "| b |  | 100 |"]
 
 
+def test_strategies_are_crossed_with_what_else_differs(docs):
+    areas = {"a, loss=x": 0.5, "b, loss=x": 0.6, "a, loss=y": 0.55}
+    write(docs, "numbers", *(number(name, value) for name, value in areas.items()))
+    assert results.crossed("s").splitlines() == [
+        "|  | a | b | by strategy |",
+        "| --- | --- | --- | --- |",
+        "| loss=x | 50.0 [49.0, 51.0], 5 | 60.0 [59.0, 61.0], 5 | 10.0 |",
+        "| loss=y | 55.0 [54.0, 56.0], 5 |  | 0.0 |",
+        "| by training | 5.0 | 0.0 |  |",
+    ]
+
+
 def test_a_query_takes_the_least_of_its_seconds(docs):
     spent = [("a", "d 1", 3.0, 4.0), ("a", "d 1", 2.0, 5.0), ("a", "d 2", 7.0, 8.0), ("b", "d 2", 0.5, 1.25)]
     write(
