@@ -1,7 +1,8 @@
 """Which strategy for which noise: tables of many settings, made of the areas of single runs.
 
 Areas are in points, by setting, strategy and seed. Bounds, and what is wrapped in `once`, take no part. Strategies are
-compared at the seeds they share by paired t-tests, corrected by Holm for those of a setting.
+compared at the seeds they share by paired t-tests, corrected by Holm for those of a setting; with fewer than `FEWEST`
+seeds not at all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 from hetal.report.load.names import BOUND
 from hetal.report.stats.intervals import bca_interval
 from hetal.report.stats.significance import ALPHA, holm, paired_t, wilcoxon
+
+FEWEST = 5
 
 Areas = dict[str, dict[int, float]]
 Table = tuple[list[str], list[list[str]]]
@@ -38,13 +41,18 @@ def mean(values: Mapping[Any, float]) -> float:
 
 
 def over(areas: Areas, first: str) -> dict[str, tuple[np.ndarray, float]]:
-    """Return by how much `first` is ahead of each other strategy at every seed that they share, and Holm's p of it."""
+    """Return by how much `first` is ahead of each other strategy at every seed that they share, and Holm's p of it.
+
+    p is NaN with fewer seeds than are compared.
+    """
     gaps = {}
     for name in areas:
         shared = sorted(areas[first].keys() & areas[name].keys())
         if name != first and len(shared) > 1:
             gaps[name] = np.array([areas[first][seed] - areas[name][seed] for seed in shared])
-    p_values = holm([float(paired_t(gap_S[None])[0]) for gap_S in gaps.values()])
+    p_values = holm([
+        float(paired_t(gap_S[None])[0]) if len(gap_S) >= FEWEST else np.nan for gap_S in gaps.values()
+    ])  # fmt: skip
     return {name: (gap_S, p) for (name, gap_S), p in zip(gaps.items(), p_values, strict=True)}
 
 
@@ -61,13 +69,17 @@ def kinds(settings: Mapping[str, Areas]) -> Table:
         best, *others = areas
         tests = over(areas, best)
         behind = [name for name in others if name in tests and tests[name][1] < ALPHA]
-        level = [name for name in others if name in tests and name not in behind]
-        if len(level) <= len(behind):
+        level = [name for name in others if name in tests and tests[name][1] >= ALPHA]
+        if not behind and not level:
+            text = ""
+        elif len(level) <= len(behind):
             text = ", ".join(level) or "none"
         else:
             text = f"all but {', '.join(behind)}" if behind else "all"
         leads = {
-            name: f"{ends(tests[name][0], '+')}, p {tests[name][1]:.2g}" if name in tests else ""
+            name: ends(tests[name][0], "+") + (f", p {tests[name][1]:.2g}" if tests[name][1] >= 0 else "")
+            if name in tests
+            else ""
             for name in ("random", [*areas][-1])
         }
         place = f"{[*areas].index('random') + 1} of {len(areas)}" if "random" in areas else ""
@@ -118,17 +130,16 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
     for areas in settings.values():
         for name, (gap_S, p) in (over(areas, baseline) if baseline in areas else {}).items():
             lead = -float(gap_S.mean())
-            counts[name][1 if p >= ALPHA else 0 if lead > 0 else 2] += 1
+            if p >= 0:
+                counts[name][1 if p >= ALPHA else 0 if lead > 0 else 2] += 1
             leads[name].append(lead)
     best_first = sorted(leads, key=lambda name: -float(np.mean(leads[name])))
     p_values = holm([float(wilcoxon(np.array([leads[name]]))[0]) for name in best_first])
-    body = [
-        [
-            name, *map(str, counts[name]), f"{ends(np.array(leads[name]), '+')}, p {p:.2g}",
-            f"{min(leads[name]):+.1f}", f"{max(leads[name]):+.1f}",
-        ]
-        for name, p in zip(best_first, p_values, strict=True)
-    ]  # fmt: skip
+    body = []
+    for name, p in zip(best_first, p_values, strict=True):
+        tested = [str(n) for n in counts[name]] if name in counts else [""] * 3
+        lead = f"{ends(np.array(leads[name]), '+')}, p {p:.2g}"
+        body.append([name, *tested, lead, f"{min(leads[name]):+.1f}", f"{max(leads[name]):+.1f}"])
     return [
         f"against {baseline}",
         "ahead",

@@ -90,8 +90,9 @@ def test_every_strategy_is_beside_itself_with_each_image_once(docs):
 
 
 @pytest.fixture
-def settings():
+def settings(monkeypatch):
     """Two settings of three seeds; bounds, what is wrapped in `once` and a run that is not finished take no part."""
+    monkeypatch.setattr(kinds, "FEWEST", 3)
     areas = {
         "a": [80, 82, 84],
         "random": [70, 71, 75],
@@ -115,6 +116,14 @@ def test_the_best_of_every_kind_of_noise_and_what_is_level_with_it(settings):
     assert d[4].endswith(f"p {2 * p[1]:.2g}")
     assert d[5] == "3 of 3"
     assert (e[1], e[3], e[4], e[5]) == ("random", "none", "", "1 of 3")
+
+
+def test_two_seeds_are_not_compared(settings, monkeypatch):
+    monkeypatch.setattr(kinds, "FEWEST", 4)
+    d = kinds.kinds(settings)[1][0]
+    assert d[3] == ""
+    assert d[4].endswith("]")
+    assert kinds.odds(settings, "random")[1][0][1:4] == ["", "", ""]
 
 
 def test_a_strategy_loses_what_it_is_behind_the_best(settings):
