@@ -8,7 +8,7 @@ seeds not at all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,13 @@ Areas = dict[str, dict[int, float]]
 Table = tuple[list[str], list[list[str]]]
 
 
-def areas_of(runs: Iterable[Mapping[str, Any]]) -> dict[str, Areas]:
+def areas_of(runs: Iterable[Mapping[str, Any]], with_bounds: bool = False) -> dict[str, Areas]:
     """Return areas by setting, strategy (the best mean of the setting first) and seed, of rows of a runs.csv."""
     found: dict[str, Areas] = defaultdict(lambda: defaultdict(dict))
     for row in runs:
         name = row["strategy"]
-        if row["finished"] == "True" and not name.startswith("once ") and not name.endswith(BOUND):
+        takes_part = not name.startswith("once ") and (with_bounds or not name.endswith(BOUND))
+        if row["finished"] == "True" and takes_part:
             found[row["setting"]][name][int(row["seed"])] = 100 * float(row["area_under_curve"])
     return {
         setting: {name: areas[name] for name in sorted(areas, key=lambda name: (-mean(areas[name]), name))}
@@ -62,6 +63,12 @@ def ends(value_S: np.ndarray, sign: str = "") -> str:
     return f"{value.mean:{sign}.1f} [{value.low:{sign}.1f}, {value.high:{sign}.1f}]"
 
 
+def filled(head: list[str], body: list[list[str]]) -> Table:
+    """Return a table without the columns that are empty."""
+    kept = [i for i in range(len(head)) if not i or any(line[i] for line in body)]
+    return [head[i] for i in kept], [[line[i] for i in kept] for line in body]
+
+
 def kinds(settings: Mapping[str, Areas]) -> Table:
     """Of every setting the highest area, the strategies level with it, and its lead over random choice and the last."""
     body = []
@@ -87,16 +94,8 @@ def kinds(settings: Mapping[str, Areas]) -> Table:
             setting, best, f"{ends(np.array([*areas[best].values()]))}, {len(areas[best])}", text,
             leads["random"], place, f"{[*areas][-1]} {leads[[*areas][-1]]}",
         ])  # fmt: skip
-    head = [
-        "",
-        "highest area",
-        "its area, n",
-        "level with it",
-        "over random",
-        "random's place",
-        "over the last",
-    ]
-    return head, body
+    head = ["", "highest area", "its area, n", "level with it", "over random", "random's place", "over last"]
+    return filled(head, body)
 
 
 def loss(settings: Mapping[str, Areas]) -> Table:
@@ -140,12 +139,30 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
         tested = [str(n) for n in counts[name]] if name in counts else [""] * 3
         lead = f"{ends(np.array(leads[name]), '+')}, p {p:.2g}"
         body.append([name, *tested, lead, f"{min(leads[name]):+.1f}", f"{max(leads[name]):+.1f}"])
-    return [
-        f"against {baseline}",
-        "ahead",
-        "level",
-        "behind",
-        "mean lead over settings",
-        "least",
-        "most",
-    ], body
+    head = [f"against {baseline}", "ahead", "level", "behind", "mean lead over settings", "least", "most"]
+    return filled(head, body)
+
+
+def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
+    """By how much every strategy is ahead of another over groups of settings: mean, least and most of the group.
+
+    A setting belongs to the groups one of whose words its name holds.
+    """
+    leads: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for setting, areas in settings.items():
+        for name, (gap_S, _) in over(areas, baseline).items():
+            for group, words in kinds_of.items():
+                if set(words) & set(setting.split()):
+                    leads[name][group].append(-float(gap_S.mean()))
+    best_first = sorted(leads, key=lambda name: -sum(sum(values) for values in leads[name].values()))
+    body = [
+        [
+            name,
+            *(
+                f"{np.mean(v):+.1f} ({min(v):+.1f} to {max(v):+.1f})" if (v := leads[name][g]) else ""
+                for g in kinds_of
+            ),
+        ]
+        for name in best_first
+    ]
+    return [f"over {baseline}", *kinds_of], body

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kinds import areas_of
+from benchmarks.kinds import groups as groups_of
 from benchmarks.kinds import kinds as kinds_of
 from benchmarks.kinds import loss as loss_of
 from benchmarks.kinds import odds as odds_of
@@ -360,6 +361,13 @@ def odds(study: str, settings: str = "", baseline: str = "random") -> str:
     return markdown(*odds_of(chosen, baseline))
 
 
+def groups(study: str, settings: str, baseline: str, *named: str) -> str:
+    """Leads over groups of settings, each named as "NAME=WORD,WORD"; bounds are shown too."""
+    chosen = areas_of((r for r in rows(study, "runs") if r["setting"].startswith(settings)), with_bounds=True)
+    words = {name: text.split(",") for name, _, text in (group.partition("=") for group in named)}
+    return markdown(*groups_of(chosen, baseline, words))
+
+
 MADE = (
     area,
     clean,
@@ -377,6 +385,7 @@ MADE = (
     kinds,
     loss,
     odds,
+    groups,
     seconds,
 )
 TABLES = {table.__name__: table for table in MADE}

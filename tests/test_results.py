@@ -118,12 +118,22 @@ def test_the_best_of_every_kind_of_noise_and_what_is_level_with_it(settings):
     assert (e[1], e[3], e[4], e[5]) == ("random", "none", "", "1 of 3")
 
 
+def test_leads_over_groups_of_settings(settings):
+    settings = {"data d": settings["d"], "data e": settings["e"]}
+    head, body = kinds.groups(settings, "random", {"one": ["d", "x"], "both": ["data"], "no": ["y"]})
+    assert head == ["over random", "one", "both", "no"]
+    assert sorted(body) == [
+        ["a", "+10.0 (+10.0 to +10.0)", "+0.0 (-10.0 to +10.0)", ""],
+        ["b", "+10.5 (+10.5 to +10.5)", "+0.0 (-10.5 to +10.5)", ""],
+    ]
+
+
 def test_two_seeds_are_not_compared(settings, monkeypatch):
     monkeypatch.setattr(kinds, "FEWEST", 4)
-    d = kinds.kinds(settings)[1][0]
-    assert d[3] == ""
-    assert d[4].endswith("]")
-    assert kinds.odds(settings, "random")[1][0][1:4] == ["", "", ""]
+    head, (d, _) = kinds.kinds(settings)
+    assert head[3] == "over random"
+    assert d[3].endswith("]")
+    assert kinds.odds(settings, "random")[0][:2] == ["against random", "mean lead over settings"]
 
 
 def test_a_strategy_loses_what_it_is_behind_the_best(settings):
