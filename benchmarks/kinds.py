@@ -146,23 +146,23 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
 def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
     """By how much every strategy is ahead of another over groups of settings: mean, least and most of the group.
 
-    A setting belongs to the groups one of whose words its name holds.
+    A setting belongs to the groups one of whose words its name holds. One setting alone has an interval over seeds.
     """
-    leads: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    leads: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for setting, areas in settings.items():
         for name, (gap_S, _) in over(areas, baseline).items():
             for group, words in kinds_of.items():
                 if set(words) & set(setting.split()):
-                    leads[name][group].append(-float(gap_S.mean()))
-    best_first = sorted(leads, key=lambda name: -sum(sum(values) for values in leads[name].values()))
-    body = [
-        [
-            name,
-            *(
-                f"{np.mean(v):+.1f} ({min(v):+.1f} to {max(v):+.1f})" if (v := leads[name][g]) else ""
-                for g in kinds_of
-            ),
-        ]
-        for name in best_first
-    ]
-    return [f"over {baseline}", *kinds_of], body
+                    leads[name][group].append(-gap_S)
+
+    def text(leads: Sequence[np.ndarray]) -> str:
+        means = [float(lead_S.mean()) for lead_S in leads]
+        if len(means) < 2:
+            return f"{ends(leads[0], '+')}, {len(leads[0])}" if leads else ""
+        return f"{np.mean(means):+.1f} ({min(means):+.1f} to {max(means):+.1f})"
+
+    def total(name: str) -> float:
+        return sum(float(lead_S.mean()) for group in leads[name].values() for lead_S in group)
+
+    best_first = sorted(leads, key=lambda name: -total(name))
+    return [f"over {baseline}", *kinds_of], [[n, *(text(leads[n][g]) for g in kinds_of)] for n in best_first]
