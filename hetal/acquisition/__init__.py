@@ -17,11 +17,11 @@ For a loop of your own, with probabilities (M, C) and features (M, D) of M point
     flips_M = mixing_flips(features_MD, class_means(labelled_features_LD, labels_L), head, eps=0.2)  # ALFA-Mix
     flips_M = dropout_flips(features_MD, head, rng, n_passes=3, dropout=0.75)      # DropQuery
 
-`bait` and `greedy_design` take labelled points along with the others. What picks returns indices into the points, on
-the points' device; given numpy arrays, all return numpy arrays. Where class probabilities are asked for, logits are
-refused. Where a pool shows one image many times, pass each image once with `weights=` the number of its unlabelled
-copies. Features may be backed by a file that does not fit in memory (`torch.from_file`, or `torch.from_numpy` of a
-`numpy.memmap`): they are read in blocks of rows.
+`bait`, `greedy_design` and `triple` take labelled points along with the others. What picks returns indices into the
+points, on the points' device; given numpy arrays, all return numpy arrays. Where class probabilities are asked for,
+logits are refused. Where a pool shows one image many times, pass each image once with `weights=` the number of its
+unlabelled copies. Features may be backed by a file that does not fit in memory (`torch.from_file`, or
+`torch.from_numpy` of a `numpy.memmap`): they are read in blocks of rows.
 """
 
 from hetal.acquisition.bait import bait, binary_information
@@ -43,6 +43,7 @@ from hetal.acquisition.scores import bald, confidence, confidence_logit, entropy
 from hetal.acquisition.seeding import kmeans_plusplus
 from hetal.acquisition.separation import separated
 from hetal.acquisition.stochastic import power_scores, soft_rank_scores, softmax_scores
+from hetal.acquisition.triple import triple
 from hetal.acquisition.typicality import typical_points
 
 __all__ = [
@@ -79,5 +80,6 @@ __all__ = [
     "soft_rank_scores",
     "softmax_scores",
     "top_scores",
+    "triple",
     "typical_points",
 ]

@@ -26,6 +26,7 @@ from hetal.algs.score import LogitScore, Score
 from hetal.algs.scored import Scored
 from hetal.algs.stochastic import Power, Softmax, SoftRank
 from hetal.algs.tcm import TCM
+from hetal.algs.triple import Triple
 from hetal.algs.typiclust import TypiClust
 from hetal.algs.uherding import UHerding
 from hetal.algs.wrapper import Wrapper
@@ -61,6 +62,7 @@ __all__ = [
     "Scored",
     "SoftRank",
     "Softmax",
+    "Triple",
     "TypiClust",
     "UHerding",
     "Wrapper",
