@@ -38,6 +38,8 @@ KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv", "curves.csv")
 # Of curves.csv; the whole of it is a megabyte a study.
 CURVES = ("accuracy", "clean_share", "pseudo_clean", "pseudo_noisy", "pseudo_share")
 PHASES = ("train", "score", "select", "test")
+# Of how runs differ: what is as it is without a word, or follows from another setting.
+PLAIN = re.compile(r"model\.members=1|train\.loss\.label_smoothing=.*|.*=(?:0|absent)")
 Row = dict[str, str]
 
 
@@ -173,7 +175,8 @@ def crossed(study: str, settings: str = "") -> str:
     cells: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows(study, "numbers"):
         if row["setting"].startswith(settings) and int(row["n"]):
-            strategy, _, rest = row["strategy"].partition(", ")
+            strategy, *others = row["strategy"].split(", ")
+            rest = ", ".join(part for part in others if not PLAIN.fullmatch(part))
             cells[rest][strategy] = row
     names = list(dict.fromkeys(name for line in cells.values() for name in line))
 

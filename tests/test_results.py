@@ -172,7 +172,7 @@ def test_shares_of_many_settings_are_brief(docs):
 
 
 def test_strategies_are_crossed_with_what_else_differs(docs):
-    areas = {"a, loss=x": 0.5, "b, loss=x": 0.6, "a, loss=y": 0.55}
+    areas = {"a, loss=x": 0.5, "b, smoothing=0, loss=x, q=absent": 0.6, "a, loss=y": 0.55}
     write(docs, "numbers", *(number(name, value) for name, value in areas.items()))
     assert results.crossed("s").splitlines() == [
         "|  | a | b | by strategy |",
