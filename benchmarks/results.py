@@ -20,6 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kinds import areas_of
+from benchmarks.kinds import groups as groups_of
+from benchmarks.kinds import kinds as kinds_of
+from benchmarks.kinds import loss as loss_of
+from benchmarks.kinds import odds as odds_of
 from hetal.report.files.tables import write_csv
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
@@ -33,6 +38,8 @@ KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv", "curves.csv")
 # Of curves.csv; the whole of it is a megabyte a study.
 CURVES = ("accuracy", "clean_share", "pseudo_clean", "pseudo_noisy", "pseudo_share")
 PHASES = ("train", "score", "select", "test")
+# Of how runs differ: what is as it is without a word, or follows from another setting.
+PLAIN = re.compile(r"model\.members=1|train\.loss\.label_smoothing=.*|.*=(?:0|absent)")
 Row = dict[str, str]
 
 
@@ -102,6 +109,15 @@ def clean(study: str, settings: str = "") -> str:
     return by_setting(study, settings, lambda row: percent(row, "clean_share") if row["clean_share"] else "")
 
 
+def brief(study: str, column: str, settings: str = "") -> str:
+    """A share of every strategy and setting in percent, without intervals."""
+    chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and row[column]]
+    columns = list(dict.fromkeys(row["setting"] for row in chosen))
+    cells = {(row["strategy"], row["setting"]): f"{100 * float(row[column]):.0f}" for row in chosen}
+    names = dict.fromkeys(row["strategy"] for row in chosen)
+    return markdown(["", *columns], [[name, *(cells.get((name, c), "") for c in columns)] for name in names])
+
+
 def cost(study: str, settings: str = "") -> str:
     """Seconds of a round."""
     return by_setting(
@@ -154,6 +170,32 @@ def pooled(study: str, first: str, settings: str, noises: str = "blank,diverse,c
     return markdown([f"{first} over", f"{settings}, mean over {noises.replace(',', ', ')}"], body)
 
 
+def crossed(study: str, settings: str = "") -> str:
+    """Areas of strategies by what else differs, of one setting; and how far apart each line and column are."""
+    cells: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows(study, "numbers"):
+        if row["setting"].startswith(settings) and int(row["n"]):
+            strategy, *others = row["strategy"].split(", ")
+            rest = ", ".join(part for part in others if not PLAIN.fullmatch(part))
+            cells[rest][strategy] = row
+    names = list(dict.fromkeys(name for line in cells.values() for name in line))
+
+    def spread(lines: Iterable[Row]) -> str:
+        areas = [100 * float(row["area"]) for row in lines]
+        return f"{max(areas) - min(areas):.1f}"
+
+    body = [
+        [
+            rest,
+            *(f"{percent(line[n], 'area')}, {line[n]['n']}" if n in line else "" for n in names),
+            spread(line.values()),
+        ]
+        for rest, line in cells.items()
+    ]
+    apart = [spread(line[name] for line in cells.values() if name in line) for name in names]
+    return markdown(["", *names, "by strategy"], [*body, ["by training", *apart, ""]])
+
+
 def curve(study: str, measure: str, settings: str = "") -> str:
     """A measure of every round: mean and interval over seeds, and n."""
     chosen = [
@@ -196,6 +238,22 @@ def start(study: str, settings: str = "") -> str:
         weights = [[100 * float(r["weight"]) for r in mine if int(r["n_labelled"]) == n] for n in labels]
         body.append([", ".join(name), *(f"{np.mean(w):.0f}, {len(w)}" if w else "" for w in weights)])
     return markdown(["labels", *(f"{n:,}" for n in labels)], body)
+
+
+def seconds(study: str, settings: str = "") -> str:
+    """The least seconds of a query, and of a round with it, over rounds and seeds; see benchmarks.seconds."""
+    chosen = [row for row in rows(study, "seconds") if row["setting"].startswith(settings)]
+    columns = list(dict.fromkeys(row["setting"] for row in chosen))
+    least: dict[tuple[str, str, str], float] = defaultdict(lambda: float("inf"))
+    for row in chosen:
+        for of in ("query", "round"):
+            key = row["strategy"], row["setting"], of
+            least[key] = min(least[key], float(row[of]))
+    names = sorted({row["strategy"] for row in chosen}, key=lambda name: least[name, columns[-1], "query"])
+    cells = [[f"{least[n, c, of]:.2g}" if (n, c, of) in least else "" for c in columns for of in ("query", "round")]
+             for n in names]  # fmt: skip
+    head = [f"{c}: {of}" for c in columns for of in ("query", "round")]
+    return markdown(["", *head], [[name, *line] for name, line in zip(names, cells, strict=True)])
 
 
 def classes(study: str, settings: str = "") -> str:
@@ -290,7 +348,49 @@ def _short(row: Row | None) -> list[str]:
     return [f"{100 * float(row['area']):.1f}, {row['n']}", clean, f"{seconds:.2g}"]
 
 
-MADE = (area, clean, cost, versus, pooled, curve, effort, start, classes, spread, once)
+def kinds(study: str, settings: str = "") -> str:
+    """Which strategy for which noise."""
+    return markdown(*kinds_of(areas_of(r for r in rows(study, "runs") if r["setting"].startswith(settings))))
+
+
+def loss(study: str, settings: str = "") -> str:
+    """What a strategy costs as the only choice, in points of the area."""
+    return markdown(*loss_of(areas_of(r for r in rows(study, "runs") if r["setting"].startswith(settings))))
+
+
+def odds(study: str, settings: str = "", baseline: str = "random") -> str:
+    """How often each strategy is ahead of another."""
+    chosen = areas_of(r for r in rows(study, "runs") if r["setting"].startswith(settings))
+    return markdown(*odds_of(chosen, baseline))
+
+
+def groups(study: str, settings: str, baseline: str, *named: str) -> str:
+    """Leads over groups of settings, each named as "NAME=WORD,WORD"; bounds are shown too."""
+    chosen = areas_of((r for r in rows(study, "runs") if r["setting"].startswith(settings)), with_bounds=True)
+    words = {name: text.split(",") for name, _, text in (group.partition("=") for group in named)}
+    return markdown(*groups_of(chosen, baseline, words))
+
+
+MADE = (
+    area,
+    clean,
+    brief,
+    crossed,
+    cost,
+    versus,
+    pooled,
+    curve,
+    effort,
+    start,
+    classes,
+    spread,
+    once,
+    kinds,
+    loss,
+    odds,
+    groups,
+    seconds,
+)
 TABLES = {table.__name__: table for table in MADE}
 
 

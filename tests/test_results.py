@@ -1,9 +1,12 @@
 """The tables of docs/RESULTS.md are filled from the numbers beside it, and nothing else on the page is touched."""
 
+import re
+
 import pytest
+import torch
 from scipy import stats
 
-from benchmarks import results
+from benchmarks import kinds, results, vectors
 from hetal.report.files.tables import write_csv
 
 
@@ -84,6 +87,115 @@ def test_every_strategy_is_beside_itself_with_each_image_once(docs):
     assert a.endswith(f"p {stats.ttest_1samp([10, 12], 0).pvalue:.2g}, n 2 |")
     assert c.startswith("| c |  |  |  | 10.0, 2 |")
     assert "| a | 55.0, 2 | 25% | 0.75 | 30.0, 2 |" in results.once("s", wrapper="once 0.2")
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """Two settings of three seeds; bounds, what is wrapped in `once` and a run that is not finished take no part."""
+    monkeypatch.setattr(kinds, "FEWEST", 3)
+    areas = {
+        "a": [80, 82, 84],
+        "random": [70, 71, 75],
+        "b": [79, 83, 85.5],
+        "once a": [99] * 3,
+        "a (bound)": [99] * 3,
+    }
+    rows = [
+        {"setting": setting, "strategy": name, "seed": seed, "finished": "True", "area_under_curve": area / 100}
+        for setting, sign in (("d", 1), ("e", -1)) for name, values in areas.items()
+        for seed, area in enumerate([sign * value + 100 * (sign < 0) for value in values])
+    ]  # fmt: skip
+    return kinds.areas_of([*rows, {**rows[0], "seed": 3, "finished": "False"}])
+
+
+def test_the_best_of_every_kind_of_noise_and_what_is_level_with_it(settings):
+    (d, e) = kinds.kinds(settings)[1]
+    p = [stats.ttest_1samp(gap, 0).pvalue for gap in ([-1, 1, 1.5], [9, 12, 10.5])]
+    assert d[:4] == ["d", "b", "82.5 [79.0, 85.5], 3", "a"]
+    assert d[4].startswith("+10.5 [")
+    assert d[4].endswith(f"p {2 * p[1]:.2g}")
+    assert d[5] == "3 of 3"
+    assert (e[1], e[3], e[4], e[5]) == ("random", "none", "", "1 of 3")
+
+
+def test_leads_over_groups_of_settings(settings):
+    settings = {"data d": settings["d"], "data e": settings["e"]}
+    head, body = kinds.groups(settings, "random", {"one": ["d", "x"], "both": ["data"], "no": ["y"]})
+    assert head == ["over random", "one", "both", "no"]
+    assert sorted(body) == [
+        ["a", "+10.0 [+9.0, +11.0], 3", "+0.0 (-10.0 to +10.0)", ""],
+        ["b", "+10.5 [+9.0, +12.0], 3", "+0.0 (-10.5 to +10.5)", ""],
+    ]
+
+
+def test_two_seeds_are_not_compared(settings, monkeypatch):
+    monkeypatch.setattr(kinds, "FEWEST", 4)
+    head, (d, _) = kinds.kinds(settings)
+    assert head[3] == "over random"
+    assert d[3].endswith("]")
+    assert kinds.odds(settings, "random")[0][:2] == ["against random", "mean lead over settings"]
+
+
+def test_a_strategy_loses_what_it_is_behind_the_best(settings):
+    head, body = kinds.loss(settings)
+    assert head == ["", "mean", "most", "d", "e"]
+    assert sorted(body) == [
+        ["a", "5.2", "10.0", "0.5", "**10.0**"],
+        ["b", "5.2", "10.5", "0.0", "**10.5**"],
+        ["random", "5.2", "10.5", "**10.5**", "0.0"],
+    ]
+
+
+def test_how_often_random_choice_is_beaten(settings):
+    _, body = kinds.odds(settings, "random")
+    ends = {line[0]: (*line[1:4], line[5], line[6]) for line in body}
+    assert ends == {"a": ("1", "0", "1", "-10.0", "+10.0"), "b": ("1", "0", "1", "-10.5", "+10.5")}
+    assert all(re.fullmatch(r"\+0\.0 \[.*\], p 1", line[4]) for line in body)
+
+
+def test_a_picture_and_its_mirror_image_have_the_same_vector():
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (2, 3, 32, 32), generator=rng, dtype=torch.uint8)
+    filters = vectors.Filters(images, n_pairs=3, rng=rng, n_patches=200)
+    torch.testing.assert_close(filters(images), filters(images.flip(3)))
+
+
+def test_shares_of_many_settings_are_brief(docs):
+    write(
+        docs,
+        "numbers",
+        {"setting": "d x", "strategy": "a", "clean_share": 0.254},
+        {"setting": "d y", "strategy": "b", "clean_share": 1.0},
+        {"setting": "e", "strategy": "a", "clean_share": 0.5},
+    )
+    assert results.brief("s", "clean_share", "d").splitlines()[2:] == ["| a | 25 |  |", "| b |  | 100 |"]
+
+
+def test_strategies_are_crossed_with_what_else_differs(docs):
+    areas = {"a, loss=x": 0.5, "b, smoothing=0, loss=x, q=absent": 0.6, "a, loss=y": 0.55}
+    write(docs, "numbers", *(number(name, value) for name, value in areas.items()))
+    assert results.crossed("s").splitlines() == [
+        "|  | a | b | by strategy |",
+        "| --- | --- | --- | --- |",
+        "| loss=x | 50.0 [49.0, 51.0], 5 | 60.0 [59.0, 61.0], 5 | 10.0 |",
+        "| loss=y | 55.0 [54.0, 56.0], 5 |  | 0.0 |",
+        "| by training | 5.0 | 0.0 |  |",
+    ]
+
+
+def test_a_query_takes_the_least_of_its_seconds(docs):
+    spent = [("a", "d 1", 3.0, 4.0), ("a", "d 1", 2.0, 5.0), ("a", "d 2", 7.0, 8.0), ("b", "d 2", 0.5, 1.25)]
+    write(
+        docs,
+        "seconds",
+        *(dict(zip(("strategy", "setting", "query", "round"), row, strict=True)) for row in spent),
+    )
+    assert results.seconds("s").splitlines() == [
+        "|  | d 1: query | d 1: round | d 2: query | d 2: round |",
+        "| --- | --- | --- | --- | --- |",
+        "| b |  |  | 0.5 | 1.2 |",
+        "| a | 2 | 4 | 7 | 8 |",
+    ]
 
 
 def test_effort_counts_all_phases_of_all_rounds(docs):

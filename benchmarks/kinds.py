@@ -1,0 +1,168 @@
+"""Which strategy for which noise: tables of many settings, made of the areas of single runs.
+
+Areas are in points, by setting, strategy and seed. Bounds, and what is wrapped in `once`, take no part. Strategies are
+compared at the seeds they share by paired t-tests, corrected by Holm for those of a setting; with fewer than `FEWEST`
+seeds not at all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hetal.report.load.names import BOUND
+from hetal.report.stats.intervals import bca_interval
+from hetal.report.stats.significance import ALPHA, holm, paired_t, wilcoxon
+
+FEWEST = 5
+
+Areas = dict[str, dict[int, float]]
+Table = tuple[list[str], list[list[str]]]
+
+
+def areas_of(runs: Iterable[Mapping[str, Any]], with_bounds: bool = False) -> dict[str, Areas]:
+    """Return areas by setting, strategy (the best mean of the setting first) and seed, of rows of a runs.csv."""
+    found: dict[str, Areas] = defaultdict(lambda: defaultdict(dict))
+    for row in runs:
+        name = row["strategy"]
+        takes_part = not name.startswith("once ") and (with_bounds or not name.endswith(BOUND))
+        if row["finished"] == "True" and takes_part:
+            found[row["setting"]][name][int(row["seed"])] = 100 * float(row["area_under_curve"])
+    return {
+        setting: {name: areas[name] for name in sorted(areas, key=lambda name: (-mean(areas[name]), name))}
+        for setting, areas in found.items()
+    }
+
+
+def mean(values: Mapping[Any, float]) -> float:
+    return float(np.mean([*values.values()]))
+
+
+def over(areas: Areas, first: str) -> dict[str, tuple[np.ndarray, float]]:
+    """Return by how much `first` is ahead of each other strategy at every seed that they share, and Holm's p of it.
+
+    p is NaN with fewer seeds than are compared.
+    """
+    gaps = {}
+    for name in areas:
+        shared = sorted(areas[first].keys() & areas[name].keys())
+        if name != first and len(shared) > 1:
+            gaps[name] = np.array([areas[first][seed] - areas[name][seed] for seed in shared])
+    p_values = holm([
+        float(paired_t(gap_S[None])[0]) if len(gap_S) >= FEWEST else np.nan for gap_S in gaps.values()
+    ])  # fmt: skip
+    return {name: (gap_S, p) for (name, gap_S), p in zip(gaps.items(), p_values, strict=True)}
+
+
+def ends(value_S: np.ndarray, sign: str = "") -> str:
+    """Return a mean over seeds and its interval."""
+    value = bca_interval(value_S)
+    return f"{value.mean:{sign}.1f} [{value.low:{sign}.1f}, {value.high:{sign}.1f}]"
+
+
+def filled(head: list[str], body: list[list[str]]) -> Table:
+    """Return a table without the columns that are empty."""
+    kept = [i for i in range(len(head)) if not i or any(line[i] for line in body)]
+    return [head[i] for i in kept], [[line[i] for i in kept] for line in body]
+
+
+def kinds(settings: Mapping[str, Areas]) -> Table:
+    """Of every setting the highest area, the strategies level with it, and its lead over random choice and the last."""
+    body = []
+    for setting, areas in settings.items():
+        best, *others = areas
+        tests = over(areas, best)
+        behind = [name for name in others if name in tests and tests[name][1] < ALPHA]
+        level = [name for name in others if name in tests and tests[name][1] >= ALPHA]
+        if not behind and not level:
+            text = ""
+        elif len(level) <= len(behind):
+            text = ", ".join(level) or "none"
+        else:
+            text = f"all but {', '.join(behind)}" if behind else "all"
+        leads = {
+            name: ends(tests[name][0], "+") + (f", p {tests[name][1]:.2g}" if tests[name][1] >= 0 else "")
+            if name in tests
+            else ""
+            for name in ("random", [*areas][-1])
+        }
+        place = f"{[*areas].index('random') + 1} of {len(areas)}" if "random" in areas else ""
+        body.append([
+            setting, best, f"{ends(np.array([*areas[best].values()]))}, {len(areas[best])}", text,
+            leads["random"], place, f"{[*areas][-1]} {leads[[*areas][-1]]}",
+        ])  # fmt: skip
+    head = ["", "highest area", "its area, n", "level with it", "over random", "random's place", "over last"]
+    return filled(head, body)
+
+
+def loss(settings: Mapping[str, Areas]) -> Table:
+    """Of every strategy, how far its area is behind the highest of every setting; its largest loss is in bold."""
+    names = dict.fromkeys(name for areas in settings.values() for name in areas)
+    behind = {
+        name: {s: mean(next(iter(a.values()))) - mean(a[name]) for s, a in settings.items() if name in a}
+        for name in names
+    }
+    body = []
+    for name in sorted(names, key=lambda name: mean(behind[name])):
+        most = max(behind[name].values())
+        cells = [
+            (f"**{gap:.1f}**" if gap == most else f"{gap:.1f}")
+            if (gap := behind[name].get(s)) is not None
+            else ""
+            for s in settings
+        ]
+        body.append([name, f"{mean(behind[name]):.1f}", f"{most:.1f}", *cells])
+    return ["", "mean", "most", *settings], body
+
+
+def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
+    """In how many settings each strategy is ahead of, level with and behind another, and by how much over all of them.
+
+    Interval and p of the mean lead are over settings, each one observation: Wilcoxon's signed-rank test (Demsar, JMLR
+    2006), corrected by Holm for the strategies of the table.
+    """
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    leads: dict[str, list[float]] = defaultdict(list)
+    for areas in settings.values():
+        for name, (gap_S, p) in (over(areas, baseline) if baseline in areas else {}).items():
+            lead = -float(gap_S.mean())
+            if p >= 0:
+                counts[name][1 if p >= ALPHA else 0 if lead > 0 else 2] += 1
+            leads[name].append(lead)
+    best_first = sorted(leads, key=lambda name: -float(np.mean(leads[name])))
+    p_values = holm([float(wilcoxon(np.array([leads[name]]))[0]) for name in best_first])
+    body = []
+    for name, p in zip(best_first, p_values, strict=True):
+        tested = [str(n) for n in counts[name]] if name in counts else [""] * 3
+        lead = f"{ends(np.array(leads[name]), '+')}, p {p:.2g}"
+        body.append([name, *tested, lead, f"{min(leads[name]):+.1f}", f"{max(leads[name]):+.1f}"])
+    head = [f"against {baseline}", "ahead", "level", "behind", "mean lead over settings", "least", "most"]
+    return filled(head, body)
+
+
+def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
+    """By how much every strategy is ahead of another over groups of settings: mean, least and most of the group.
+
+    A setting belongs to the groups one of whose words its name holds. One setting alone has an interval over seeds.
+    """
+    leads: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for setting, areas in settings.items():
+        for name, (gap_S, _) in over(areas, baseline).items():
+            for group, words in kinds_of.items():
+                if set(words) & set(setting.split()):
+                    leads[name][group].append(-gap_S)
+
+    def text(leads: Sequence[np.ndarray]) -> str:
+        means = [float(lead_S.mean()) for lead_S in leads]
+        if len(means) < 2:
+            return f"{ends(leads[0], '+')}, {len(leads[0])}" if leads else ""
+        return f"{np.mean(means):+.1f} ({min(means):+.1f} to {max(means):+.1f})"
+
+    def total(name: str) -> float:
+        return sum(float(lead_S.mean()) for group in leads[name].values() for lead_S in group)
+
+    best_first = sorted(leads, key=lambda name: -total(name))
+    return [f"over {baseline}", *kinds_of], [[n, *(text(leads[n][g]) for g in kinds_of)] for n in best_first]
