@@ -155,14 +155,14 @@ class Training:
         n_right = torch.zeros((), dtype=torch.long, device=order.device)
         loss_sum = torch.zeros((), device=order.device)
         n_seen = []  # of the average, if it runs on batches
+        # Told the step each time: an object that refers to itself would keep its memory.
+        graphs = self._graphs
         for rows in split(order, self._rows_per_gather):
             x, y = self._gather(rows), self._labels_L[rows]
             outputs = []
             for x_B, y_B in zip(split(x, self._batch_size), split(y, self._batch_size), strict=True):
                 self.ema.count()
-                # The graphs do not hold the step: an object that refers to itself would keep its memory.
-                take = self._graphs
-                logits, *seen = take(self._step, x_B, y_B) if take else self._step(x_B, y_B)
+                logits, *seen = graphs(self._step, x_B, y_B) if graphs else self._step(x_B, y_B)
                 self.steps += 1
                 outputs.append(logits)
                 n_seen += seen
