@@ -28,60 +28,42 @@ import torch
 from torch import Tensor
 
 from hetal.acquisition import greedy_design
-from hetal.acquisition.design import LEAST_RIDGE
-from hetal.algs.base import QueryStrategy, fill_up
-from hetal.errors import BadInput
+from hetal.algs.designed import Designed
 from hetal.pool import Pool
-from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 
-class Fisher(QueryStrategy):
+class Fisher(Designed):
     """Buys by greedy optimal design on features, weighted by the information in a label.
 
     Args:
         weight: maps probabilities (M, C) to the information in a label of each image, (M,), 0 or more.
-        ridge: prior information on every direction, in labels of weight 1 of a feature vector of mean norm.
         count_rows: count every row, labelled or not, instead of every image, as BAIT does.
-        max_candidates: choose among so many random images (n, if that is more), for what all of the pool leave
-            uncertain; None among all. A pick takes time in proportion to them.
+        ridge, max_candidates: see `hetal.algs.designed.Designed`.
 
     Raises:
-        BadInput: `ridge` is below `LEAST_RIDGE` or not finite, or `max_candidates` is below 1.
+        BadInput: one of them is out of range.
     """
 
     def __init__(
         self, weight: Callable[[Tensor], Tensor], ridge: float, count_rows: bool, max_candidates: int | None
     ) -> None:
-        if not LEAST_RIDGE <= ridge < float("inf"):
-            raise BadInput(f"alg.ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
-        if max_candidates is not None and max_candidates < 1:
-            raise BadInput(f"alg.max_candidates={max_candidates}: must be at least 1, or null")
+        super().__init__(ridge, max_candidates)
         self.weight = weight
-        self.ridge = ridge
         self.count_rows = count_rows
-        self.max_candidates = max_candidates
 
-    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return n ids, the most informative first; once every image is labelled, random ids of the others."""
-        labelled = pool.source_N[pool.labelled_ids()]
-        images, _ = pool.distinct()
-        new = images[~torch.isin(images, pool.source_N[pool.bought_ids()])]
-        # Shuffled, since ties go to the first candidate.
-        new = new[permutation(len(new), rng, new.device)]
-        if self.max_candidates is not None:
-            new = new[: max(self.max_candidates, n)]
-        rows_M = pool.copies()
-        picks = greedy_design(
+    def pick(self, fitted: Fitted, pool: Pool, candidates: Tensor, n: int) -> Tensor:
+        """Return n images, the most informative first; see `Designed`."""
+        labelled, rows_M = pool.source_N[pool.labelled_ids()], pool.copies()
+        return greedy_design(
             fitted.features_MD,
             self.weight(fitted.probs_MC),
-            min(n, len(new)),
+            n,
             known=labelled if self.count_rows else labelled.unique(),
-            candidates=new,
+            candidates=candidates,
             ridge=self.ridge,
             copies=rows_M if self.count_rows else rows_M.clamp(max=1),
         )
-        return fill_up(pool.rows_showing(picks, rng), pool, n, rng)
 
 
 def unweighted(probs_MC: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from hetal.algs.base import QueryStrategy
-from hetal.machine.transfer import to_device
 from hetal.pool import Pool
+from hetal.rng import permutation
 from hetal.train.fitted import Fitted
 
 
@@ -19,4 +19,4 @@ class Random(QueryStrategy):
     def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
         """Return n ids drawn without replacement."""
         ids = pool.unlabelled_ids()
-        return ids[to_device(ids.device, torch.randperm(len(ids), generator=rng)[:n])[0]]
+        return ids[permutation(len(ids), rng, ids.device)[:n]]

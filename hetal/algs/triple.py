@@ -17,54 +17,26 @@ Cost: B picks of 5 M D operations each for M images, and distances to all L boug
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from hetal.acquisition.design import LEAST_RIDGE
 from hetal.acquisition.triple import triple
-from hetal.algs.base import QueryStrategy, fill_up
-from hetal.errors import BadInput
+from hetal.algs.designed import Designed
 from hetal.pool import Pool
 from hetal.train.fitted import Fitted
 
 
-class Triple(QueryStrategy):
-    """Buys by the product of what a label tells, the distance to all bought, and indecision.
+class Triple(Designed):
+    """Buys by the product of what a label tells, the distance to all bought, and indecision; settings of `Designed`."""
 
-    Args:
-        ridge: prior information on every direction, in labels of weight 1 of a feature vector of mean norm.
-        max_candidates: choose among so many random images (n, if that is more), for what all of the pool leave
-            uncertain; None among all. A query takes time in proportion to them.
-
-    Raises:
-        BadInput: `ridge` is below `LEAST_RIDGE` or not finite, or `max_candidates` is below 1.
-    """
-
-    def __init__(self, ridge: float, max_candidates: int | None) -> None:
-        if not LEAST_RIDGE <= ridge < float("inf"):
-            raise BadInput(f"alg.ridge={ridge}: must be at least {LEAST_RIDGE:g}, and finite")
-        if max_candidates is not None and max_candidates < 1:
-            raise BadInput(f"alg.max_candidates={max_candidates}: must be at least 1, or null")
-        self.ridge = ridge
-        self.max_candidates = max_candidates
-
-    def query(self, fitted: Fitted, pool: Pool, n: int, rng: torch.Generator) -> Tensor:
-        """Return n ids, the largest product first; once every image is bought, random ids of the others."""
-        bought = pool.source_N[pool.bought_ids()].unique()
-        images, _ = pool.distinct()
-        new = images[~torch.isin(images, bought)]
-        # Shuffled, since ties go to the first candidate.
-        new = new[torch.randperm(len(new), generator=rng).to(new.device)]
-        if self.max_candidates is not None:
-            new = new[: max(self.max_candidates, n)]
-        picks = triple(
+    def pick(self, fitted: Fitted, pool: Pool, candidates: Tensor, n: int) -> Tensor:
+        """Return n images, the largest product first; see `Designed`."""
+        return triple(
             fitted.features_MD,
             fitted.probs_MC,
-            min(n, len(new)),
+            n,
             known=pool.source_N[pool.labelled_ids()].unique(),
-            candidates=new,
+            candidates=candidates,
             ridge=self.ridge,
-            copies=torch.bincount(pool.source_N, minlength=len(pool.images_M)).clamp(max=1),
-            bought=bought,
+            copies=pool.copies().clamp(max=1),
+            bought=pool.source_N[pool.bought_ids()].unique(),
         )
-        return fill_up(pool.rows_showing(picks, rng), pool, n, rng)
