@@ -22,6 +22,7 @@ backed by a file.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -88,15 +89,7 @@ def _greedy_design(
     if not 0 <= n <= len(candidates):
         raise ValueError(f"n={n}: must be in 0..{len(candidates)}, the number of candidates")
     design = LinearDesign(points_MD, weight_M, known, candidates, ridge, copies)
-    barred_P = torch.zeros_like(design.w_P)
-    picks = torch.empty(n, dtype=torch.int64, device=barred_P.device)
-    for k in range(n):
-        pick = (design.gains() + barred_P).argmax(0, keepdim=True)
-        picks[k : k + 1] = pick
-        barred_P.index_fill_(0, pick, -torch.inf)
-        design.move(pick)
-    design.check()
-    return candidates.to(picks.device)[picks].to(points_MD.device)
+    return design.pick(n).to(points_MD.device)
 
 
 class LinearDesign(Inverses):
@@ -166,6 +159,30 @@ class LinearDesign(Inverses):
         """Return what V would rise by if a label of each candidate, known by now, were taken back, (P,)."""
         self._refresh_if_due()
         return self.w_P * self._reach_P / (1 - self.w_P * self._variance_P)
+
+    def pick(
+        self,
+        n: int,
+        worth: Callable[[Tensor], Tensor] = lambda gains_P: gains_P,
+        told: Callable[[Tensor], object] = lambda pick: None,
+    ) -> Tensor:
+        """Add labels of `n` candidates, each the most worth at its turn, and return their numbers; ties go to the first.
+
+        Args:
+            n: at most P.
+            worth: of what a label of each candidate would take from V, (P,), what the candidate is worth.
+            told: called with every pick, its position (1,) int64.
+        """
+        barred_P = torch.zeros_like(self.w_P)
+        picks = torch.empty(n, dtype=torch.int64, device=self.device)
+        for k in range(n):
+            pick = (worth(self.gains()) + barred_P).argmax(0, keepdim=True)
+            picks[k : k + 1] = pick
+            barred_P.index_fill_(0, pick, -torch.inf)
+            self.move(pick)
+            told(pick)
+        self.check()
+        return self._candidates[picks]
 
     def move(self, pick: Tensor, sign: int = 1) -> None:
         """Add the label of a candidate, or take it back.

@@ -71,17 +71,11 @@ def triple(
     design = LinearDesign(points, gini(probs), labelled, chosen, ridge, counted)
     distances = Distances(points, chosen, labelled if bought is None else as_tensor(bought, "bought"))
     undecided_P = (1 + margin(probs)).to(design.device).double().clamp(min=0)[chosen.to(design.device)]
-    barred_P = torch.zeros_like(undecided_P)
-    picks = torch.empty(n, dtype=torch.int64, device=design.device)
-    for k in range(n):
-        worth_P = design.gains().clamp(min=0) * distances.to_nearest() * undecided_P
-        pick = (worth_P + barred_P).argmax(0, keepdim=True)
-        picks[k : k + 1] = pick
-        barred_P.index_fill_(0, pick, -torch.inf)
-        design.move(pick)
-        distances.add(pick)
-    design.check()
-    return like(points_MD, chosen.to(picks.device)[picks].to(points.device))
+
+    def worth(gains_P: Tensor) -> Tensor:
+        return gains_P.clamp(min=0) * distances.to_nearest() * undecided_P
+
+    return like(points_MD, design.pick(n, worth, distances.add).to(points.device))
 
 
 class Distances:
