@@ -24,7 +24,8 @@ from hetal.models.ensemble import Ensemble
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.rng import stream
-from hetal.train.fitted import Fitted, Pair, Standardise
+from hetal.train.fitted import Fitted, Pair
+from hetal.train.forward import Standardise
 
 
 def strategy(task: Task) -> QueryStrategy:

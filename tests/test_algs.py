@@ -20,7 +20,8 @@ from hetal.errors import BadInput
 from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.rng import stream
-from hetal.train.fitted import Fitted, Pair, Standardise
+from hetal.train.fitted import Fitted, Pair
+from hetal.train.forward import Standardise
 from tests.command_line import CONF, options
 
 

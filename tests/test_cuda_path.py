@@ -27,7 +27,8 @@ from hetal.train import recipe
 from hetal.train.ema import EMA
 from hetal.train.finetune import PseudoLabel
 from hetal.train.fit import Fitting
-from hetal.train.fitted import Fitted, Pair, Standardise
+from hetal.train.fitted import Fitted, Pair
+from hetal.train.forward import Standardise
 from hetal.train.stopping import Threshold
 from hetal.train.warm_start import LastWeights
 from tests.command_line import options, records, run_here

@@ -20,7 +20,8 @@ from hetal.errors import BadInput
 from hetal.models import MLP, ensemble_of
 from hetal.pool import Pool
 from hetal.rng import stream
-from hetal.train.fitted import Fitted, Pair, Standardise
+from hetal.train.fitted import Fitted, Pair
+from hetal.train.forward import Standardise
 from hetal.train.head import EnsembleHead, Head
 from hetal.train.precision import InBfloat16
 from tests.test_algs import fitted_on, make_pool

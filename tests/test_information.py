@@ -16,7 +16,8 @@ from hetal.models.mlp import MLP
 from hetal.pool import Pool
 from hetal.rng import stream
 from hetal.testing import check_strategy
-from hetal.train.fitted import Fitted, Pair, Standardise
+from hetal.train.fitted import Fitted, Pair
+from hetal.train.forward import Standardise
 from hetal.train.masks import share_masks
 from tests.test_algs import fitted_on, make_pool
 

@@ -14,7 +14,7 @@ from hetal.models.resnet import ResNet
 from hetal.rng import seeded, stream
 from hetal.task import Examples, Task
 from hetal.train.ema import EMA
-from hetal.train.fitted import split
+from hetal.train.forward import split
 from hetal.train.snapshot import SnapshotWatch
 from hetal.train.stopping import Plateau, Threshold
 from tests.toy import blobs, labelled_pool, make_learner

@@ -15,7 +15,8 @@ from hetal.report.analyse.confounds import confounds_of
 from hetal.report.load.reading import read
 from hetal.rng import stream
 from hetal.testing import check_strategy
-from hetal.train.fitted import Fitted, Standardise
+from hetal.train.fitted import Fitted
+from hetal.train.forward import Standardise
 from tests.command_line import TOY, only, run_here
 from tests.test_reads import prepared
 

@@ -166,7 +166,9 @@ class LinearDesign(Inverses):
         worth: Callable[[Tensor], Tensor] = lambda gains_P: gains_P,
         told: Callable[[Tensor], object] = lambda pick: None,
     ) -> Tensor:
-        """Add labels of `n` candidates, each the most worth at its turn, and return their numbers; ties go to the first.
+        """Add labels of `n` candidates, each the most worth at its turn, and return their numbers, (n,) int64.
+
+        Of equals, the first is picked.
 
         Args:
             n: at most P.

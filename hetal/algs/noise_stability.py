@@ -34,7 +34,8 @@ from hetal.machine.scratch import Stack
 from hetal.machine.transfer import to_device
 from hetal.pool import Pool
 from hetal.rng import draw_seed, permutation
-from hetal.train.fitted import Fitted, Outputs, check_finite
+from hetal.train.fitted import Fitted
+from hetal.train.forward import Outputs, check_finite
 from hetal.train.members import ensemble_in
 from hetal.train.precision import InBfloat16
 

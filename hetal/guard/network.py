@@ -65,7 +65,7 @@ def check_network(network: nn.Module, learner: Learner, n_start: int) -> None:
         torch.autograd.grad(loss, weights, allow_unused=True)
     except Exception as error:
         raise BadInput(f"{name} cannot be trained: {describe_error(error)}") from error
-    # Otherwise there is no batch of one row, see `hetal.train.fitted.split`.
+    # Otherwise there is no batch of one row, see `hetal.train.forward.split`.
     for setting, rows in (("n_start", n_start), ("train.batch_size", learner.batch_size)):
         if rows == 1:
             try:

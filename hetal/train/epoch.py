@@ -14,7 +14,8 @@ from hetal.machine.arithmetic import float32_products
 from hetal.machine.transfer import to_device
 from hetal.record.checkpoint import State
 from hetal.train.ema import EMA
-from hetal.train.fitted import Pair, split
+from hetal.train.fitted import Pair
+from hetal.train.forward import split
 from hetal.train.graph import Graphs
 from hetal.train.members import clip_members_by_norm, ensemble_in, joined, logits_of_members, loss_of
 from hetal.train.optim import make_optimizer

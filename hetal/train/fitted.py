@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import copy
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from hetal.errors import BadInput, Diverged
-from hetal.machine.arithmetic import float32_products
 from hetal.machine.clock import Stopwatch
-from hetal.machine.scratch import Stack, gathered
-from hetal.machine.transfer import to_device
+from hetal.machine.scratch import gathered
 from hetal.record.checkpoint import State
 from hetal.rng import seeded
+from hetal.train.forward import Forward, Outputs, Standardise, check_finite
 from hetal.train.given import given_features
 from hetal.train.head import EnsembleHead, Head, find_head
 from hetal.train.masks import dropouts_in, share_masks
 from hetal.train.members import ensemble_in, logits_of_members
-
-T = TypeVar("T")
-
-
-class Outputs(NamedTuple):
-    """Logits (n, C), their softmax (n, C) and penultimate features (n, D) of n images, float32."""
-
-    logits: Tensor
-    probs: Tensor
-    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,40 +39,6 @@ class Pair:
         self.ema.load_state_dict(state["ema"])
 
 
-class Standardise:
-    """Standardise stored images to network input: (x - mean) / std as float32, in the network's memory layout.
-
-    Args:
-        mean, std: per channel or feature, in the units of the images; or one value for all.
-        image_shape: (C, H, W) or (D,).
-        channels_last: whether batches have the channels-last memory format, which is faster for convolutions.
-        device: of the images.
-
-    Attributes:
-        layout: memory format of batches.
-    """
-
-    def __init__(
-        self,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        image_shape: tuple[int, ...],
-        channels_last: bool,
-        device: torch.device,
-    ) -> None:
-        shape = (-1, *[1] * (len(image_shape) - 1))
-        self._mean, self._scale = to_device(
-            device, torch.tensor(mean).reshape(shape), 1 / torch.tensor(std).reshape(shape)
-        )
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map (n, *image_shape) uint8, float16 or float32 to the same shape in float32."""
-        x = images.to(torch.float32, memory_format=self.layout)
-        centred = x.sub(self._mean) if x is images else x.sub_(self._mean)
-        return centred.mul_(self._scale)
-
-
 class Fitted:
     """The networks of one round and their outputs on the M distinct images of the pool, computed on demand.
 
@@ -103,9 +56,6 @@ class Fitted:
         given_M: (M, ...) features that the data bring along beside the images; None where they bring none.
         n_classes: C of the task; None reads it off the network.
         tf32: whether forward passes may use TF32, see `hetal.machine.arithmetic`.
-
-    Attributes:
-        watch: the time of forward passes.
     """
 
     def __init__(
@@ -124,16 +74,18 @@ class Fitted:
     ) -> None:
         self.tuned = tuned
         self.attempt = attempt
-        self.watch = Stopwatch(images_M.device)
         self._networks = networks
         self._snapshot = snapshot
         self._targets = targets
         self._images_M = images_M
         self._given_M = given_M
         self._n_classes = n_classes
-        self._prepare = prepare
-        self._batch_size = batch_size
-        self._tf32 = tf32
+        self._forward = Forward(prepare, batch_size, images_M.device, tf32)
+
+    @property
+    def watch(self) -> Stopwatch:
+        """The time of forward passes."""
+        return self._forward.watch
 
     @property
     def networks(self) -> Pair:
@@ -187,8 +139,8 @@ class Fitted:
         parts: dict[str, object] = {
             f"fitted.{key}": id(value)
             for key, value in vars(self).items()
-            # What changes when outputs are computed is left out.
-            if key != "_batch_size" and not isinstance(getattr(type(self), key, None), cached_property)
+            # What is filled in when outputs are computed is left out.
+            if not isinstance(getattr(type(self), key, None), cached_property)
         }
         for name, network in self._all_networks().items():
             for path, module in network.named_modules():
@@ -245,7 +197,7 @@ class Fitted:
     @cached_property
     def given_MD(self) -> Tensor:
         """Features that the data bring along, of every distinct image, (M, D); see `hetal.train.given`."""
-        return given_features(self._images_M, self._prepare, self._given_M)
+        return given_features(self._images_M, self._forward.prepare, self._given_M)
 
     @property
     def n_members(self) -> int:
@@ -271,10 +223,10 @@ class Fitted:
 
         @torch.inference_mode()
         def probs_of(batch: Tensor) -> Tensor:
-            return logits_of_members(network, self._prepare(batch)).softmax(-1)
+            return logits_of_members(network, self._forward.prepare(batch)).softmax(-1)
 
         are_finite = []
-        for probs_KbC in self._of_batches(images, probs_of):
+        for probs_KbC in self._forward.batches(images, probs_of):
             are_finite.append(probs_KbC.isfinite().all())
             yield probs_KbC
         if are_finite and not bool(torch.stack(are_finite).all()):
@@ -290,15 +242,14 @@ class Fitted:
         Args:
             network: one of the pair's networks; its mode and its batch-norm statistics stay as they are.
             images: (n, *image_shape) as stored.
-            are_finite: where given, what says of which images outputs are finite, (n,) bool, is appended to it, and is
-                for the caller to check, see `check_finite`: once for many passes, since the host waits for a GPU there.
+            are_finite: where given, flags are appended to it instead of being checked, see `Forward.outputs`.
 
         Raises:
             Diverged: an output is not finite.
         """
         was_training = network.training
         network.eval()
-        result = self._run(network, images, are_finite=are_finite)
+        result = self._forward.outputs(network, images, are_finite=are_finite)
         network.train(was_training)
         return result
 
@@ -319,7 +270,7 @@ class Fitted:
             Diverged: an output is not finite.
         """
         network = copy.deepcopy(network).train()
-        return self._run(network, images, batch_size), network
+        return self._forward.outputs(network, images, batch_size), network
 
     def passes(
         self, k: int, images: Tensor, rng: torch.Generator, same_masks: bool = False
@@ -350,100 +301,16 @@ class Fitted:
             for seed in seeds:
                 if seed is not None:
                     torch.manual_seed(seed)
-                passes.append(network(self._prepare(batch))[0].softmax(1))
+                passes.append(network(self._forward.prepare(batch))[0].softmax(1))
             return torch.stack(passes)
 
         are_finite = []
         with seeded(rng, images.device):
             seeds = torch.randint(2**62, (k,)).tolist() if same_masks else [None] * k
-            for probs_kbC in self._of_batches(images, probs_of):
+            for probs_kbC in self._forward.batches(images, probs_of):
                 are_finite.append(probs_kbC.isfinite().all(2).all(0))
                 yield probs_kbC
         check_finite(are_finite)
-
-    def _run(
-        self,
-        network: nn.Module,
-        images: Tensor,
-        batch_size: int | None = None,
-        are_finite: list[Tensor] | None = None,
-    ) -> Outputs:
-        """Run a network as it is, in batches of a size that the result depends on, or of any; check, see `outputs`."""
-
-        @torch.inference_mode()
-        def outputs_of(batch: Tensor) -> tuple[Tensor, Tensor]:
-            logits, features = network(self._prepare(batch))
-            return logits, features
-
-        logits, features, have_finite = Stack(len(images)), Stack(len(images)), []
-        with torch.inference_mode():
-            for f, h in self._of_batches(images, outputs_of, batch_size):
-                logits.append(f)
-                features.append(h)
-                have_finite.append(h.isfinite().all(1))
-            logits_nC = logits.tensor()
-            result = Outputs(logits_nC, logits_nC.softmax(1), features.tensor())
-            is_finite_n = result.probs.isfinite().all(1) & torch.cat(have_finite)
-        if are_finite is None:
-            check_finite([is_finite_n])
-        else:
-            are_finite.append(is_finite_n)
-        return result
-
-    def _of_batches(
-        self, images: Tensor, compute: Callable[[Tensor], T], batch_size: int | None = None
-    ) -> Iterator[T]:
-        """Yield what is computed of each batch of images in turn, at the size of `split`.
-
-        Where a GPU has too little memory, batches are halved from there on, unless their size is given.
-        """
-        start = 0
-        while start < len(images):
-            size = batch_size or self._batch_size
-            end = start + size + (start + size + 1 == len(images))
-            try:
-                with self.watch, float32_products(self._tf32):
-                    result = compute(images[start:end])
-            except torch.OutOfMemoryError:
-                if batch_size is not None or size == 1:
-                    raise
-            else:
-                yield result
-                start = end
-                continue
-            # Here, where the traceback holds no tensors any more.
-            self._batch_size = size // 2
-            torch.cuda.empty_cache()
-            print(
-                f"train.score_batch_size={size}: too large for the memory of the GPU, going on with {size // 2}",
-                file=sys.stderr,
-            )
-
-
-def check_finite(are_finite: Sequence[Tensor]) -> None:
-    """Check flags of images, in parts, which say whether their outputs are finite.
-
-    Raises:
-        Diverged: some are not.
-    """
-    if n_bad := int(sum((~part).sum() for part in are_finite)):
-        n = sum(len(part) for part in are_finite)
-        raise Diverged(
-            f"the network gives NaN or infinity for {n_bad} of {n} images; "
-            "a smaller optimizer.lr or data.std as large as the data vary may help"
-        )
-
-
-def split(rows: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Split into batches of `size`; a last single row is added to the batch before, since batch norm needs two rows."""
-    n_full, rest = divmod(len(rows), size)
-    sizes = [size] * n_full
-    if rest == 1 and n_full:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    batches: tuple[Tensor, ...] = rows.split(sizes)
-    return batches
 
 
 def has_dropout(network: nn.Module) -> bool:

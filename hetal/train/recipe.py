@@ -19,7 +19,7 @@ from hetal.errors import BadInput, make_part
 from hetal.machine.transfer import move
 from hetal.task import Task
 from hetal.train.finetune import PseudoLabel
-from hetal.train.fitted import Standardise
+from hetal.train.forward import Standardise
 from hetal.train.optim import MakeOptimizer
 from hetal.train.precision import InBfloat16, arrange, takes_channels_last
 from hetal.train.schedule import MakeSchedule
