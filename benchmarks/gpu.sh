@@ -3,7 +3,7 @@
 # Needs nothing but Python: where torch is not installed, it makes an environment of its own outside the tree.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! python -c 'import torch, hydra, sklearn, wandb, matplotlib' 2>/dev/null; then
+if ! python -c 'import torch, torchvision, hydra, pydantic, rich, scipy, sklearn, matplotlib' 2>/dev/null; then
     environment="${TMPDIR:-/tmp}/hetal-gpu"
     python3 -m venv "$environment"
     . "$environment/bin/activate"
