@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.results import markdown
+from benchmarks.tables import markdown
 from benchmarks.training import Rows, plain_train, published_loader
 from hetal.acquisition import OuterProduct, k_center, kmeans_plusplus
 from hetal.bench import (

@@ -7,6 +7,7 @@ seeds not at all.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,9 +16,12 @@ import numpy as np
 
 from hetal.report.load.names import BOUND
 from hetal.report.stats.intervals import bca_interval
+from hetal.report.stats.ranks import rank
 from hetal.report.stats.significance import ALPHA, holm, paired_t, wilcoxon
 
 FEWEST = 5
+# Of how runs differ: what is as it is without a word, or follows from another setting.
+PLAIN = re.compile(r"members=1|train\.loss\.label_smoothing=.*|.*=(?:0|absent)")
 
 Areas = dict[str, dict[int, float]]
 Table = tuple[list[str], list[list[str]]]
@@ -166,3 +170,109 @@ def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, 
 
     best_first = sorted(leads, key=lambda name: -total(name))
     return [f"over {baseline}", *kinds_of], [[n, *(text(leads[n][g]) for g in kinds_of)] for n in best_first]
+
+
+def pool(setting: str) -> str:
+    """Return the kind of pool of a setting: its name without the data set, which is first, and the network."""
+    return " ".join(setting.partition(",")[0].split()[1:-1])
+
+
+def ranks(settings: Mapping[str, Areas]) -> Table:
+    """Mean ranks over settings, of the strategies that ran in all; two that differ by less than Nemenyi's are level."""
+    names = [name for name in next(iter(settings.values())) if all(name in a for a in settings.values())]
+    area_PL = np.array([[mean(areas[name]) for name in names] for areas in settings.values()])
+    found = rank(names, area_PL)
+    at_top = dict(zip(names, (area_PL == area_PL.max(1, keepdims=True)).sum(0), strict=True))
+    best = min(found.ranks.values())
+    body = [
+        [name, f"{mine:.1f}", str(at_top[name]), "yes" if mine - best <= found.critical_difference else ""]
+        for name, mine in found.ranks.items()
+    ]
+    head = [
+        f"mean rank over {len(settings)}, p {found.p:.1g}",
+        "highest in",
+        f"within {found.critical_difference:.1f}",
+    ]
+    return ["", *head], body
+
+
+def regrets(studies: Mapping[str, Mapping[str, Areas]]) -> Table:
+    """By how much every strategy is behind the highest of a pool: mean and most over all pools, and of every study.
+
+    Strategies are those that ran in all pools; the pool of the most is named.
+    """
+    everything = [areas for settings in studies.values() for areas in settings.values()]
+    names = [name for name in everything[0] if all(name in areas for areas in everything)]
+    behind = {
+        name: {
+            study: {setting: max(mean(areas[n]) for n in names) - mean(areas[name]) for setting, areas in s.items()}
+            for study, s in studies.items()
+        }
+        for name in names
+    }  # fmt: skip
+
+    def text(gaps: Mapping[str, float]) -> str:
+        worst = max(gaps, key=gaps.__getitem__)
+        return f"{mean(gaps):.1f}, {gaps[worst]:.1f} ({pool(worst)})"
+
+    total = {name: [gap for gaps in behind[name].values() for gap in gaps.values()] for name in names}
+    body = [
+        [name, f"{np.mean(total[name]):.1f}", f"{max(total[name]):.1f}", *map(text, behind[name].values())]
+        for name in sorted(names, key=lambda name: float(np.mean(total[name])))
+    ]
+    return ["", "mean", "most", *studies], body
+
+
+def beaten(settings: Mapping[str, Areas], name: str) -> Table:
+    """The settings in which another strategy is ahead of one, with the lead, its interval and Holm's p."""
+    body = []
+    for setting, areas in settings.items():
+        tests = over(areas, name) if name in areas else {}
+        ahead = [f"{other} {ends(-gap_S, '+')}, p {p:.2g}" for other, (gap_S, p) in tests.items()
+                 if p < ALPHA and gap_S.mean() < 0]  # fmt: skip
+        if ahead:
+            body.append([setting, str(len(areas[name])), "; ".join(ahead)])
+    return ["", "n", f"ahead of {name}"], body
+
+
+def gains(runs: Iterable[Mapping[str, Any]], strategy: str, training: str) -> Table:
+    """By how much areas are above those of one strategy under one training, by strategy and what else differs.
+
+    Pairs share a seed; Holm counts the cells of the table, and bold is p under 0.05. The last line and column say how
+    far the means of a column and of a line are apart.
+    """
+    areas: dict[str, Areas] = defaultdict(lambda: defaultdict(dict))
+    for row in runs:
+        name, *others = row["strategy"].split(", ")
+        words = [*row["setting"].split(", ")[1:], *others]
+        rest = ", ".join(word for word in words if not PLAIN.fullmatch(word))
+        if row["finished"] == "True":
+            areas[rest][name][int(row["seed"])] = 100 * float(row["area_under_curve"])
+    origin = areas[training][strategy]
+    lines = sorted(areas, key=lambda rest: (rest != training, len(rest), rest))
+    names = sorted(
+        {name for line in areas.values() for name in line}, key=lambda name: (name != strategy, name)
+    )
+    gaps = {}
+    for line in lines:
+        for name in names:
+            shared = sorted(origin.keys() & areas[line][name].keys())
+            if len(shared) > 1 and areas[line][name] is not origin:
+                gaps[line, name] = np.array([areas[line][name][seed] - origin[seed] for seed in shared])
+    p_values = holm(
+        [float(paired_t(gap_S[None])[0]) if len(gap_S) >= FEWEST else np.nan for gap_S in gaps.values()]
+    )
+    cells = {(training, strategy): f"{mean(origin):.1f}, {len(origin)}"}
+    for (key, gap_S), p in zip(gaps.items(), p_values, strict=True):
+        text = f"{ends(gap_S, '+')}, {len(gap_S)}"
+        cells[key] = f"**{text}**" if p < ALPHA else text
+
+    def apart(keys: Iterable[tuple[str, str]]) -> str:
+        lead = [float(gaps[key].mean()) if key in gaps else 0.0 for key in keys if key in cells]
+        return f"{max(lead) - min(lead):.1f}"
+
+    body = [
+        [line, *(cells.get((line, n), "") for n in names), apart((line, n) for n in names)] for line in lines
+    ]
+    last = ["by training", *(apart((line, name) for line in lines) for name in names), ""]
+    return [f"over {strategy}, {training}", *names, "by strategy"], [*body, last]

@@ -6,13 +6,13 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks import kinds, results, vectors
+from benchmarks import kinds, results, study_tables, tables, vectors
 from hetal.report.files.tables import write_csv
 
 
 @pytest.fixture
 def docs(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "DOCS", tmp_path)
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
     (tmp_path / "results" / "s").mkdir(parents=True)
     return tmp_path
 
@@ -28,7 +28,7 @@ def number(strategy, area, n=5):
 
 def test_the_highest_mean_is_bold(docs):
     write(docs, "numbers", number("a", 0.5), number("b", 0.6))
-    assert results.area("s").splitlines()[2:] == [
+    assert tables.area("s").splitlines()[2:] == [
         "| a | 50.0 [49.0, 51.0], 5 |",
         "| b | **60.0 [59.0, 61.0], 5** |",
     ]
@@ -40,8 +40,8 @@ def test_a_comparison_is_turned_to_its_first_strategy(docs):
         "difference_high": -0.005, "t_holm": 0.049,
     }  # fmt: skip
     write(docs, "comparisons", pair)
-    assert "| b | **-2.0 [-3.0, -0.5], p 0.049** |" in results.versus("s", "a")
-    assert "| a | **+2.0 [+0.5, +3.0], p 0.049** |" in results.versus("s", "b")
+    assert "| b | **-2.0 [-3.0, -0.5], p 0.049** |" in tables.versus("s", "a")
+    assert "| a | **+2.0 [+0.5, +3.0], p 0.049** |" in tables.versus("s", "b")
 
 
 def test_a_mean_over_noises_is_paired_by_seed(docs):
@@ -53,7 +53,7 @@ def test_a_mean_over_noises_is_paired_by_seed(docs):
     ]  # fmt: skip
     lone = {**runs[0], "strategy": "c"}  # of one noise only, so that it has no mean
     write(docs, "runs", *runs, lone)
-    (row,) = results.pooled("s", "a", "d").splitlines()[2:]
+    (row,) = tables.pooled("s", "a", "d").splitlines()[2:]
     gaps = [3.0, 3.1, 3.2]
     assert row.startswith("| b | **+3.1 [")
     assert row.endswith(f"p {stats.ttest_1samp(gaps, 0).pvalue:.2g}, n 3** |")
@@ -65,7 +65,7 @@ def test_published_runs_are_placed_among_finished_ones(docs):
         for accuracy, done in ((0.6, True), (0.7, True), (0.8, True), (0.1, False))
     ]
     write(docs, "runs", *runs)
-    assert results.spread("s", "a:75/50").splitlines()[2] == (
+    assert study_tables.spread("s", "a:75/50").splitlines()[2] == (
         "| a | 3 | 70.0 | 60.0 65.0 70.0 75.0 80.0 | 75 (75 to 75) | 75: 2, 50: 0 |"
     )
 
@@ -81,12 +81,12 @@ def test_every_strategy_is_beside_itself_with_each_image_once(docs):
         for name, area in areas.items() for seed, value in enumerate(area)
     ]  # fmt: skip
     write(docs, "runs", *runs)
-    b, a, c = results.once("s").splitlines()[2:]
+    b, a, c = study_tables.once("s").splitlines()[2:]
     assert b == "| b | 70.0, 2 | 25% | 0.75 |  |  |  |  |"
     assert a.startswith("| a | 55.0, 2 | 25% | 0.75 | 66.0, 2 | 25% | 0.75 | +11.0 [")
     assert a.endswith(f"p {stats.ttest_1samp([10, 12], 0).pvalue:.2g}, n 2 |")
     assert c.startswith("| c |  |  |  | 10.0, 2 |")
-    assert "| a | 55.0, 2 | 25% | 0.75 | 30.0, 2 |" in results.once("s", wrapper="once 0.2")
+    assert "| a | 55.0, 2 | 25% | 0.75 | 30.0, 2 |" in study_tables.once("s", wrapper="once 0.2")
 
 
 @pytest.fixture
@@ -168,19 +168,80 @@ def test_shares_of_many_settings_are_brief(docs):
         {"setting": "d y", "strategy": "b", "clean_share": 1.0},
         {"setting": "e", "strategy": "a", "clean_share": 0.5},
     )
-    assert results.brief("s", "clean_share", "d").splitlines()[2:] == ["| a | 25 |  |", "| b |  | 100 |"]
+    assert tables.brief("s", "clean_share", "d").splitlines()[2:] == ["| a | 25 |  |", "| b |  | 100 |"]
 
 
-def test_strategies_are_crossed_with_what_else_differs(docs):
-    areas = {"a, loss=x": 0.5, "b, smoothing=0, loss=x, q=absent": 0.6, "a, loss=y": 0.55}
-    write(docs, "numbers", *(number(name, value) for name, value in areas.items()))
-    assert results.crossed("s").splitlines() == [
-        "|  | a | b | by strategy |",
-        "| --- | --- | --- | --- |",
-        "| loss=x | 50.0 [49.0, 51.0], 5 | 60.0 [59.0, 61.0], 5 | 10.0 |",
-        "| loss=y | 55.0 [54.0, 56.0], 5 |  | 0.0 |",
-        "| by training | 5.0 | 0.0 |  |",
+def run(setting, strategy, seed, area):
+    row = {"setting": setting, "strategy": strategy, "seed": seed, "finished": "True"}
+    return row | {"area_under_curve": area / 100}
+
+
+def test_what_training_gains_stands_beside_what_a_strategy_gains(monkeypatch):
+    monkeypatch.setattr(kinds, "FEWEST", 2)
+    areas = {
+        ("d mlp, members=1", "random, loss=x, q=absent"): [50, 52],
+        ("d mlp, members=1", "b, smoothing=0, loss=x"): [60, 62.6],
+        ("d mlp, members=1", "random, loss=y"): [55, 58],
+        ("d mlp, members=5", "b, loss=x"): [60, 65],
+    }
+    runs = [run(*key, seed, area) for key, values in areas.items() for seed, area in enumerate(values)]
+    head, body = kinds.gains([*runs, run("d mlp, members=1", "b, loss=x", 2, 90)], "random", "loss=x")
+    p = [stats.ttest_1samp(gap, 0).pvalue for gap in ([10, 10.6], [5, 6], [10, 13])]
+    assert 3 * p[0] > 0.05 > 2 * p[0]  # so that Holm's count of cells decides that none is bold
+    assert head == ["over random, loss=x", "random", "b", "by strategy"]
+    assert body == [
+        ["loss=x", "51.0, 2", "+10.3 [+10.0, +10.6], 2", "10.3"],
+        ["loss=y", "+5.5 [+5.0, +6.0], 2", "", "0.0"],
+        ["members=5, loss=x", "", "+11.5 [+10.0, +13.0], 2", "0.0"],
+        ["by training", "5.5", "1.2", ""],
     ]
+
+
+@pytest.fixture
+def pools():
+    """Three pools of two data sets; `c` ran in one of them only."""
+    areas = {
+        "x blank x4 mlp": {"a": [90], "b": [80], "c": [99]},
+        "x clean mlp": {"a": [90], "b": [95]},
+        "y near_copies 8 x4 mlp, members=1": {"a": [70], "b": [62]},
+    }
+    runs = [
+        run(setting, name, seed, area)
+        for setting, values in areas.items() for name, area_S in values.items() for seed, area in enumerate(area_S)
+    ]  # fmt: skip
+    return kinds.areas_of(runs)
+
+
+def test_ranks_are_of_strategies_that_ran_in_all_pools(pools):
+    head, body = kinds.ranks(pools)
+    assert head[1].startswith("mean rank over 3, ")
+    assert [line[:3] for line in body] == [["a", "1.3", "2"], ["b", "1.7", "1"]]
+
+
+def test_losses_name_their_worst_pool(pools):
+    x, y = ({s: areas for s, areas in pools.items() if s.startswith(name)} for name in "xy")
+    assert kinds.regrets({"x": x, "y": y}) == (
+        ["", "mean", "most", "x", "y"],
+        [
+            ["a", "1.7", "5.0", "2.5, 5.0 (clean)", "0.0, 0.0 (near_copies 8 x4)"],
+            ["b", "6.0", "10.0", "5.0, 10.0 (blank x4)", "8.0, 8.0 (near_copies 8 x4)"],
+        ],
+    )
+
+
+def test_what_is_ahead_of_a_strategy(settings):
+    assert kinds.beaten(settings, "random")[1][0][:2] == ["d", "3"]
+    (line,) = kinds.beaten(settings, "b")[1]
+    assert line[0] == "e"
+    assert line[2].startswith("random +10.5 [")
+    assert kinds.beaten(settings, "a")[1][0][2].startswith("random +10.0 [")
+
+
+def test_studies_are_read_together(docs):
+    write(docs, "numbers", number("a", 0.5))
+    (docs / "results" / "t").mkdir()
+    write_csv(docs / "results" / "t" / "numbers.csv", [number("b", 0.6)])
+    assert [row["strategy"] for row in tables.rows("s+t", "numbers")] == ["a", "b"]
 
 
 def test_a_query_takes_the_least_of_its_seconds(docs):
@@ -190,7 +251,7 @@ def test_a_query_takes_the_least_of_its_seconds(docs):
         "seconds",
         *(dict(zip(("strategy", "setting", "query", "round"), row, strict=True)) for row in spent),
     )
-    assert results.seconds("s").splitlines() == [
+    assert tables.seconds("s").splitlines() == [
         "|  | d 1: query | d 1: round | d 2: query | d 2: round |",
         "| --- | --- | --- | --- | --- |",
         "| b |  |  | 0.5 | 1.2 |",
@@ -199,15 +260,15 @@ def test_a_query_takes_the_least_of_its_seconds(docs):
 
 
 def test_effort_counts_all_phases_of_all_rounds(docs):
-    phases = {f"seconds_{phase}_per_round": 90.0 for phase in results.PHASES}
+    phases = {f"seconds_{phase}_per_round": 90.0 for phase in tables.PHASES}
     write(docs, "numbers", {**number("a", 0.5), **phases})
     write(docs, "runs", {"setting": "d class", "strategy": "a", "rounds": 4})
-    assert results.effort("s") == "5 runs, 2.0 hours of one core."
+    assert tables.effort("s") == "5 runs, 2.0 hours of one core."
 
 
 def test_only_tables_are_filled(docs):
     write(docs, "numbers", number("a", 0.5))
     page = "# Text\n\n<!-- area s -->\nold\n<!-- end -->\n\n<!-- a remark -->\nmore\n"
     filled = results.fill(page)
-    assert filled == page.replace("\nold\n", f"\n\n{results.area('s')}\n\n")
+    assert filled == page.replace("\nold\n", f"\n\n{tables.area('s')}\n\n")
     assert results.fill(filled) == filled
