@@ -2,7 +2,7 @@
 
 Of every run of a study that kept its last network (`keep_network=true`), tests it on the test rows of the class that
 noise took (`noise.noisy_class`) and on all others, and writes docs/results/NAME/classes.csv. Then
-`python -m benchmarks.results` fills the tables of docs/RESULTS.md with it.
+`python -m benchmarks.results` fills the tables of docs/STUDIES.md with it.
 
 The data and the network are made from this checkout's configs with the overrides of the run: for studies of one's own.
 """

@@ -3,7 +3,7 @@
 `python -m benchmarks.moving_average multirun/NAME` reads the records of a study and writes
 docs/results/NAME/start.csv: for every run with an average that starts from random weights of its own
 (`train.own_ema`), and every round, the weight of these weights at the snapshot, which is the product of a over its
-steps, see `hetal.train.ema`. Then `python -m benchmarks.results` fills the tables of docs/RESULTS.md with it.
+steps, see `hetal.train.ema`. Then `python -m benchmarks.results` fills the tables of docs/STUDIES.md with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fills tables of docs/RESULTS.md and STRATEGIES.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
+"""Fills tables of docs/RESULTS.md, STUDIES.md and STRATEGIES.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
 are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
@@ -36,7 +36,7 @@ from hetal.report.files.tables import write_csv
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
 
-PAGES = ("RESULTS.md", "STRATEGIES.md")
+PAGES = ("RESULTS.md", "STUDIES.md", "STRATEGIES.md")
 KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv", "curves.csv")
 # Of curves.csv; the whole of it is a megabyte a study.
 CURVES = ("accuracy", "clean_share", "pseudo_clean", "pseudo_noisy", "pseudo_share")
