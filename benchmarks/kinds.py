@@ -122,6 +122,15 @@ def loss(settings: Mapping[str, Areas]) -> Table:
     return ["", "mean", "most", *settings], body
 
 
+def leads(settings: Mapping[str, Areas], baseline: str) -> dict[str, list[float]]:
+    """Return every strategy's mean lead over another, by setting."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for areas in settings.values():
+        for name, (gap_S, _) in (over(areas, baseline) if baseline in areas else {}).items():
+            found[name].append(-float(gap_S.mean()))
+    return found
+
+
 def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
     """In how many settings each strategy is ahead of, level with and behind another, and by how much over all of them.
 
@@ -129,20 +138,18 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
     2006), corrected by Holm for the strategies of the table.
     """
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    leads: dict[str, list[float]] = defaultdict(list)
     for areas in settings.values():
         for name, (gap_S, p) in (over(areas, baseline) if baseline in areas else {}).items():
-            lead = -float(gap_S.mean())
             if p >= 0:
-                counts[name][1 if p >= ALPHA else 0 if lead > 0 else 2] += 1
-            leads[name].append(lead)
-    best_first = sorted(leads, key=lambda name: -float(np.mean(leads[name])))
-    p_values = holm([float(wilcoxon(np.array([leads[name]]))[0]) for name in best_first])
+                counts[name][1 if p >= ALPHA else 0 if gap_S.mean() < 0 else 2] += 1
+    found = leads(settings, baseline)
+    best_first = sorted(found, key=lambda name: -float(np.mean(found[name])))
+    p_values = holm([float(wilcoxon(np.array([found[name]]))[0]) for name in best_first])
     body = []
     for name, p in zip(best_first, p_values, strict=True):
         tested = [str(n) for n in counts[name]] if name in counts else [""] * 3
-        lead = f"{ends(np.array(leads[name]), '+')}, p {p:.2g}"
-        body.append([name, *tested, lead, f"{min(leads[name]):+.1f}", f"{max(leads[name]):+.1f}"])
+        lead = f"{ends(np.array(found[name]), '+')}, p {p:.2g}"
+        body.append([name, *tested, lead, f"{min(found[name]):+.1f}", f"{max(found[name]):+.1f}"])
     head = [f"against {baseline}", "ahead", "level", "behind", "mean lead over settings", "least", "most"]
     return filled(head, body)
 

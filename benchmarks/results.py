@@ -1,4 +1,4 @@
-"""Fills tables of docs/RESULTS.md, STUDIES.md and STRATEGIES.md from docs/results/: `python -m benchmarks.results [STUDY ...]`.
+"""Fills tables of three pages of docs/ from docs/results/: `python -m benchmarks.results [STUDY ...]`.
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
 are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
@@ -29,7 +29,6 @@ from benchmarks.tables import (
     markdown,
     pooled,
     rows,
-    seconds,
     versus,
 )
 from hetal.report.files.tables import write_csv
@@ -84,6 +83,11 @@ def ranks(study: str, settings: str = "") -> str:
 def odds(study: str, settings: str = "", baseline: str = "random") -> str:
     """How often each strategy is ahead of another."""
     return markdown(*by_kind.odds(_areas(study, settings), baseline))
+
+
+def seconds(study: str, of: str) -> str:
+    """What a query and a round take, and what they gain over random choice in the pools of another study."""
+    return tables.seconds(study, by_kind.leads(_areas(of, ""), "random"))
 
 
 def beaten(study: str, settings: str, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -171,9 +171,12 @@ def effort(study: str, settings: str = "") -> str:
     return f"{n_runs:,} runs, {hours:.1f} hours of one core."
 
 
-def seconds(study: str, settings: str = "") -> str:
-    """The least seconds of a query, and of a round with it, over rounds and seeds; see benchmarks.seconds."""
-    chosen = [row for row in rows(study, "seconds") if row["setting"].startswith(settings)]
+def seconds(study: str, leads: Mapping[str, Sequence[float]]) -> str:
+    """The least seconds of a query, and of a round with it, over rounds and seeds; see benchmarks.seconds.
+
+    The last column is the mean of `leads`, a strategy's in points of area by setting: what the seconds buy.
+    """
+    chosen = rows(study, "seconds")
     columns = list(dict.fromkeys(row["setting"] for row in chosen))
     least: dict[tuple[str, str, str], float] = defaultdict(lambda: float("inf"))
     for row in chosen:
@@ -181,7 +184,13 @@ def seconds(study: str, settings: str = "") -> str:
             key = row["strategy"], row["setting"], of
             least[key] = min(least[key], float(row[of]))
     names = sorted({row["strategy"] for row in chosen}, key=lambda name: least[name, columns[-1], "query"])
-    cells = [[f"{least[n, c, of]:.2g}" if (n, c, of) in least else "" for c in columns for of in ("query", "round")]
-             for n in names]  # fmt: skip
-    head = [f"{c}: {of}" for c in columns for of in ("query", "round")]
-    return markdown(["", *head], [[name, *line] for name, line in zip(names, cells, strict=True)])
+    every = [(column, of) for of in ("query", "round") for column in columns]
+    body = [
+        [
+            name,
+            *(f"{least[(name, *key)]:.2g}" if (name, *key) in least else "" for key in every),
+            f"{np.mean(leads[name]):+.1f}" if name in leads else "",
+        ]
+        for name in names
+    ]
+    return markdown(["", *(f"{of}, {column}" for column, of in every), "over random"], body)
