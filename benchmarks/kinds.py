@@ -155,9 +155,9 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
 
 
 def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
-    """By how much every strategy is ahead of another over groups of settings: mean, least and most of the group.
+    """By how much every strategy is ahead of another over groups of settings: mean, its interval over settings, number.
 
-    A setting belongs to the groups one of whose words its name holds. One setting alone has an interval over seeds.
+    A setting belongs to the groups one of whose words its name holds. Of one setting alone the interval is over seeds.
     """
     leads: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for setting, areas in settings.items():
@@ -167,16 +167,15 @@ def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, 
                     leads[name][group].append(-gap_S)
 
     def text(leads: Sequence[np.ndarray]) -> str:
-        means = [float(lead_S.mean()) for lead_S in leads]
-        if len(means) < 2:
-            return f"{ends(leads[0], '+')}, {len(leads[0])}" if leads else ""
-        return f"{np.mean(means):+.1f} ({min(means):+.1f} to {max(means):+.1f})"
+        one_each = leads[0] if len(leads) == 1 else np.array([lead_S.mean() for lead_S in leads])
+        return f"{ends(one_each, '+')}, {len(one_each)}"
 
     def total(name: str) -> float:
-        return sum(float(lead_S.mean()) for group in leads[name].values() for lead_S in group)
+        return sum(float(np.mean([lead_S.mean() for lead_S in group])) for group in leads[name].values())
 
     best_first = sorted(leads, key=lambda name: -total(name))
-    return [f"over {baseline}", *kinds_of], [[n, *(text(leads[n][g]) for g in kinds_of)] for n in best_first]
+    body = [[n, *(text(leads[n][g]) if g in leads[n] else "" for g in kinds_of)] for n in best_first]
+    return [f"over {baseline}", *kinds_of], body
 
 
 def pool(setting: str) -> str:

@@ -123,8 +123,8 @@ def test_leads_over_groups_of_settings(settings):
     head, body = kinds.groups(settings, "random", {"one": ["d", "x"], "both": ["data"], "no": ["y"]})
     assert head == ["over random", "one", "both", "no"]
     assert sorted(body) == [
-        ["a", "+10.0 [+9.0, +11.0], 3", "+0.0 (-10.0 to +10.0)", ""],
-        ["b", "+10.5 [+9.0, +12.0], 3", "+0.0 (-10.5 to +10.5)", ""],
+        ["a", "+10.0 [+9.0, +11.0], 3", "+0.0 [-10.0, +10.0], 2", ""],
+        ["b", "+10.5 [+9.0, +12.0], 3", "+0.0 [-10.5, +10.5], 2", ""],
     ]
 
 
