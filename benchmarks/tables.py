@@ -24,12 +24,13 @@ Row = dict[str, str]
 def rows(study: str, name: str) -> list[Row]:
     """Return the rows of a table of a study, by the study's name or the path of its report; those by accuracy only.
 
-    "A+B" is the rows of both.
+    "A+B" is the rows of both, and "A:x,y" those of strategies x and y alone.
     """
     found = []
     for one in study.split("+"):
-        with (DOCS / "results" / one / f"{name}.csv").open(newline="") as file:
-            found += csv.DictReader(file)
+        folder, _, only = one.partition(":")
+        with (DOCS / "results" / folder / f"{name}.csv").open(newline="") as file:
+            found += [row for row in csv.DictReader(file) if not only or row["strategy"] in only.split(",")]
     return (
         found if name == "curves" else [row for row in found if row.get("measure", "accuracy") == "accuracy"]
     )

@@ -240,8 +240,8 @@ def test_what_is_ahead_of_a_strategy(settings):
 def test_studies_are_read_together(docs):
     write(docs, "numbers", number("a", 0.5))
     (docs / "results" / "t").mkdir()
-    write_csv(docs / "results" / "t" / "numbers.csv", [number("b", 0.6)])
-    assert [row["strategy"] for row in tables.rows("s+t", "numbers")] == ["a", "b"]
+    write_csv(docs / "results" / "t" / "numbers.csv", [number(name, 0.6) for name in "bcd"])
+    assert [row["strategy"] for row in tables.rows("s+t:b,d", "numbers")] == ["a", "b", "d"]
 
 
 def test_a_query_takes_the_least_of_its_seconds(docs):
