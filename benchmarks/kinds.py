@@ -157,13 +157,14 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
 def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
     """By how much every strategy is ahead of another over groups of settings: mean, its interval over settings, number.
 
-    A setting belongs to the groups one of whose words its name holds. Of one setting alone the interval is over seeds.
+    A setting belongs to the groups one of whose words its name holds; "A:B" stands for both of these. Of one setting
+    alone the interval is over seeds.
     """
     leads: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for setting, areas in settings.items():
         for name, (gap_S, _) in over(areas, baseline).items():
             for group, words in kinds_of.items():
-                if set(words) & set(setting.split()):
+                if any({*word.split(":")} <= {*setting.split()} for word in words):
                     leads[name][group].append(-gap_S)
 
     def text(leads: Sequence[np.ndarray]) -> str:

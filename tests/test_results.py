@@ -120,7 +120,9 @@ def test_the_best_of_every_kind_of_noise_and_what_is_level_with_it(settings):
 
 def test_leads_over_groups_of_settings(settings):
     settings = {"data d": settings["d"], "data e": settings["e"]}
-    head, body = kinds.groups(settings, "random", {"one": ["d", "x"], "both": ["data"], "no": ["y"]})
+    head, body = kinds.groups(
+        settings, "random", {"one": ["x", "data:d"], "both": ["data"], "no": ["data:y"]}
+    )
     assert head == ["over random", "one", "both", "no"]
     assert sorted(body) == [
         ["a", "+10.0 [+9.0, +11.0], 3", "+0.0 [-10.0, +10.0], 2", ""],
