@@ -192,13 +192,20 @@ def ranks(settings: Mapping[str, Areas]) -> Table:
     at_top = dict(zip(names, (area_PL == area_PL.max(1, keepdims=True)).sum(0), strict=True))
     best = min(found.ranks.values())
     body = [
-        [name, f"{mine:.1f}", str(at_top[name]), "yes" if mine - best <= found.critical_difference else ""]
+        [
+            name,
+            f"{mine:.1f}",
+            "yes" if mine - best <= found.critical_difference else "",
+            str(at_top[name]),
+            str(sum(bool(ahead_of(name, {n: areas[n] for n in names})) for areas in settings.values())),
+        ]
         for name, mine in found.ranks.items()
     ]
     head = [
         f"mean rank over {len(settings)}, p {found.p:.1g}",
+        f"within {found.critical_difference:.1f} of the first",
         "highest in",
-        f"within {found.critical_difference:.1f}",
+        "behind another in",
     ]
     return ["", *head], body
 
@@ -230,13 +237,18 @@ def regrets(studies: Mapping[str, Mapping[str, Areas]]) -> Table:
     return ["", "mean", "most", *studies], body
 
 
+def ahead_of(name: str, areas: Areas) -> dict[str, tuple[np.ndarray, float]]:
+    """Return the leads of those that are ahead of one strategy, and Holm's p of them."""
+    tests = over(areas, name) if name in areas else {}
+    return {other: (-gap_S, p) for other, (gap_S, p) in tests.items() if p < ALPHA and gap_S.mean() < 0}
+
+
 def beaten(settings: Mapping[str, Areas], name: str) -> Table:
     """The settings in which another strategy is ahead of one, with the lead, its interval and Holm's p."""
     body = []
     for setting, areas in settings.items():
-        tests = over(areas, name) if name in areas else {}
-        ahead = [f"{other} {ends(-gap_S, '+')}, p {p:.2g}" for other, (gap_S, p) in tests.items()
-                 if p < ALPHA and gap_S.mean() < 0]  # fmt: skip
+        tests = ahead_of(name, areas)
+        ahead = [f"{other} {ends(lead_S, '+')}, p {p:.2g}" for other, (lead_S, p) in tests.items()]
         if ahead:
             body.append([setting, str(len(areas[name])), "; ".join(ahead)])
     return ["", "n", f"ahead of {name}"], body

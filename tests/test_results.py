@@ -217,7 +217,13 @@ def pools():
 def test_ranks_are_of_strategies_that_ran_in_all_pools(pools):
     head, body = kinds.ranks(pools)
     assert head[1].startswith("mean rank over 3, ")
-    assert [line[:3] for line in body] == [["a", "1.3", "2"], ["b", "1.7", "1"]]
+    assert body == [["a", "1.3", "yes", "2", "0"], ["b", "1.7", "yes", "1", "0"]]
+
+
+def test_ranks_count_the_pools_in_which_another_is_ahead(settings):
+    assert {line[0]: line[3:] for line in kinds.ranks(settings)[1]} == {
+        "a": ["0", "1"], "b": ["1", "1"], "random": ["1", "1"]
+    }  # fmt: skip
 
 
 def test_losses_name_their_worst_pool(pools):
