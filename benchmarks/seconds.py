@@ -19,7 +19,8 @@ def seconds(run: Run) -> Iterator[dict[str, Any]]:
         if row["n_asked"]:
             spent = row["seconds"]
             yield {
-                "setting": run.setting, "strategy": run.label, "seed": run.seed, "n_labelled": row["n_labelled"],
+                "setting": run.setting, "n_rows": run.pool["rows"], "strategy": run.label, "seed": run.seed,
+                "n_labelled": row["n_labelled"],
                 "query": spent["score"] + spent["select"], "round": sum(spent.values()),
             }  # fmt: skip
 

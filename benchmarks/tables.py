@@ -178,14 +178,14 @@ def seconds(study: str, leads: Mapping[str, Sequence[float]]) -> str:
     The last column is the mean of `leads`, a strategy's in points of area by setting: what the seconds buy.
     """
     chosen = rows(study, "seconds")
-    columns = list(dict.fromkeys(row["setting"] for row in chosen))
-    least: dict[tuple[str, str, str], float] = defaultdict(lambda: float("inf"))
+    sizes = sorted({int(row["n_rows"]) for row in chosen})
+    least: dict[tuple[str, int, str], float] = defaultdict(lambda: float("inf"))
     for row in chosen:
         for of in ("query", "round"):
-            key = row["strategy"], row["setting"], of
+            key = row["strategy"], int(row["n_rows"]), of
             least[key] = min(least[key], float(row[of]))
-    names = sorted({row["strategy"] for row in chosen}, key=lambda name: least[name, columns[-1], "query"])
-    every = [(column, of) for of in ("query", "round") for column in columns]
+    names = sorted({row["strategy"] for row in chosen}, key=lambda name: least[name, sizes[-1], "query"])
+    every = [(size, of) for of in ("query", "round") for size in sizes]
     body = [
         [
             name,
@@ -194,4 +194,4 @@ def seconds(study: str, leads: Mapping[str, Sequence[float]]) -> str:
         ]
         for name in names
     ]
-    return markdown(["", *(f"{of}, {column}" for column, of in every), "over random"], body)
+    return markdown(["", *(f"{of}, {size:,} rows" for size, of in every), "over random"], body)

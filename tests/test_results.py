@@ -253,14 +253,14 @@ def test_studies_are_read_together(docs):
 
 
 def test_a_query_takes_the_least_of_its_seconds(docs):
-    spent = [("a", "d 1", 3.0, 4.0), ("a", "d 1", 2.0, 5.0), ("a", "d 2", 7.0, 8.0), ("b", "d 2", 0.5, 1.25)]
+    spent = [("a", 900, 3.0, 4.0), ("a", 900, 2.0, 5.0), ("a", 1000, 7.0, 8.0), ("b", 1000, 0.5, 1.25)]
     write(
         docs,
         "seconds",
-        *(dict(zip(("strategy", "setting", "query", "round"), row, strict=True)) for row in spent),
+        *(dict(zip(("strategy", "n_rows", "query", "round"), row, strict=True)) for row in spent),
     )
     assert tables.seconds("s", {"a": [1, 2]}).splitlines() == [
-        "|  | query, d 1 | query, d 2 | round, d 1 | round, d 2 | over random |",
+        "|  | query, 900 rows | query, 1,000 rows | round, 900 rows | round, 1,000 rows | over random |",
         "| --- | --- | --- | --- | --- | --- |",
         "| b |  | 0.5 |  | 1.2 |  |",
         "| a | 2 | 7 | 4 | 8 | +1.5 |",
