@@ -154,17 +154,34 @@ def odds(settings: Mapping[str, Areas], baseline: str) -> Table:
     return filled(head, body)
 
 
+def is_of(setting: str, words: Iterable[str]) -> bool:
+    """Tell whether a setting's name holds one of some words; "A:B" stands for both of these."""
+    return any({*word.split(":")} <= {*setting.split()} for word in words)
+
+
+def tallies(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
+    """How many strategies are ahead of another in the settings of a group, level with it and behind it, all together."""
+    body = []
+    for group, words in kinds_of.items():
+        chosen = [areas for setting, areas in settings.items() if is_of(setting, words) and baseline in areas]
+        tests = [(gap_S, p) for areas in chosen for gap_S, p in over(areas, baseline).values() if p >= 0]
+        ahead = sum(p < ALPHA and gap_S.mean() < 0 for gap_S, p in tests)
+        behind = sum(p < ALPHA and gap_S.mean() > 0 for gap_S, p in tests)
+        counts = (len(chosen), len(tests), ahead, len(tests) - ahead - behind, behind)
+        body.append([group, *map(str, counts)])
+    return [f"against {baseline}", "pools", "comparisons", "ahead", "level", "behind"], body
+
+
 def groups(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
     """By how much every strategy is ahead of another over groups of settings: mean, its interval over settings, number.
 
-    A setting belongs to the groups one of whose words its name holds; "A:B" stands for both of these. Of one setting
-    alone the interval is over seeds.
+    A setting belongs to the groups of whose words it `is_of`. Of one setting alone the interval is over seeds.
     """
     leads: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for setting, areas in settings.items():
         for name, (gap_S, _) in over(areas, baseline).items():
             for group, words in kinds_of.items():
-                if any({*word.split(":")} <= {*setting.split()} for word in words):
+                if is_of(setting, words):
                     leads[name][group].append(-gap_S)
 
     def text(leads: Sequence[np.ndarray]) -> str:

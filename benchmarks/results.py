@@ -95,10 +95,18 @@ def beaten(study: str, settings: str, name: str) -> str:
     return markdown(*by_kind.beaten(_areas(study, settings), name))
 
 
+def _words(named: Iterable[str]) -> dict[str, list[str]]:
+    return {name: text.split(",") for name, _, text in (group.partition("=") for group in named)}
+
+
 def groups(study: str, settings: str, baseline: str, *named: str) -> str:
     """Leads over groups of settings, each named as "NAME=WORD,WORD"; bounds are shown too."""
-    words = {name: text.split(",") for name, _, text in (group.partition("=") for group in named)}
-    return markdown(*by_kind.groups(_areas(study, settings, with_bounds=True), baseline, words))
+    return markdown(*by_kind.groups(_areas(study, settings, with_bounds=True), baseline, _words(named)))
+
+
+def tallies(study: str, settings: str, baseline: str, *named: str) -> str:
+    """How often strategies are ahead of another over groups of settings."""
+    return markdown(*by_kind.tallies(_areas(study, settings), baseline, _words(named)))
 
 
 def gains(study: str, settings: str, strategy: str, training: str) -> str:
@@ -109,7 +117,7 @@ def gains(study: str, settings: str, strategy: str, training: str) -> str:
 
 MADE = (
     area, clean, brief, cost, versus, pooled, curve, effort, seconds, start, classes, spread, once, kinds, loss,
-    regrets, ranks, odds, beaten, groups, gains,
+    regrets, ranks, odds, beaten, groups, tallies, gains,
 )  # fmt: skip
 TABLES = {table.__name__: table for table in MADE}
 

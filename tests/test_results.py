@@ -130,6 +130,14 @@ def test_leads_over_groups_of_settings(settings):
     ]
 
 
+def test_comparisons_are_counted_by_groups_of_settings(settings):
+    assert kinds.tallies(settings, "random", {"first": ["d"], "both": ["d", "e"], "no": ["f"]})[1] == [
+        ["first", "1", "2", "2", "0", "0"],
+        ["both", "2", "4", "2", "0", "2"],
+        ["no", "0", "0", "0", "0", "0"],
+    ]
+
+
 def test_two_seeds_are_not_compared(settings, monkeypatch):
     monkeypatch.setattr(kinds, "FEWEST", 4)
     head, (d, _) = kinds.kinds(settings)
