@@ -160,7 +160,7 @@ def is_of(setting: str, words: Iterable[str]) -> bool:
 
 
 def tallies(settings: Mapping[str, Areas], baseline: str, kinds_of: Mapping[str, Sequence[str]]) -> Table:
-    """How many strategies are ahead of another in the settings of a group, level with it and behind it, all together."""
+    """How many strategies are ahead of another in the settings of a group, level with it and behind, all together."""
     body = []
     for group, words in kinds_of.items():
         chosen = [areas for setting, areas in settings.items() if is_of(setting, words) and baseline in areas]
