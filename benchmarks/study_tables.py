@@ -61,11 +61,11 @@ def spread(study: str, published: str = "") -> str:
     return markdown(head, body)
 
 
-def once(study: str, settings: str = "", wrapper: str = "once") -> str:
+def once(study: str, settings: str = "", wrapper: str = "once", seconds: str = "seconds") -> str:
     """Every strategy as it is, and where `once` shows it each image once; the difference is paired by seed.
 
-    Holm counts the comparisons of the table. A query's seconds are those of scoring and selecting. `wrapper` may be
-    "once 0.2", where images closer than that count as one.
+    Holm counts the comparisons of the table. A query's seconds are those of scoring and selecting; "no seconds" leaves
+    them out. `wrapper` may be "once 0.2", where images closer than that count as one.
     """
     chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and int(row["n"])]
     areas: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
@@ -98,11 +98,11 @@ def once(study: str, settings: str = "", wrapper: str = "once") -> str:
     best_first = sorted(
         both, key=lambda key: (key[0], -max(float(row["area"]) for row in both[key].values()))
     )
+    columns = ("area", "clean", "query (s)") if seconds == "seconds" else ("area", "clean")
     body = []
     for key in best_first:
-        cells = [cell for is_wrapped in (False, True) for cell in _short(both[key].get(is_wrapped))]
+        cells = [c for is_wrapped in (False, True) for c in _short(both[key].get(is_wrapped))[: len(columns)]]
         body.append([", ".join(key[::-1]) if several else key[1], *cells, gaps.get(key, "")])
-    columns = ("area", "clean", "query (s)")
     head = ["", *columns, *(f"{wrapper}: {column}" for column in columns), f"{wrapper} over not"]
     return markdown(head, body)
 

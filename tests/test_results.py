@@ -87,6 +87,7 @@ def test_every_strategy_is_beside_itself_with_each_image_once(docs):
     assert a.endswith(f"p {stats.ttest_1samp([10, 12], 0).pvalue:.2g}, n 2 |")
     assert c.startswith("| c |  |  |  | 10.0, 2 |")
     assert "| a | 55.0, 2 | 25% | 0.75 | 30.0, 2 |" in study_tables.once("s", wrapper="once 0.2")
+    assert "| b | 70.0, 2 | 25% |  |  |  |\n" in study_tables.once("s", seconds="no seconds")
 
 
 @pytest.fixture
