@@ -80,9 +80,11 @@ def ranks(study: str, settings: str = "") -> str:
     return markdown(*by_kind.ranks(_areas(study, settings)))
 
 
-def odds(study: str, settings: str = "", baseline: str = "random") -> str:
-    """How often each strategy is ahead of another."""
-    return markdown(*by_kind.odds(_areas(study, settings), baseline))
+def odds(study: str, settings: str = "", baseline: str = "random", words: str = "") -> str:
+    """How often each strategy is ahead of another, in all settings or in those of some words."""
+    chosen = _areas(study, settings)
+    kept = {setting: areas for setting, areas in chosen.items() if by_kind.is_of(setting, words.split(","))}
+    return markdown(*by_kind.odds(kept if words else chosen, baseline))
 
 
 def seconds(study: str, of: str) -> str:
