@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ FEWEST = 5
 # Of how runs differ: what is as it is without a word, or follows from another setting.
 PLAIN = re.compile(r"members=1|train\.loss\.label_smoothing=.*|.*=(?:0|absent)")
 
+Key = TypeVar("Key")
 Areas = dict[str, dict[int, float]]
 Table = tuple[list[str], list[list[str]]]
 
@@ -45,6 +46,14 @@ def mean(values: Mapping[Any, float]) -> float:
     return float(np.mean([*values.values()]))
 
 
+def tested(gaps: Mapping[Key, np.ndarray]) -> dict[Key, tuple[np.ndarray, float]]:
+    """Return differences by seed, and the p of each after Holm's correction for all; NaN with fewer than `FEWEST`."""
+    p_values = holm(
+        [float(paired_t(gap_S[None])[0]) if len(gap_S) >= FEWEST else np.nan for gap_S in gaps.values()]
+    )
+    return {key: (gap_S, p) for (key, gap_S), p in zip(gaps.items(), p_values, strict=True)}
+
+
 def over(areas: Areas, first: str) -> dict[str, tuple[np.ndarray, float]]:
     """Return by how much `first` is ahead of each other strategy at every seed that they share, and Holm's p of it.
 
@@ -55,10 +64,7 @@ def over(areas: Areas, first: str) -> dict[str, tuple[np.ndarray, float]]:
         shared = sorted(areas[first].keys() & areas[name].keys())
         if name != first and len(shared) > 1:
             gaps[name] = np.array([areas[first][seed] - areas[name][seed] for seed in shared])
-    p_values = holm([
-        float(paired_t(gap_S[None])[0]) if len(gap_S) >= FEWEST else np.nan for gap_S in gaps.values()
-    ])  # fmt: skip
-    return {name: (gap_S, p) for (name, gap_S), p in zip(gaps.items(), p_values, strict=True)}
+    return tested(gaps)
 
 
 def ends(value_S: np.ndarray, sign: str = "") -> str:
@@ -100,26 +106,6 @@ def kinds(settings: Mapping[str, Areas]) -> Table:
         ])  # fmt: skip
     head = ["", "highest area", "its area, n", "level with it", "over random", "random's place", "over last"]
     return filled(head, body)
-
-
-def loss(settings: Mapping[str, Areas]) -> Table:
-    """Of every strategy, how far its area is behind the highest of every setting; its largest loss is in bold."""
-    names = dict.fromkeys(name for areas in settings.values() for name in areas)
-    behind = {
-        name: {s: mean(next(iter(a.values()))) - mean(a[name]) for s, a in settings.items() if name in a}
-        for name in names
-    }
-    body = []
-    for name in sorted(names, key=lambda name: mean(behind[name])):
-        most = max(behind[name].values())
-        cells = [
-            (f"**{gap:.1f}**" if gap == most else f"{gap:.1f}")
-            if (gap := behind[name].get(s)) is not None
-            else ""
-            for s in settings
-        ]
-        body.append([name, f"{mean(behind[name]):.1f}", f"{most:.1f}", *cells])
-    return ["", "mean", "most", *settings], body
 
 
 def leads(settings: Mapping[str, Areas], baseline: str) -> dict[str, list[float]]:
@@ -295,11 +281,8 @@ def gains(runs: Iterable[Mapping[str, Any]], strategy: str, training: str) -> Ta
             shared = sorted(origin.keys() & areas[line][name].keys())
             if len(shared) > 1 and areas[line][name] is not origin:
                 gaps[line, name] = np.array([areas[line][name][seed] - origin[seed] for seed in shared])
-    p_values = holm(
-        [float(paired_t(gap_S[None])[0]) if len(gap_S) >= FEWEST else np.nan for gap_S in gaps.values()]
-    )
     cells = {(training, strategy): f"{mean(origin):.1f}, {len(origin)}"}
-    for (key, gap_S), p in zip(gaps.items(), p_values, strict=True):
+    for key, (gap_S, p) in tested(gaps).items():
         text = f"{ends(gap_S, '+')}, {len(gap_S)}"
         cells[key] = f"**{text}**" if p < ALPHA else text
 

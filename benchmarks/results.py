@@ -65,13 +65,8 @@ def kinds(study: str, settings: str = "") -> str:
     return markdown(*by_kind.kinds(_areas(study, settings)))
 
 
-def loss(study: str, settings: str = "") -> str:
-    """What a strategy costs as the only choice, in points of the area, in every setting."""
-    return markdown(*by_kind.loss(_areas(study, settings)))
-
-
 def regrets(studies: str) -> str:
-    """The same of several studies, each as a whole."""
+    """What a strategy costs as the only choice, in points of the area, over several studies."""
     return markdown(*by_kind.regrets({study: _areas(study, "") for study in studies.split("+")}))
 
 
@@ -118,7 +113,7 @@ def gains(study: str, settings: str, strategy: str, training: str) -> str:
 
 
 MADE = (
-    area, clean, brief, cost, versus, pooled, curve, effort, seconds, start, classes, spread, once, kinds, loss,
+    area, clean, brief, cost, versus, pooled, curve, effort, seconds, start, classes, spread, once, kinds,
     regrets, ranks, odds, beaten, groups, tallies, gains,
 )  # fmt: skip
 TABLES = {table.__name__: table for table in MADE}

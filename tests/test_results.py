@@ -147,16 +147,6 @@ def test_two_seeds_are_not_compared(settings, monkeypatch):
     assert kinds.odds(settings, "random")[0][:2] == ["against random", "mean lead over settings"]
 
 
-def test_a_strategy_loses_what_it_is_behind_the_best(settings):
-    head, body = kinds.loss(settings)
-    assert head == ["", "mean", "most", "d", "e"]
-    assert sorted(body) == [
-        ["a", "5.2", "10.0", "0.5", "**10.0**"],
-        ["b", "5.2", "10.5", "0.0", "**10.5**"],
-        ["random", "5.2", "10.5", "**10.5**", "0.0"],
-    ]
-
-
 def test_how_often_random_choice_is_beaten(settings):
     _, body = kinds.odds(settings, "random")
     ends = {line[0]: (*line[1:4], line[5], line[6]) for line in body}
