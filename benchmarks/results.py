@@ -2,7 +2,8 @@
 
 Each STUDY is the folder of a report (`python -m hetal.report multirun/NAME` makes multirun/NAME/report). Its numbers
 are first copied to docs/results/NAME/, where they are kept in git, records being too many, and those of its figures
-that a page shows as figures/NAME-FIGURE.png to docs/figures/. The text is by hand; what stands between
+that a page shows as figures/NAME-FIGURE.png to docs/figures/. With `--add` its runs join those that are kept, as where
+seeds were swept in parts. The text is by hand; what stands between
 `<!-- TABLE STUDY ... -->` and `<!-- end -->` is made here; STUDY may be several, as "A+B". `--show once STUDY` prints
 that table of a report, and writes nothing.
 """
@@ -36,7 +37,12 @@ from hetal.report.load.reading import read
 from hetal.report.load.records import Run
 
 PAGES = ("RESULTS.md", "STUDIES.md", "STRATEGIES.md")
-KEPT = ("numbers.csv", "comparisons.csv", "runs.csv", "ranks.csv", "curves.csv")
+# Which tables are not made of runs.csv alone, but of these.
+OTHERS = {
+    "numbers.csv": r"(?:area|clean|cost|once) {study}\b(?!.*no seconds)",
+    "comparisons.csv": r"versus {study}\b",
+    "curves.csv": r"curve {study}\b",
+}
 # Of curves.csv; the whole of it is a megabyte a study.
 CURVES = ("accuracy", "clean_share", "pseudo_clean", "pseudo_noisy", "pseudo_share")
 
@@ -131,13 +137,35 @@ def fill(page: str) -> str:
     return re.sub(rf"<!-- ((?:{names}) .*?) -->\n.*?<!-- end -->", made, page, flags=re.DOTALL)
 
 
+def add(report: Path, into: Path) -> None:
+    """Add the runs of a report to those that are kept; one that is there already gives way."""
+    runs: dict[tuple[str, str, int], Mapping[str, Any]] = {}
+    for file in (into / "runs.csv", report / "runs.csv"):
+        runs |= {(row["setting"], row["strategy"], int(row["seed"])): row for row in tables.read_csv(file)}
+    write_csv(into / "runs.csv", [runs[key] for key in sorted(runs)])
+
+
+def copy(report: Path, into: Path, study: str, others: Iterable[str], text: str) -> None:
+    """Copy the runs of a report, what else pages need of its numbers, and those of its figures that they show."""
+    into.mkdir(parents=True, exist_ok=True)
+    for name in ("runs.csv", *others):
+        shutil.copy(report / name, into / name)
+    if "curves.csv" in others:
+        write_csv(into / "curves.csv", [row for row in rows(study, "curves") if row["measure"] in CURVES])
+    for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", text):
+        shutil.copy(report / figure, tables.DOCS / "figures" / f"{study}-{figure}")
+
+
 def main() -> None:
-    """Copy what is given, and fill the page."""
+    """Keep what is given, and fill the pages."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("studies", nargs="*", type=Path, help="folders of reports")
     parser.add_argument("--show", choices=sorted(TABLES), help="print this table of them, and write nothing")
+    parser.add_argument(
+        "--add", action="store_true", help="add their runs to those kept, as of more seeds, in place of these"
+    )
     args = parser.parse_args()
     if args.show:
         for report in args.studies:
@@ -147,14 +175,15 @@ def main() -> None:
     for report in args.studies:
         study = report.resolve().parent.name
         into = tables.DOCS / "results" / study
-        into.mkdir(parents=True, exist_ok=True)
-        for name in KEPT:
-            # Of all pairs of dozens of strategies it is a megabyte.
-            if name != "comparisons.csv" or re.search(rf"<!-- (?:versus|pooled) {study}\b", text):
-                shutil.copy(report / name, into / name)
-        write_csv(into / "curves.csv", [row for row in rows(study, "curves") if row["measure"] in CURVES])
-        for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", text):
-            shutil.copy(report / figure, tables.DOCS / "figures" / f"{study}-{figure}")
+        others = [
+            name for name, made in OTHERS.items() if re.search(f"<!-- {made.format(study=study)}", text)
+        ]
+        if args.add and others:
+            parser.error(f"--add: a page has tables of {study} that runs.csv alone does not give")
+        if args.add and into.exists():
+            add(report, into)
+        else:
+            copy(report, into, study, others, text)
     for page in PAGES:
         (tables.DOCS / page).write_text(fill((tables.DOCS / page).read_text()))
 

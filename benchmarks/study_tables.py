@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from benchmarks.tables import Row, markdown, rows
+from benchmarks.tables import Row, finished, markdown, rows
 from hetal.report.stats.intervals import bca_interval
 from hetal.report.stats.significance import holm, paired_t
 
@@ -67,24 +67,26 @@ def once(study: str, settings: str = "", wrapper: str = "once", seconds: str = "
     Holm counts the comparisons of the table. A query's seconds are those of scoring and selecting; "no seconds" leaves
     them out. `wrapper` may be "once 0.2", where images closer than that count as one.
     """
-    chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and int(row["n"])]
-    areas: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for row in rows(study, "runs"):
-        if row["finished"] == "True":
-            key = row["setting"], row["strategy"]
-            areas[key][int(row["seed"])] = 100 * float(row["area_under_curve"])
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in finished(study, settings):
+        found[row["setting"], row["strategy"]].append(row)
+    queries = _query_seconds(study) if seconds == "seconds" else {}
     # Of each strategy, by setting and name: as it is, and wrapped.
-    both: dict[tuple[str, str], dict[bool, Row]] = defaultdict(dict)
-    for row in chosen:
-        is_wrapped = re.fullmatch(r"(once(?: [\d.]+)?) (.+)", row["strategy"])
+    both: dict[tuple[str, str], dict[bool, str]] = defaultdict(dict)
+    for setting, name in found:
+        is_wrapped = re.fullmatch(r"(once(?: [\d.]+)?) (.+)", name)
         if is_wrapped is None:
-            both[row["setting"], row["strategy"]][False] = row
+            both[setting, name][False] = name
         elif is_wrapped[1] == wrapper:
-            both[row["setting"], is_wrapped[2]][True] = row
+            both[setting, is_wrapped[2]][True] = name
+    areas = {
+        key: {int(row["seed"]): 100 * float(row["area_under_curve"]) for row in runs}
+        for key, runs in found.items()
+    }
     differences = {}
     for key, pair in both.items():
         if len(pair) == 2:
-            plain, wrapped = (areas[key[0], pair[is_wrapped]["strategy"]] for is_wrapped in (False, True))
+            plain, wrapped = (areas[key[0], pair[is_wrapped]] for is_wrapped in (False, True))
             shared = sorted(plain.keys() & wrapped.keys())
             if len(shared) > 1:
                 differences[key] = np.array([wrapped[seed] - plain[seed] for seed in shared])
@@ -94,23 +96,33 @@ def once(study: str, settings: str = "", wrapper: str = "once", seconds: str = "
         gap = bca_interval(d)
         text = f"{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}], p {p:.2g}, n {len(d)}"
         gaps[key] = f"**{text}**" if p < 0.05 else text
+
+    def height(key: tuple[str, str]) -> float:
+        return max(float(np.mean([*areas[key[0], name].values()])) for name in both[key].values())
+
+    def cells(setting: str, name: str | None) -> list[str]:
+        runs = found[setting, name] if name else []
+        clean = [float(row["queried_clean_share"]) for row in runs if row["queried_clean_share"]]
+        return [
+            f"{np.mean([*areas[setting, name].values()]):.1f}, {len(runs)}" if name else "",
+            f"{100 * np.mean(clean):.0f}%" if clean else "",
+            *([queries.get((setting, name), "")] if seconds == "seconds" else []),
+        ]
+
     several = len({setting for setting, _ in both}) > 1
-    best_first = sorted(
-        both, key=lambda key: (key[0], -max(float(row["area"]) for row in both[key].values()))
-    )
-    columns = ("area", "clean", "query (s)") if seconds == "seconds" else ("area", "clean")
     body = []
-    for key in best_first:
-        cells = [c for is_wrapped in (False, True) for c in _short(both[key].get(is_wrapped))[: len(columns)]]
-        body.append([", ".join(key[::-1]) if several else key[1], *cells, gaps.get(key, "")])
+    for key in sorted(both, key=lambda key: (key[0], -height(key))):
+        shown = [cell for is_wrapped in (False, True) for cell in cells(key[0], both[key].get(is_wrapped))]
+        body.append([", ".join(key[::-1]) if several else key[1], *shown, gaps.get(key, "")])
+    columns = ["area", "clean", *(["query (s)"] if seconds == "seconds" else [])]
     head = ["", *columns, *(f"{wrapper}: {column}" for column in columns), f"{wrapper} over not"]
     return markdown(head, body)
 
 
-def _short(row: Row | None) -> list[str]:
-    """Return area and n, clean share and seconds of a query of a strategy, without intervals."""
-    if row is None:
-        return ["", "", ""]
-    clean = f"{100 * float(row['clean_share']):.0f}%" if row["clean_share"] else ""
-    seconds = sum(float(row[f"seconds_{phase}_per_round"] or 0) for phase in ("score", "select"))
-    return [f"{100 * float(row['area']):.1f}, {row['n']}", clean, f"{seconds:.2g}"]
+def _query_seconds(study: str) -> dict[tuple[str, str], str]:
+    """Return the mean seconds of a query, of scoring and selecting, by setting and strategy."""
+    phases = ("seconds_score_per_round", "seconds_select_per_round")
+    return {
+        (row["setting"], row["strategy"]): f"{sum(float(row[phase] or 0) for phase in phases):.2g}"
+        for row in rows(study, "numbers")
+    }

@@ -9,16 +9,22 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from hetal.report.analyse.setting import in_order
 from hetal.report.stats.intervals import bca_interval
 from hetal.report.stats.significance import holm, paired_t
 from tests.command_line import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-PHASES = ("train", "score", "select", "test")
 Row = dict[str, str]
+
+
+def read_csv(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [*csv.DictReader(file)]
 
 
 def rows(study: str, name: str) -> list[Row]:
@@ -29,8 +35,8 @@ def rows(study: str, name: str) -> list[Row]:
     found = []
     for one in study.split("+"):
         folder, _, only = one.partition(":")
-        with (DOCS / "results" / folder / f"{name}.csv").open(newline="") as file:
-            found += [row for row in csv.DictReader(file) if not only or row["strategy"] in only.split(",")]
+        read = read_csv(DOCS / "results" / folder / f"{name}.csv")
+        found += [row for row in read if not only or row["strategy"] in only.split(",")]
     return (
         found if name == "curves" else [row for row in found if row.get("measure", "accuracy") == "accuracy"]
     )
@@ -79,13 +85,22 @@ def clean(study: str, settings: str = "") -> str:
     return by_setting(study, settings, lambda row: percent(row, "clean_share") if row["clean_share"] else "")
 
 
+def finished(study: str, settings: str = "") -> list[Row]:
+    """Return the finished runs of a study whose settings' names begin with `settings`."""
+    return [r for r in rows(study, "runs") if r["finished"] == "True" and r["setting"].startswith(settings)]
+
+
 def brief(study: str, column: str, settings: str = "") -> str:
-    """A share of every strategy and setting in percent, without intervals."""
-    chosen = [row for row in rows(study, "numbers") if row["setting"].startswith(settings) and row[column]]
-    columns = list(dict.fromkeys(row["setting"] for row in chosen))
-    cells = {(row["strategy"], row["setting"]): f"{100 * float(row[column]):.0f}" for row in chosen}
-    names = dict.fromkeys(row["strategy"] for row in chosen)
-    return markdown(["", *columns], [[name, *(cells.get((name, c), "") for c in columns)] for name in names])
+    """The mean over seeds of a share of every strategy and setting in percent, without intervals."""
+    shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in finished(study, settings):
+        if row[column]:
+            shares[row["strategy"], row["setting"]].append(float(row[column]))
+    names, settings = ({key[i] for key in shares} for i in (0, 1))
+    columns = sorted(settings, key=in_order)
+    cells = {key: f"{100 * np.mean(share_S):.0f}" for key, share_S in shares.items()}
+    body = [[name, *(cells.get((name, column), "") for column in columns)] for name in sorted(names)]
+    return markdown(["", *columns], body)
 
 
 def cost(study: str, settings: str = "") -> str:
@@ -161,15 +176,8 @@ def curve(study: str, measure: str, settings: str = "") -> str:
 
 def effort(study: str, settings: str = "") -> str:
     """Runs of a study, and what they took."""
-    lengths = {(r["setting"], r["strategy"]): int(r["rounds"]) for r in rows(study, "runs")}
-    chosen = [r for r in rows(study, "numbers") if r["setting"].startswith(settings)]
-    n_runs = sum(int(row["n"]) for row in chosen)
-    hours = sum(
-        int(row["n"]) * lengths[row["setting"], row["strategy"]] * float(row[f"seconds_{phase}_per_round"])
-        for row in chosen
-        for phase in PHASES
-    ) / 3600  # fmt: skip
-    return f"{n_runs:,} runs, {hours:.1f} hours of one core."
+    spent = [float(row["seconds"]) for row in finished(study, settings)]
+    return f"{len(spent):,} runs, {sum(spent) / 3600:.1f} hours of one core."
 
 
 def seconds(study: str, leads: Mapping[str, Sequence[float]]) -> str:

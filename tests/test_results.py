@@ -74,10 +74,10 @@ def test_every_strategy_is_beside_itself_with_each_image_once(docs):
     areas = {
         "a": [0.5, 0.6], "once a": [0.6, 0.72], "b": [0.7, 0.7], "once c": [0.1, 0.1], "once 0.2 a": [0.3, 0.3]
     }  # fmt: skip
-    seconds = {"clean_share": 0.25, "seconds_score_per_round": 0.5, "seconds_select_per_round": 0.25}
-    write(docs, "numbers", *(number(name, sum(area) / 2, n=2) | seconds for name, area in areas.items()))
+    seconds = {"seconds_score_per_round": 0.5, "seconds_select_per_round": 0.25}
+    write(docs, "numbers", *({"setting": "d class", "strategy": name} | seconds for name in areas))
     runs = [
-        {"setting": "d class", "strategy": name, "seed": seed, "finished": True, "area_under_curve": value}
+        run("d class", name, seed, 100 * value) | {"queried_clean_share": 0.25}
         for name, area in areas.items() for seed, value in enumerate(area)
     ]  # fmt: skip
     write(docs, "runs", *runs)
@@ -161,15 +161,16 @@ def test_a_picture_and_its_mirror_image_have_the_same_vector():
     torch.testing.assert_close(filters(images), filters(images.flip(3)))
 
 
-def test_shares_of_many_settings_are_brief(docs):
-    write(
-        docs,
-        "numbers",
-        {"setting": "d x", "strategy": "a", "clean_share": 0.254},
-        {"setting": "d y", "strategy": "b", "clean_share": 1.0},
-        {"setting": "e", "strategy": "a", "clean_share": 0.5},
-    )
-    assert tables.brief("s", "clean_share", "d").splitlines()[2:] == ["| a | 25 |  |", "| b |  | 100 |"]
+def test_shares_of_many_settings_are_brief_means_over_finished_runs(docs):
+    shares = [("d 16", "b", 1.0), ("d 2", "a", 0.2), ("d 2", "a", 0.3), ("e", "a", 0.5), ("d 2", "c", "")]
+    runs = [
+        run(setting, name, 0, 50) | {"queried_clean_share": share, "finished": share != 0.9}
+        for setting, name, share in [*shares, ("d 2", "a", 0.9)]
+    ]
+    write(docs, "runs", *runs)
+    assert tables.brief("s", "queried_clean_share", "d").splitlines() == [
+        "|  | d 2 | d 16 |", "| --- | --- | --- |", "| a | 25 |  |", "| b |  | 100 |"
+    ]  # fmt: skip
 
 
 def run(setting, strategy, seed, area):
@@ -266,11 +267,28 @@ def test_a_query_takes_the_least_of_its_seconds(docs):
     ]
 
 
-def test_effort_counts_all_phases_of_all_rounds(docs):
-    phases = {f"seconds_{phase}_per_round": 90.0 for phase in tables.PHASES}
-    write(docs, "numbers", {**number("a", 0.5), **phases})
-    write(docs, "runs", {"setting": "d class", "strategy": "a", "rounds": 4})
-    assert tables.effort("s") == "5 runs, 2.0 hours of one core."
+def test_effort_is_of_finished_runs(docs):
+    ends = [(True, 1800), (True, 5400), (False, 9999)]
+    write(docs, "runs", *(run("d", "a", 0, 50) | {"finished": done, "seconds": s} for done, s in ends))
+    assert tables.effort("s") == "2 runs, 2.0 hours of one core."
+
+
+def test_runs_join_those_that_are_kept(docs):
+    write(docs, "runs", run("d", "a", 0, 50), run("d", "a", 10, 60))
+    (docs / "new").mkdir()
+    write_csv(docs / "new" / "runs.csv", [run("d", "a", 10, 61), run("d", "a", 2, 70), run("c", "a", 0, 80)])
+    results.add(docs / "new", docs / "results" / "s")
+    found = [(r["setting"], r["seed"], r["area_under_curve"]) for r in tables.rows("s", "runs")]
+    assert found == [("c", "0", "0.8"), ("d", "0", "0.5"), ("d", "2", "0.7"), ("d", "10", "0.61")]
+
+
+def test_runs_do_not_join_where_a_table_needs_more(docs, monkeypatch, capsys):
+    for page in results.PAGES:
+        (docs / page).write_text("<!-- area s -->\n<!-- end -->\n")
+    monkeypatch.setattr("sys.argv", ["results", "--add", str(docs / "s" / "report")])
+    with pytest.raises(SystemExit):
+        results.main()
+    assert "--add: a page has tables of s that runs.csv alone does not give" in capsys.readouterr().err
 
 
 def test_only_tables_are_filled(docs):

@@ -218,6 +218,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "queried_clean_share": summary.get("queried_clean_share", math.nan),
         "queried_right_share": share_of_queries(run, "right_share"),
         "queried_rejected_share": share_of_queries(run, "n_rejected"),
+        "seconds": sum(sum(row.get("seconds", {}).values()) for row in run.rounds),
         "folder": plain(f"{run.folder.parent.name}/{run.folder.name}"),
     }
 
