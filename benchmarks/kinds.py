@@ -16,7 +16,7 @@ import numpy as np
 
 from hetal.report.load.names import BOUND
 from hetal.report.stats.intervals import bca_interval
-from hetal.report.stats.ranks import rank
+from hetal.report.stats.ranks import Ranking, rank
 from hetal.report.stats.significance import ALPHA, holm, paired_t, wilcoxon
 
 FEWEST = 5
@@ -187,11 +187,18 @@ def pool(setting: str) -> str:
     return " ".join(setting.partition(",")[0].split()[1:-1])
 
 
-def ranks(settings: Mapping[str, Areas]) -> Table:
-    """Mean ranks over settings, of the strategies that ran in all; two that differ by less than Nemenyi's are level."""
+def ranked(settings: Mapping[str, Areas]) -> tuple[Ranking, np.ndarray]:
+    """Rank the strategies that ran in all settings by mean area, (P, L); the columns are as in the ranking."""
     names = [name for name in next(iter(settings.values())) if all(name in a for a in settings.values())]
     area_PL = np.array([[mean(areas[name]) for name in names] for areas in settings.values()])
     found = rank(names, area_PL)
+    return found, area_PL[:, [names.index(name) for name in found.ranks]]
+
+
+def ranks(settings: Mapping[str, Areas]) -> Table:
+    """Mean ranks over settings, of the strategies that ran in all; two that differ by less than Nemenyi's are level."""
+    found, area_PL = ranked(settings)
+    names = [*found.ranks]
     at_top = dict(zip(names, (area_PL == area_PL.max(1, keepdims=True)).sum(0), strict=True))
     best = min(found.ranks.values())
     body = [

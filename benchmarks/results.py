@@ -32,6 +32,9 @@ from benchmarks.tables import (
     rows,
     versus,
 )
+from hetal.report.figure_options import DPI
+from hetal.report.files.figures import PAGE, Sheet
+from hetal.report.files.ranks import draw_ranks
 from hetal.report.files.tables import write_csv
 from hetal.report.load.reading import read
 from hetal.report.load.records import Run
@@ -81,6 +84,13 @@ def ranks(study: str, settings: str = "") -> str:
     return markdown(*by_kind.ranks(_areas(study, settings)))
 
 
+def rank_figure(study: str, name: str) -> str:
+    """Mean ranks over settings as a diagram, which it draws to docs/figures/NAME.png."""
+    ranking, _ = by_kind.ranked(_areas(study, ""))
+    draw_ranks(ranking, tables.DOCS / "figures" / name, Sheet(PAGE, ("png",), dpi=DPI))
+    return f"![Mean ranks of {len(ranking.ranks)} strategies over {ranking.n_settings} pools](figures/{name}.png)"
+
+
 def odds(study: str, settings: str = "", baseline: str = "random", words: str = "") -> str:
     """How often each strategy is ahead of another, in all settings or in those of some words."""
     chosen = _areas(study, settings)
@@ -120,7 +130,7 @@ def gains(study: str, settings: str, strategy: str, training: str) -> str:
 
 MADE = (
     area, clean, brief, cost, versus, pooled, curve, effort, seconds, start, classes, spread, once, kinds,
-    regrets, ranks, odds, beaten, groups, tallies, gains,
+    regrets, ranks, rank_figure, odds, beaten, groups, tallies, gains,
 )  # fmt: skip
 TABLES = {table.__name__: table for table in MADE}
 

@@ -297,3 +297,18 @@ def test_only_tables_are_filled(docs):
     filled = results.fill(page)
     assert filled == page.replace("\nold\n", f"\n\n{tables.area('s')}\n\n")
     assert results.fill(filled) == filled
+
+
+def test_ranks_are_drawn_beside_the_page_and_shown_on_it(docs):
+    areas = {
+        "e x": {"a": [60, 62], "b": [50, 54], "c": [40, 41]},
+        "e y": {"a": [60, 61], "b": [70, 71], "c": [1, 2]},
+    }
+    runs = [
+        run(setting, name, seed, area)
+        for setting, values in areas.items() for name, area_S in values.items() for seed, area in enumerate(area_S)
+    ]  # fmt: skip
+    write(docs, "runs", *runs)
+    (docs / "figures").mkdir()
+    assert results.rank_figure("s", "ours") == "![Mean ranks of 3 strategies over 2 pools](figures/ours.png)"
+    assert [path.name for path in (docs / "figures").iterdir()] == ["ours.png"]
