@@ -31,6 +31,7 @@ from hetal.errors import BadInput
 from hetal.sweep.overrides import as_options, nested_groups
 from tests import mock_timm
 from tests.command_line import CONF, options
+from tests.samples import some
 
 GROUPS = ("alg", "data", "noise", "mult", "oracle", "model", "train", "finetune", "start", "tracker")
 
@@ -100,11 +101,12 @@ def keys(node: DictConfig, above: str = "") -> Iterator[str]:
             yield from keys(child, path)
 
 
+@functools.cache
 def all_pairs(npz: str) -> list[Pair]:
-    """Return every value for every key of every option of every group."""
+    """Return every value for every key of the options of every group, of `some` of them."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for group in GROUPS:
-        for option in options(group):
+        for option in some(options(group)):
             chosen = f"{group}={option}"
             beside = [*BESIDE.get(group, []), *SHORT, *THIN.get(chosen, []), chosen]
             if option == "npz":
@@ -117,7 +119,7 @@ def all_pairs(npz: str) -> list[Pair]:
             for key in keys(cfg[group] if cfg[group] is not None else OmegaConf.create(), group):
                 found.setdefault((f"{group}={option}", key), tuple(beside))
     for group in nested_groups():
-        for option in options(group):
+        for option in some(options(group)):
             path, beside = group.replace("/", "."), [*SHORT, *BESIDE.get(group, []), f"{group}={option}"]
             node = OmegaConf.select(base(tuple(beside)), path)
             for key in keys(OmegaConf.create() if node is None else node, path):

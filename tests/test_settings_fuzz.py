@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -17,9 +18,11 @@ from hetal.errors import CONTROL, BadInput
 from hetal.evaluate import area_under_curve
 from tests.command_line import options, records, run_here
 from tests.fuzz import SHORT, Pair, all_pairs, base, no_training, sample, tried  # noqa: F401
+from tests.samples import QUARTERS
 
-N = 1_040
-SHARDS = 4
+# Every key about once. Every process that tries some composes all their options first, which takes its time.
+N = 260 * QUARTERS
+SHARDS = QUARTERS
 
 # What may be null.
 NULLABLE = (
@@ -137,7 +140,7 @@ KEYS = ("train.", "model.", "alg.", "noise.", "finetune.", "mult", "n_", "seed")
 NUMBERS = ("0", "-1", "1", "2.5", "3e38", "1e-40", "-0.0", "9223372036854775807", "null")
 
 
-@pytest.mark.parametrize("shard", range(2))
+@pytest.mark.parametrize("shard", range(SHARDS))
 def test_what_is_accepted_really_runs(shard, own_data, tmp_path):
     wanted = [
         pair
@@ -145,12 +148,12 @@ def test_what_is_accepted_really_runs(shard, own_data, tmp_path):
         if pair.key.startswith(KEYS)
         and "._" not in pair.key
         and pair.typed in [f"{pair.key}={number}" for number in NUMBERS]
-        and makes_sense(pair)
         and pair.beside[-1] not in CONVOLUTIONAL
         and pair.typed not in ("train.max_epochs=9223372036854775807", "mult=9223372036854775807")
     ]
+    drawn = filter(makes_sense, sample(wanted, len(wanted), seed=1))
     ended = 0
-    for i, pair in enumerate(sample(wanted, 24, seed=1)[shard::2]):
+    for i, pair in enumerate([*itertools.islice(drawn, 10 * QUARTERS)][shard::SHARDS]):
         beside = [word for word in pair.beside if not word.startswith("data=")]
         # Fast, and fine-tuning from the first round on.
         fast = [
@@ -170,4 +173,4 @@ def test_what_is_accepted_really_runs(shard, own_data, tmp_path):
         (rounds,) = records(root).values()
         assert 0 <= area_under_curve([r["n_labelled"] for r in rounds], [r["accuracy"] for r in rounds]) <= 1
         ended += 1
-    assert ended > 1
+    assert ended > 0
