@@ -25,6 +25,7 @@ from hetal.report.analyse.confounds import confounds_of
 from hetal.report.load.reading import read
 from hetal.rng import stream
 from tests.command_line import TOY, command, composed, only, records, run_here
+from tests.samples import some
 
 MISTAKES = {
     "an_array": lambda pool, n: pool.unlabelled_ids()[:n].numpy(),
@@ -106,9 +107,10 @@ def test_what_is_not_what_was_asked_for_is_one_line_and_nothing_written(
     assert SAID[mistake] in said
     (rounds,) = records(tmp_path / "wrong").values()
     assert [row["round"] for row in rounds] == [0]
-    wrong = None  # mended: the same command continues
-    run_here(*MISTAKEN, root=tmp_path / "wrong")
-    assert records(tmp_path / "wrong") == right
+    if mistake in some(MISTAKES):
+        wrong = None  # mended: the same command continues
+        run_here(*MISTAKEN, root=tmp_path / "wrong")
+        assert records(tmp_path / "wrong") == right
 
 
 def test_what_was_asked_for_passes_on_any_device():

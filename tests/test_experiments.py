@@ -18,6 +18,7 @@ from hetal.app.compose import build_experiment, build_part, check_config
 from hetal.app.launch import resolved
 from hetal.record.identity import identify
 from tests.command_line import CONF, REPOSITORY, TOY, command, composed, options, records
+from tests.samples import QUARTERS
 
 
 def values(study: str) -> dict[str, list[str]]:
@@ -52,6 +53,7 @@ def test_every_value_of_a_study_composes_and_is_another_run(study, tmp_path):
         folders = set()
         # Of all strategies, which are composed one by one in test_configs.py, a few.
         given = given if len(given) < 12 else random.Random(0).sample(given, 4)
+        given = given if QUARTERS == 4 else [given[0], given[-1]]
         for value in given:
             config = resolved(composed(f"+experiment={study}", f"{setting}={value}", root=tmp_path))
             check_config(config)

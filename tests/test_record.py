@@ -291,6 +291,14 @@ def test_a_file_system_without_locks_gets_a_lock_file(tmp_path, monkeypatch):
         pass
 
 
+@pytest.fixture
+def plain(monkeypatch):
+    """An environment without any variable that changes bits, of which the tests' own may have some."""
+    for name in provenance.CHANGES_BITS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("plain")
 def test_what_changes_bits_and_is_no_setting_is_recorded_and_said(written, tmp_path, monkeypatch):
     def notes():
         again = make(tmp_path)
