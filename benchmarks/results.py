@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import kinds as by_kind
-from benchmarks import tables
+from benchmarks import tables, trainings
 from benchmarks.study_tables import classes, once, spread, start
 from benchmarks.tables import (
     area,
@@ -103,6 +103,11 @@ def seconds(study: str, of: str) -> str:
     return tables.seconds(study, by_kind.leads(_areas(of, ""), "random"))
 
 
+def apart(study: str, settings: str = "", name: str = "random") -> str:
+    """Which strategies are told apart from one, setting by setting."""
+    return markdown(*by_kind.apart(_areas(study, settings), name))
+
+
 def beaten(study: str, settings: str, name: str) -> str:
     """Where other strategies are ahead of one."""
     return markdown(*by_kind.beaten(_areas(study, settings), name))
@@ -125,12 +130,12 @@ def tallies(study: str, settings: str, baseline: str, *named: str) -> str:
 def gains(study: str, settings: str, strategy: str, training: str) -> str:
     """What another training or another strategy gains."""
     chosen = (row for row in rows(study, "runs") if row["setting"].startswith(settings))
-    return markdown(*by_kind.gains(chosen, strategy, training))
+    return markdown(*trainings.gains(chosen, strategy, training))
 
 
 MADE = (
     area, clean, brief, cost, versus, pooled, curve, effort, seconds, start, classes, spread, once, kinds,
-    regrets, ranks, rank_figure, odds, beaten, groups, tallies, gains,
+    regrets, ranks, rank_figure, odds, apart, beaten, groups, tallies, gains,
 )  # fmt: skip
 TABLES = {table.__name__: table for table in MADE}
 

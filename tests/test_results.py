@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks import kinds, results, study_tables, tables, vectors
+from benchmarks import kinds, results, study_tables, tables, trainings, vectors
 from hetal.report.files.tables import write_csv
 
 
@@ -187,7 +187,7 @@ def test_what_training_gains_stands_beside_what_a_strategy_gains(monkeypatch):
         ("d mlp, members=5", "b, loss=x"): [60, 65],
     }
     runs = [run(*key, seed, area) for key, values in areas.items() for seed, area in enumerate(values)]
-    head, body = kinds.gains([*runs, run("d mlp, members=1", "b, loss=x", 2, 90)], "random", "loss=x")
+    head, body = trainings.gains([*runs, run("d mlp, members=1", "b, loss=x", 2, 90)], "random", "loss=x")
     p = [stats.ttest_1samp(gap, 0).pvalue for gap in ([10, 10.6], [5, 6], [10, 13])]
     assert 3 * p[0] > 0.05 > 2 * p[0]  # so that Holm's count of cells decides that none is bold
     assert head == ["over random, loss=x", "random", "b", "by strategy"]
@@ -235,6 +235,13 @@ def test_losses_name_their_worst_pool(pools):
             ["b", "6.0", "10.0", "5.0, 10.0 (blank x4)", "8.0, 8.0 (near_copies 8 x4)"],
         ],
     )
+
+
+def test_what_is_told_apart_from_a_strategy(settings):
+    head, body = kinds.apart(settings, "random")
+    assert head == ["", "n", "ahead of random", "level", "behind random"]
+    assert body == [["d", "3", "b +10.5, a +10.0", "0", ""], ["e", "3", "", "0", "a -10.0, b -10.5"]]
+    assert kinds.apart(settings, "c")[1] == []
 
 
 def test_what_is_ahead_of_a_strategy(settings):
