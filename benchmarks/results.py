@@ -74,9 +74,10 @@ def kinds(study: str, settings: str = "") -> str:
     return markdown(*by_kind.kinds(_areas(study, settings)))
 
 
-def regrets(studies: str) -> str:
-    """What a strategy costs as the only choice, in points of the area, over several studies."""
-    return markdown(*by_kind.regrets({study: _areas(study, "") for study in studies.split("+")}))
+def regrets(studies: str, *names: str) -> str:
+    """What a strategy costs as the only choice, in points of the area, over several studies of these names."""
+    each = zip(names, studies.split("+"), strict=True)
+    return markdown(*by_kind.regrets({name: _areas(study, "") for name, study in each}))
 
 
 def ranks(study: str, settings: str = "") -> str:
