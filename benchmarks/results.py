@@ -155,10 +155,10 @@ def fill(page: str) -> str:
 
 def add(report: Path, into: Path) -> None:
     """Add the runs of a report to those that are kept; one that is there already gives way."""
-    runs: dict[tuple[str, str, int], Mapping[str, Any]] = {}
+    runs: dict[tuple[str, str, int], tables.Row] = {}
     for file in (into / "runs.csv", report / "runs.csv"):
         runs |= {(row["setting"], row["strategy"], int(row["seed"])): row for row in tables.read_csv(file)}
-    write_csv(into / "runs.csv", [runs[key] for key in sorted(runs)])
+    tables.write_back(into / "runs.csv", [runs[key] for key in sorted(runs)])
 
 
 def copy(report: Path, into: Path, study: str, others: Iterable[str], text: str) -> None:
@@ -167,7 +167,7 @@ def copy(report: Path, into: Path, study: str, others: Iterable[str], text: str)
     for name in ("runs.csv", *others):
         shutil.copy(report / name, into / name)
     if "curves.csv" in others:
-        write_csv(into / "curves.csv", [row for row in rows(study, "curves") if row["measure"] in CURVES])
+        tables.write_back(into / "curves.csv", [r for r in rows(study, "curves") if r["measure"] in CURVES])
     for figure in re.findall(rf"\(figures/{study}-([\w.-]+\.png)\)", text):
         shutil.copy(report / figure, tables.DOCS / "figures" / f"{study}-{figure}")
 

@@ -27,6 +27,15 @@ def read_csv(path: Path) -> list[Row]:
         return [*csv.DictReader(file)]
 
 
+def write_back(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows that were read from a CSV as they stand there, with every column that any of them has."""
+    columns = dict.fromkeys(key for row in rows for key in row)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*columns], restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def rows(study: str, name: str) -> list[Row]:
     """Return the rows of a table of a study, by the study's name or the path of its report; those by accuracy only.
 

@@ -281,12 +281,14 @@ def test_effort_is_of_finished_runs(docs):
 
 
 def test_runs_join_those_that_are_kept(docs):
-    write(docs, "runs", run("d", "a", 0, 50), run("d", "a", 10, 60))
+    write(
+        docs, "runs", run("d", "a", 0, -50), run("d", "a", 10, 60)
+    )  # an area of another sign stays a number
     (docs / "new").mkdir()
     write_csv(docs / "new" / "runs.csv", [run("d", "a", 10, 61), run("d", "a", 2, 70), run("c", "a", 0, 80)])
     results.add(docs / "new", docs / "results" / "s")
     found = [(r["setting"], r["seed"], r["area_under_curve"]) for r in tables.rows("s", "runs")]
-    assert found == [("c", "0", "0.8"), ("d", "0", "0.5"), ("d", "2", "0.7"), ("d", "10", "0.61")]
+    assert found == [("c", "0", "0.8"), ("d", "0", "-0.5"), ("d", "2", "0.7"), ("d", "10", "0.61")]
 
 
 def test_runs_do_not_join_where_a_table_needs_more(docs, monkeypatch, capsys):
