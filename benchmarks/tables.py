@@ -185,7 +185,7 @@ def curve(study: str, measure: str, settings: str = "") -> str:
 
 def effort(study: str, settings: str = "") -> str:
     """Runs of a study, and what they took."""
-    spent = [float(row["seconds"]) for row in finished(study, settings)]
+    spent = [float(row["seconds"] or 0) for row in finished(study, settings)]
     return f"{len(spent):,} runs, {sum(spent) / 3600:.1f} hours of one core."
 
 

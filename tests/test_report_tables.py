@@ -88,6 +88,14 @@ def test_every_number_is_in_a_table(tmp_path):
     }
 
 
+def test_a_run_has_taken_all_seconds_of_its_rounds_or_nobody_knows(tmp_path):
+    known = make_run("a", 0, [0.5, 0.6])
+    unknown = make_run("a", 1, [0.5, 0.6])
+    unknown = dataclasses.replace(unknown, rounds=tuple({**row, "seconds": {}} for row in unknown.rounds))
+    write_tables([analyse(study_of(Reading((known, unknown))))], tmp_path)
+    assert [row["seconds"] for row in read_csv(tmp_path / "runs.csv")] == ["3.2", ""]
+
+
 def test_latex_by_hand():
     lines = tex("one").splitlines()
     assert lines[1:7] == [

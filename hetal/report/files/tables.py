@@ -218,9 +218,15 @@ def _run_row(run: Run) -> dict[str, Any]:
         "queried_clean_share": summary.get("queried_clean_share", math.nan),
         "queried_right_share": share_of_queries(run, "right_share"),
         "queried_rejected_share": share_of_queries(run, "n_rejected"),
-        "seconds": sum(sum(row.get("seconds", {}).values()) for row in run.rounds),
+        "seconds": _seconds(run),
         "folder": plain(f"{run.folder.parent.name}/{run.folder.name}"),
     }
+
+
+def _seconds(run: Run) -> float:
+    """Return what all phases of all rounds took; NaN where the record does not say."""
+    spent = [row["seconds"] for row in run.rounds if row.get("seconds")]
+    return sum(sum(phases.values()) for phases in spent) if spent else math.nan
 
 
 def _three(name: str, interval: Interval) -> dict[str, float]:
