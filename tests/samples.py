@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 QUARTERS = int(os.environ.get("HETAL_SAMPLES", "1"))
-assert QUARTERS in (1, 2, 4)
+assert QUARTERS in (1, 2, 4), f"HETAL_SAMPLES={QUARTERS}: must be 1, 2 or 4"
 
 T = TypeVar("T")
 
